@@ -1,1 +1,27 @@
-//! ripcord-rules
+//! What is allowed, when, and at what cost: the decisions Ripcord takes about Chutes.ai, as pure functions and
+//! state machines.
+//!
+//! Nothing here reads a clock, draws a random number, opens a socket or waits. Time comes in as [`time::Now`],
+//! facts come in as values, decisions go out as values. So every decision can be tested in microseconds and
+//! replayed from a list of events.
+//!
+//! | module | decides |
+//! |---|---|
+//! | [`time`], [`units`] | the values everything else is counted in |
+//! | [`quota`] | plans, windows, when they turn, whether an account may spend |
+//! | [`admit`] | who may start an attempt now, who waits, who waited too long |
+//! | [`cause`] | what a failed attempt means |
+//! | [`recover`] | what rests after a failure, for how long, and whether to try again |
+//! | [`model_state`] | hot, busy, cold, down or unknown |
+//!
+//! Facts about Chutes are cited by section of the project's `chutes/api.md` reference.
+#![warn(missing_docs)]
+#![warn(clippy::float_arithmetic)]
+
+pub mod admit;
+pub mod cause;
+pub mod model_state;
+pub mod quota;
+pub mod recover;
+pub mod time;
+pub mod units;

@@ -1,0 +1,20 @@
+//! Plans, windows and what an account may still do with them.
+//!
+//! Everything here is `chutes/api.md` 2 and 6 as arithmetic: the plan is recognised by one number, the day
+//! window turns at 00:00 UTC, the 4-hour windows are fixed buckets, the month is anchored and does not roll by
+//! itself.
+
+mod account;
+mod calendar;
+mod forecast;
+mod plan;
+mod window;
+
+pub use account::{
+    AccountSnapshot, Missing, Payer, Paygo, Readable, Shortage, SpendingPolicy, Verdict,
+    WhenUnknown, may_spend,
+};
+pub use calendar::{FOUR_HOURS, four_hour_window, month_window, next_day_reset};
+pub use forecast::{CallCost, Fit, HORIZON_DAYS, fit_calls};
+pub use plan::Plan;
+pub use window::{Cap, Source, Unit, Window, WindowKind};
