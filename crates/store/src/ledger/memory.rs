@@ -1,0 +1,170 @@
+//! A ledger that lives as long as its process: for tests, and where nothing may be written to a disk.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::row::{AttemptRow, Coverage, Outcome, RequestRow, RequestStory, Row, Totals};
+use super::{Health, Ledger, LedgerError};
+
+/// Keeps the newest rows, up to a number of them. Older requests make room, with all their attempts, and are counted as
+/// lost.
+#[derive(Debug)]
+pub struct MemoryLedger {
+    rows: Mutex<Rows>,
+    capacity_rows: usize,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    by_request: HashMap<Arc<str>, Entry>,
+    oldest_first: VecDeque<Arc<str>>,
+    kept: u64,
+    held: usize,
+    lost: u64,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    request: Option<RequestRow>,
+    attempts: BTreeMap<u32, AttemptRow>,
+}
+
+impl MemoryLedger {
+    /// An empty ledger with room for `capacity_rows` (at least one).
+    #[must_use]
+    pub fn new(capacity_rows: usize) -> Self {
+        Self { rows: Mutex::default(), capacity_rows: capacity_rows.max(1) }
+    }
+}
+
+impl Default for MemoryLedger {
+    /// Room for 100,000 rows, some 50 MB when full.
+    fn default() -> Self {
+        Self::new(100_000)
+    }
+}
+
+impl Ledger for MemoryLedger {
+    fn append(&self, row: Row) {
+        let mut rows = self.rows.lock();
+        rows.insert(row.bounded());
+        while rows.held > self.capacity_rows && rows.forget_oldest() {}
+    }
+
+    fn flush(&self, _patience: Duration) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    fn health(&self) -> Health {
+        let rows = self.rows.lock();
+        Health { rows_queued: 0, rows_kept: rows.kept, rows_lost: rows.lost, problem: None }
+    }
+
+    fn request(&self, request_id: &str) -> Result<Option<RequestStory>, LedgerError> {
+        let rows = self.rows.lock();
+        Ok(rows.by_request.get(request_id).map(|entry| RequestStory {
+            request: entry.request.clone(),
+            attempts: entry.attempts.values().cloned().collect(),
+        }))
+    }
+
+    fn recent_requests(&self, limit: usize) -> Result<Vec<RequestRow>, LedgerError> {
+        let mut requests: Vec<RequestRow> = self
+            .rows
+            .lock()
+            .by_request
+            .values()
+            .filter_map(|entry| entry.request.clone())
+            .collect();
+        requests.sort_by(|one, other| {
+            let times = (other.timing.started_at_unix_us, one.timing.started_at_unix_us);
+            times.0.cmp(&times.1).then_with(|| other.request_id.cmp(&one.request_id))
+        });
+        requests.truncate(limit);
+        Ok(requests)
+    }
+
+    fn totals_since(&self, since_unix_us: i64) -> Result<Vec<Totals>, LedgerError> {
+        let rows = self.rows.lock();
+        let attempts = rows
+            .by_request
+            .values()
+            .flat_map(|entry| entry.attempts.values())
+            .filter(|attempt| attempt.timing.started_at_unix_us >= since_unix_us);
+        Ok(sum_by_account_and_model(attempts))
+    }
+}
+
+impl Rows {
+    fn insert(&mut self, row: Row) {
+        self.kept += 1;
+        let request_id = match &row {
+            Row::Request(row) => &row.request_id,
+            Row::Attempt(row) => &row.request_id,
+        };
+        if !self.by_request.contains_key(request_id) {
+            self.oldest_first.push_back(request_id.clone());
+        }
+        let entry = self.by_request.entry(request_id.clone()).or_default();
+        let rows_before = entry.rows();
+        match row {
+            Row::Request(row) => {
+                entry.request.get_or_insert(row);
+            }
+            Row::Attempt(row) => {
+                entry.attempts.entry(row.number).or_insert(row);
+            }
+        }
+        self.held += entry.rows() - rows_before;
+    }
+
+    /// Whether there was anything to forget. The request seen last stays, however many attempts it has.
+    fn forget_oldest(&mut self) -> bool {
+        if self.oldest_first.len() < 2 {
+            return false;
+        }
+        let oldest = self.oldest_first.pop_front();
+        let Some(entry) = oldest.and_then(|request_id| self.by_request.remove(&request_id)) else {
+            return false;
+        };
+        self.held -= entry.rows();
+        self.lost += entry.rows() as u64;
+        true
+    }
+}
+
+impl Entry {
+    fn rows(&self) -> usize {
+        usize::from(self.request.is_some()) + self.attempts.len()
+    }
+}
+
+fn sum_by_account_and_model<'a>(attempts: impl Iterator<Item = &'a AttemptRow>) -> Vec<Totals> {
+    let mut groups: BTreeMap<_, (Totals, HashSet<&str>)> = BTreeMap::new();
+    for attempt in attempts {
+        let (account, model) = (&attempt.served_by.account, &attempt.served_by.model);
+        let (totals, requests) = groups.entry((account, model)).or_insert_with(|| {
+            let empty =
+                Totals { account: account.clone(), model: model.clone(), ..Totals::default() };
+            (empty, HashSet::new())
+        });
+        requests.insert(&attempt.request_id);
+        let price = attempt.cost.list_price_nano_usd;
+        totals.requests = requests.len() as u64;
+        totals.attempts += 1;
+        totals.completed += u64::from(attempt.outcome == Outcome::Completed);
+        totals.estimated += u64::from(attempt.tokens.estimated);
+        totals.unpriced += u64::from(price.is_none());
+        totals.prompt_tokens += attempt.tokens.prompt.unwrap_or(0);
+        totals.completion_tokens += attempt.tokens.completion.unwrap_or(0);
+        totals.cached_tokens += attempt.tokens.cached.unwrap_or(0);
+        totals.list_price_nano_usd += price.unwrap_or(0);
+        if attempt.cost.coverage == Some(Coverage::Paid) {
+            totals.paid_nano_usd += price.unwrap_or(0);
+        }
+    }
+    groups.into_values().map(|(totals, _)| totals).collect()
+}

@@ -1,0 +1,127 @@
+//! The ledger's contract: what every back end promises.
+
+pub mod memory;
+pub mod row;
+pub mod sqlite;
+
+use std::time::Duration;
+
+use row::{RequestRow, RequestStory, Row, Totals};
+
+/// A durable record of requests and attempts.
+///
+/// * [`append`](Self::append) is the only method for a hot path: it never waits for a disk or another program.
+/// * A row is known by its id (the request's id, for an attempt also its number). Appending it again changes nothing, so
+///   a writer that is not sure may simply write again.
+/// * Nothing is lost silently: rows that could not be kept are counted in [`Health::rows_lost`].
+///
+/// All other methods may block for a while; asynchronous callers use a blocking thread for them.
+pub trait Ledger: Send + Sync + std::fmt::Debug {
+    /// Hands a row over. It can be read back a moment later, see [`flush`](Self::flush).
+    fn append(&self, row: Row);
+
+    /// Waits until every row appended before this call is kept.
+    ///
+    /// # Errors
+    /// When that is not so after `patience`. The rows stay queued and are tried again.
+    fn flush(&self, patience: Duration) -> Result<(), LedgerError>;
+
+    /// How the ledger fares, without blocking on its storage.
+    fn health(&self) -> Health;
+
+    /// One request with its attempts in order; `None` if neither is known.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn request(&self, request_id: &str) -> Result<Option<RequestStory>, LedgerError>;
+
+    /// The newest requests, newest first.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn recent_requests(&self, limit: usize) -> Result<Vec<RequestRow>, LedgerError>;
+
+    /// What was attempted since a time (inclusive), summed for each account and model and ordered by them.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn totals_since(&self, since_unix_us: i64) -> Result<Vec<Totals>, LedgerError>;
+}
+
+/// The state of a ledger at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Rows taken over and not yet kept.
+    pub rows_queued: u64,
+    /// Rows kept since the ledger was opened (a row written twice counts twice here).
+    pub rows_kept: u64,
+    /// Rows lost since the ledger was opened, because there was no room for them any more.
+    pub rows_lost: u64,
+    /// Why the last write failed; `None` as soon as one succeeded again.
+    pub problem: Option<Problem>,
+}
+
+impl Health {
+    /// Whether rows are being kept: no write is failing. Earlier losses do not count.
+    #[must_use]
+    pub fn is_writing(&self) -> bool {
+        self.problem.is_none()
+    }
+}
+
+/// What is wrong with the storage, in a form that may be shown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}: {detail}")]
+pub struct Problem {
+    /// The kind, to decide by.
+    pub kind: ProblemKind,
+    /// The storage's own words.
+    pub detail: String,
+}
+
+/// The kinds of [`Problem`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// Another program holds the ledger.
+    Locked,
+    /// The disk, or the quota on it, is full.
+    DiskFull,
+    /// The file cannot be opened or written.
+    NotWritable,
+    /// The file is damaged.
+    Damaged,
+    /// Anything else.
+    Other,
+}
+
+impl std::fmt::Display for ProblemKind {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Locked => "the ledger is locked by another program",
+            Self::DiskFull => "the disk of the ledger is full",
+            Self::NotWritable => "the ledger's file cannot be written",
+            Self::Damaged => "the ledger's file is damaged",
+            Self::Other => "the ledger's storage failed",
+        })
+    }
+}
+
+/// Why a ledger could not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// Rows are still queued after the caller's patience.
+    #[error("{rows_queued} ledger rows are not written yet{}", because(.problem.as_ref()))]
+    NotFlushed {
+        /// How many.
+        rows_queued: u64,
+        /// What stands in the way, if the last write failed.
+        problem: Option<Problem>,
+    },
+    /// The storage could not be read.
+    #[error("cannot read the ledger: {0}")]
+    Unreadable(Problem),
+}
+
+fn because(problem: Option<&Problem>) -> String {
+    problem.map(|problem| format!(": {problem}")).unwrap_or_default()
+}

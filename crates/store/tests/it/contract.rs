@@ -1,0 +1,247 @@
+//! What every ledger promises, run on every back end. A new back end is one more line in `on_every_back_end`.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ripcord_store::{
+    Cost, Coverage, Ledger, MemoryLedger, Outcome, Row, ServedBy, SqliteLedger, Tokens, Totals,
+};
+
+use crate::world::{Place, append_all, attempt, label, request};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn on_every_back_end(scenario: impl Fn(&dyn Ledger)) {
+    scenario(&MemoryLedger::default());
+    let place = Place::new();
+    scenario(&place.open());
+}
+
+#[test]
+fn a_story_comes_back_as_it_was_told() {
+    on_every_back_end(|ledger| {
+        let (told, first, second) =
+            (request("r1", 1_000), attempt("r1", 1, 1_010), attempt("r1", 2, 1_020));
+        append_all(
+            ledger,
+            [
+                Row::Attempt(second.clone()),
+                Row::Attempt(first.clone()),
+                Row::Request(told.clone()),
+                Row::Request(request("r2", 2_000)),
+            ],
+        );
+        ledger.flush(PATIENCE).unwrap();
+        let story = ledger.request("r1").unwrap().unwrap();
+        assert_eq!(story.request, Some(told));
+        assert_eq!(story.attempts, [first, second]);
+    });
+}
+
+#[test]
+fn what_is_not_known_stays_unknown() {
+    on_every_back_end(|ledger| {
+        let mut told = request("r1", 1_000);
+        told.client_key = None;
+        told.requested_model = None;
+        told.served_by = ServedBy::default();
+        told.status = None;
+        told.cause = None;
+        told.tokens = Tokens::default();
+        told.cost = Cost::default();
+        told.timing.first_byte_us = None;
+        ledger.append(Row::Request(told.clone()));
+        ledger.flush(PATIENCE).unwrap();
+        assert_eq!(ledger.request("r1").unwrap().unwrap().request, Some(told));
+    });
+}
+
+#[test]
+fn every_outcome_and_coverage_is_kept() {
+    on_every_back_end(|ledger| {
+        for outcome in Outcome::ALL {
+            for coverage in Coverage::ALL {
+                let id = format!("{}-{}", outcome.as_str(), coverage.as_str());
+                let mut told = request(&id, 1_000);
+                told.outcome = outcome;
+                told.cost.coverage = Some(coverage);
+                ledger.append(Row::Request(told.clone()));
+                ledger.flush(PATIENCE).unwrap();
+                assert_eq!(ledger.request(&id).unwrap().unwrap().request, Some(told));
+            }
+        }
+    });
+}
+
+#[test]
+fn an_unknown_request_is_no_error() {
+    on_every_back_end(|ledger| {
+        assert_eq!(ledger.request("nobody").unwrap(), None);
+        assert_eq!(ledger.recent_requests(10).unwrap(), []);
+        assert_eq!(ledger.totals_since(0).unwrap(), []);
+    });
+}
+
+#[test]
+fn attempts_of_an_unfinished_request_are_shown() {
+    on_every_back_end(|ledger| {
+        ledger.append(Row::Attempt(attempt("r1", 1, 1_000)));
+        ledger.flush(PATIENCE).unwrap();
+        let story = ledger.request("r1").unwrap().unwrap();
+        assert_eq!(story.request, None);
+        assert_eq!(story.attempts.len(), 1);
+    });
+}
+
+#[test]
+fn a_row_written_again_counts_once_and_changes_nothing() {
+    on_every_back_end(|ledger| {
+        let (told, attempted) = (request("r1", 1_000), attempt("r1", 1, 1_000));
+        let mut told_otherwise = told.clone();
+        told_otherwise.status = Some(500);
+        append_all(
+            ledger,
+            [
+                Row::Request(told.clone()),
+                Row::Attempt(attempted.clone()),
+                Row::Attempt(attempted.clone()),
+            ],
+        );
+        ledger.flush(PATIENCE).unwrap();
+        append_all(ledger, [Row::Request(told_otherwise), Row::Attempt(attempted)]);
+        ledger.flush(PATIENCE).unwrap();
+        assert_eq!(ledger.recent_requests(10).unwrap(), [told]);
+        assert_eq!(ledger.totals_since(0).unwrap()[0].attempts, 1);
+    });
+}
+
+#[test]
+fn recent_requests_come_newest_first() {
+    on_every_back_end(|ledger| {
+        append_all(
+            ledger,
+            [("b", 2_000), ("d", 3_000), ("a", 1_000), ("c", 3_000)]
+                .map(|(id, time)| Row::Request(request(id, time))),
+        );
+        ledger.flush(PATIENCE).unwrap();
+        let ids = |limit| -> Vec<String> {
+            let recent = ledger.recent_requests(limit).unwrap();
+            recent.iter().map(|row| row.request_id.to_string()).collect()
+        };
+        assert_eq!(ids(10), ["d", "c", "b", "a"]);
+        assert_eq!(ids(3), ["d", "c", "b"]);
+        assert_eq!(ids(0), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn totals_are_summed_by_account_and_model_from_a_time_on() {
+    on_every_back_end(|ledger| {
+        let mut early = attempt("r0", 1, 999);
+        early.tokens.prompt = Some(7_777);
+        let failed = attempt("r1", 1, 1_000);
+        let mut paid = attempt("r1", 2, 1_001);
+        paid.outcome = Outcome::Completed;
+        paid.cost.coverage = Some(Coverage::Paid);
+        let mut unknown = attempt("r2", 1, 1_002);
+        unknown.tokens = Tokens { estimated: true, ..Tokens::default() };
+        unknown.cost = Cost::default();
+        let mut elsewhere = attempt("r2", 2, 1_003);
+        elsewhere.served_by = ServedBy { account: label("main"), ..ServedBy::default() };
+        append_all(ledger, [early, failed, paid, unknown, elsewhere].map(Row::Attempt));
+        ledger.flush(PATIENCE).unwrap();
+        let expected = [
+            Totals {
+                account: label("main"),
+                model: None,
+                requests: 1,
+                attempts: 1,
+                prompt_tokens: 10,
+                completion_tokens: 2,
+                cached_tokens: 4,
+                list_price_nano_usd: 1_000,
+                ..Totals::default()
+            },
+            Totals {
+                account: label("main"),
+                model: label("lab/example-7b-TEE"),
+                requests: 2,
+                attempts: 3,
+                completed: 1,
+                estimated: 1,
+                unpriced: 1,
+                prompt_tokens: 20,
+                completion_tokens: 4,
+                cached_tokens: 8,
+                list_price_nano_usd: 2_000,
+                paid_nano_usd: 1_000,
+            },
+        ];
+        assert_eq!(ledger.totals_since(1_000).unwrap(), expected);
+    });
+}
+
+#[test]
+fn absurd_values_are_bounded_alike_and_sums_do_not_overflow() {
+    let mut answers = Vec::new();
+    for ledger in [&MemoryLedger::default() as &dyn Ledger, &Place::new().open()] {
+        for number in 1..=20 {
+            let mut absurd = attempt("r1", number, i64::MAX);
+            absurd.tokens.prompt = Some(u64::MAX);
+            absurd.cost.list_price_nano_usd = Some(i64::MIN);
+            absurd.timing.waited_us = u64::MAX;
+            absurd.cause = label(&"ä\0".repeat(100_000));
+            ledger.append(Row::Attempt(absurd));
+        }
+        ledger.flush(PATIENCE).unwrap();
+        answers.push((ledger.totals_since(0).unwrap(), ledger.request("r1").unwrap().unwrap()));
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert!(answers[0].1.attempts[0].cause.as_ref().unwrap().len() <= 256);
+}
+
+#[test]
+fn every_row_is_found_or_counted_as_lost() {
+    const APPENDED: u64 = 500;
+    let place = Place::new();
+    let small: [&dyn Ledger; 2] =
+        [&MemoryLedger::new(20), &SqliteLedger::open_with_capacity(&place.path, 20).unwrap()];
+    for ledger in small {
+        for number in 0..APPENDED {
+            ledger.append(Row::Request(request(&format!("r{number}"), 1_000)));
+        }
+        ledger.flush(PATIENCE).unwrap();
+        let found: BTreeSet<_> = ledger
+            .recent_requests(usize::MAX)
+            .unwrap()
+            .into_iter()
+            .map(|row| row.request_id)
+            .collect();
+        assert_eq!(found.len() as u64 + ledger.health().rows_lost, APPENDED);
+        assert!(found.len() >= 20);
+    }
+}
+
+#[test]
+fn many_threads_append_at_once() {
+    on_every_back_end(|ledger| {
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                scope.spawn(move || {
+                    for number in 0..200 {
+                        let id = format!("{thread}-{number}");
+                        ledger.append(Row::Request(request(&id, 1_000)));
+                        ledger.append(Row::Attempt(attempt(&id, 1, 1_000)));
+                    }
+                });
+            }
+        });
+        ledger.flush(PATIENCE).unwrap();
+        let totals = ledger.totals_since(0).unwrap();
+        assert_eq!((totals[0].requests, totals[0].attempts), (1_600, 1_600));
+        assert_eq!(ledger.recent_requests(usize::MAX).unwrap().len(), 1_600);
+        let health = ledger.health();
+        assert_eq!((health.rows_queued, health.rows_kept, health.rows_lost), (0, 3_200, 0));
+        assert!(health.is_writing());
+    });
+}
