@@ -1,1 +1,331 @@
-//! x
+//! What a failed attempt means. Never just its status code: Chutes says 429 for a full model and for a banned
+//! account, 402 for four different shortages, and 200 for errors inside a stream (`chutes/api.md` 4.5, 5.2).
+//!
+//! The client crate reads bytes into a [`Failure`], a list of facts; [`classify`] turns the facts into a
+//! [`Cause`]. What to do about it is in [`crate::recover`].
+
+use crate::quota::WindowKind;
+use crate::time::Wall;
+use std::time::Duration;
+
+/// How far the attempt had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// No connection. Nothing was sent.
+    Connect,
+    /// The request was under way; not all of it had been sent.
+    Send,
+    /// All of it had been sent, and no status line came. It may have been billed.
+    AwaitHead,
+    /// A status line came.
+    Head,
+    /// A 200 came, and what followed was no useful event yet.
+    FirstEvent,
+    /// Useful bytes had come.
+    Stream,
+}
+
+/// Who answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The application: a JSON body of its known shapes, or its plain `Internal Server Error`.
+    Application,
+    /// Something in front of it: HTML, or a body it would not send.
+    Edge,
+    /// Nobody: the transport failed.
+    Transport,
+}
+
+/// Which kind of endpoint was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Endpoint {
+    /// Chat, completions, embeddings.
+    #[default]
+    Inference,
+    /// `/users/me` and below.
+    Account,
+    /// Lists that need no key.
+    Public,
+}
+
+/// What the text of the answer says, recognised by the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Says {
+    /// Nothing that is recognised.
+    #[default]
+    Nothing,
+    /// `Infrastructure is at maximum capacity`, `Instance is at maximum capacity`, `infra_overload`.
+    Capacity,
+    /// `exhausted all available targets`, `No infrastructure available`.
+    TargetsExhausted,
+    /// `Quota exceeded and account balance is …`.
+    DayQuotaUsedUp,
+    /// `Subscription usage cap exceeded`: the 4-hour or the month window, it does not say which.
+    SubscriptionCap,
+    /// The plan does not cover this model (TEE, tier).
+    NotCoveredByPlan,
+    /// `Free models limit reached for today`.
+    FreeModelLimit,
+    /// `No instances available (yet)`.
+    NoInstances,
+    /// `This chute is currently disabled`, `model is under maintenance`.
+    ModelDisabled,
+    /// `model not found`, `No matching chute found`.
+    ModelNotFound,
+    /// The prompt is longer than the model's context.
+    ContextTooLong,
+    /// The content was refused.
+    ContentFilter,
+    /// An engine hiccup that passes (`Already borrowed`).
+    EngineHiccup,
+    /// A TLS, DNS or similar set-up error that a retry does not cure.
+    Unreachable,
+    /// No status line, first event or next event came in time.
+    TimedOut,
+}
+
+/// The facts of a failed attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which kind of endpoint was called.
+    pub endpoint: Endpoint,
+    /// How far it had come.
+    pub phase: Phase,
+    /// The HTTP status, if one came.
+    pub status: Option<u16>,
+    /// Who answered.
+    pub origin: Origin,
+    /// What the text says.
+    pub says: Says,
+    /// The wait that the answer asks for. Chutes itself never sends one.
+    pub retry_after: Option<Duration>,
+    /// The reset that the body names (402 day quota).
+    pub reset_at: Option<Wall>,
+    /// Whether a limit header says that nothing is left.
+    pub limit_spent: bool,
+}
+
+/// What a failed attempt means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// The model is full. Other keys do not help.
+    Capacity,
+    /// The load balancers refuse the account for its rate.
+    EdgeRateLimit,
+    /// A window is used up and the balance does not pay; `None` where the answer does not say which.
+    WindowUsedUp(Option<WindowKind>),
+    /// The account may not use this model.
+    NotEntitled,
+    /// The account's free calls of the day are used up.
+    FreeModelLimit,
+    /// Nothing runs the model.
+    Cold,
+    /// The model is switched off.
+    Disabled,
+    /// No such model, as far as the answer tells.
+    ModelNotFound,
+    /// The key is not accepted for model calls.
+    DeadKey,
+    /// The key may not read the account. It may still call models.
+    AccountUnreadable,
+    /// The load balancers refuse the connection, whoever calls.
+    EdgeBlock,
+    /// The prompt does not fit the model.
+    ContextTooLong,
+    /// The content was refused.
+    ContentFilter,
+    /// The request is wrong.
+    BadRequest,
+    /// It may work the next time.
+    Transient,
+    /// Nothing came in time.
+    Silent,
+    /// The answer broke off after useful bytes.
+    BrokenStream,
+    /// The server cannot be reached, and will not be by trying again at once.
+    Unreachable,
+}
+
+// === impl Cause ===
+
+impl Cause {
+    /// The name in records, metrics and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Capacity => "capacity",
+            Self::EdgeRateLimit => "edge_rate_limit",
+            Self::WindowUsedUp(_) => "window_used_up",
+            Self::NotEntitled => "not_entitled",
+            Self::FreeModelLimit => "free_model_limit",
+            Self::Cold => "cold",
+            Self::Disabled => "disabled",
+            Self::ModelNotFound => "model_not_found",
+            Self::DeadKey => "dead_key",
+            Self::AccountUnreadable => "account_unreadable",
+            Self::EdgeBlock => "edge_block",
+            Self::ContextTooLong => "context_too_long",
+            Self::ContentFilter => "content_filter",
+            Self::BadRequest => "bad_request",
+            Self::Transient => "transient",
+            Self::Silent => "silent",
+            Self::BrokenStream => "broken_stream",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// What the failure means.
+#[must_use]
+pub fn classify(failure: &Failure) -> Cause {
+    if failure.phase == Phase::Stream {
+        return Cause::BrokenStream;
+    }
+    // What the text says is surer than the status: the same text comes with 429, 500, or inside a 200.
+    if failure.origin == Origin::Application
+        && let Some(cause) = by_text(failure)
+    {
+        return cause;
+    }
+    let Some(status) = failure.status.filter(|_| failure.origin != Origin::Transport) else {
+        return by_transport(failure);
+    };
+    match (status, failure.origin) {
+        (401, _) if failure.endpoint == Endpoint::Account => Cause::AccountUnreadable,
+        (401, Origin::Application) => Cause::DeadKey,
+        (402, _) => Cause::WindowUsedUp(None),
+        (403, Origin::Edge) => Cause::EdgeBlock,
+        (403, _) if failure.endpoint == Endpoint::Account => Cause::AccountUnreadable,
+        (403, _) => Cause::NotEntitled,
+        // An unknown 429 body is the edge's: the application's own are all known.
+        (429, _) => Cause::EdgeRateLimit,
+        (404, Origin::Application) => Cause::ModelNotFound,
+        (408 | 425, _) | (500.., _) => Cause::Transient,
+        // 426: TEE asked for, the model has none.
+        (426, _) => Cause::NotEntitled,
+        // HTML with a status that the application would not send with it: something between, give it a moment.
+        (_, Origin::Edge) if failure.phase == Phase::Head && status < 400 => Cause::Transient,
+        // A 200 whose first event is an error without a known text.
+        (200..=299, _) => Cause::Transient,
+        _ => Cause::BadRequest,
+    }
+}
+
+fn by_text(failure: &Failure) -> Option<Cause> {
+    Some(match failure.says {
+        Says::Nothing | Says::TimedOut => return None,
+        Says::Capacity => Cause::Capacity,
+        Says::TargetsExhausted => {
+            // Fewer than three instances, or three tried: either way this model, this moment.
+            Cause::Transient
+        }
+        Says::DayQuotaUsedUp => Cause::WindowUsedUp(Some(WindowKind::Day)),
+        Says::SubscriptionCap => Cause::WindowUsedUp(None),
+        Says::NotCoveredByPlan => Cause::NotEntitled,
+        Says::FreeModelLimit => Cause::FreeModelLimit,
+        Says::NoInstances => Cause::Cold,
+        Says::ModelDisabled => Cause::Disabled,
+        Says::ModelNotFound => Cause::ModelNotFound,
+        Says::ContextTooLong => Cause::ContextTooLong,
+        Says::ContentFilter => Cause::ContentFilter,
+        Says::EngineHiccup => Cause::Transient,
+        Says::Unreachable => Cause::Unreachable,
+    })
+}
+
+const fn by_transport(failure: &Failure) -> Cause {
+    match (failure.says, failure.phase) {
+        (Says::Unreachable, _) => Cause::Unreachable,
+        (Says::TimedOut, Phase::AwaitHead | Phase::FirstEvent) => Cause::Silent,
+        _ => Cause::Transient,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, origin: Origin, says: Says) -> Failure {
+        Failure {
+            endpoint: Endpoint::Inference,
+            phase: Phase::Head,
+            status: Some(status),
+            origin,
+            says,
+            retry_after: None,
+            reset_at: None,
+            limit_spent: false,
+        }
+    }
+
+    fn transport(phase: Phase, says: Says) -> Failure {
+        Failure { phase, status: None, ..answer(0, Origin::Transport, says) }
+    }
+
+    #[test]
+    fn the_causes_table() {
+        use Origin::{Application, Edge};
+        let table = [
+            (answer(429, Application, Says::Capacity), Cause::Capacity),
+            (answer(500, Application, Says::TargetsExhausted), Cause::Transient),
+            (answer(429, Edge, Says::Nothing), Cause::EdgeRateLimit),
+            (answer(429, Application, Says::Nothing), Cause::EdgeRateLimit),
+            (answer(402, Application, Says::SubscriptionCap), Cause::WindowUsedUp(None)),
+            (
+                answer(402, Application, Says::DayQuotaUsedUp),
+                Cause::WindowUsedUp(Some(WindowKind::Day)),
+            ),
+            (answer(402, Application, Says::NotCoveredByPlan), Cause::NotEntitled),
+            (answer(402, Application, Says::Nothing), Cause::WindowUsedUp(None)),
+            (answer(429, Application, Says::FreeModelLimit), Cause::FreeModelLimit),
+            (answer(503, Application, Says::NoInstances), Cause::Cold),
+            (answer(503, Application, Says::ModelDisabled), Cause::Disabled),
+            (answer(404, Application, Says::ModelNotFound), Cause::ModelNotFound),
+            (answer(401, Application, Says::Nothing), Cause::DeadKey),
+            (answer(403, Edge, Says::Nothing), Cause::EdgeBlock),
+            (answer(403, Application, Says::Nothing), Cause::NotEntitled),
+            (answer(426, Application, Says::Nothing), Cause::NotEntitled),
+            (answer(400, Application, Says::ContextTooLong), Cause::ContextTooLong),
+            (answer(400, Application, Says::ContentFilter), Cause::ContentFilter),
+            (answer(400, Application, Says::EngineHiccup), Cause::Transient),
+            (answer(400, Application, Says::Nothing), Cause::BadRequest),
+            (answer(413, Application, Says::Nothing), Cause::BadRequest),
+            (answer(422, Application, Says::Nothing), Cause::BadRequest),
+            (answer(500, Application, Says::Nothing), Cause::Transient),
+            (answer(502, Edge, Says::Nothing), Cause::Transient),
+            (answer(503, Application, Says::Nothing), Cause::Transient),
+        ];
+        for (failure, cause) in table {
+            assert_eq!(classify(&failure), cause, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_the_first_event_of_a_200_is_what_its_text_says() {
+        let first =
+            |says| Failure { phase: Phase::FirstEvent, ..answer(200, Origin::Application, says) };
+        assert_eq!(classify(&first(Says::Capacity)), Cause::Capacity);
+        assert_eq!(classify(&first(Says::Nothing)), Cause::Transient);
+    }
+
+    #[test]
+    fn a_401_on_the_account_endpoints_alone_is_no_dead_key() {
+        let failure = Failure {
+            endpoint: Endpoint::Account,
+            ..answer(401, Origin::Application, Says::Nothing)
+        };
+        assert_eq!(classify(&failure), Cause::AccountUnreadable);
+        // Nor is one that came from something in between.
+        assert_eq!(classify(&answer(401, Origin::Edge, Says::Nothing)), Cause::BadRequest);
+    }
+
+    #[test]
+    fn transport_failures() {
+        assert_eq!(classify(&transport(Phase::Connect, Says::Nothing)), Cause::Transient);
+        assert_eq!(classify(&transport(Phase::Connect, Says::Unreachable)), Cause::Unreachable);
+        assert_eq!(classify(&transport(Phase::AwaitHead, Says::Nothing)), Cause::Transient);
+        assert_eq!(classify(&transport(Phase::AwaitHead, Says::TimedOut)), Cause::Silent);
+        assert_eq!(classify(&transport(Phase::FirstEvent, Says::TimedOut)), Cause::Silent);
+        assert_eq!(classify(&transport(Phase::Stream, Says::TimedOut)), Cause::BrokenStream);
+    }
+}

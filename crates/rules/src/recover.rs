@@ -1,1 +1,502 @@
-//! x
+//! What follows from a cause: what rests, for how long, and whether the request is tried again.
+//!
+//! The dimension has to help: another account for a used-up window, nobody else for a full model, nothing for a
+//! bad request.
+
+use crate::cause::{Cause, Failure, Phase, classify};
+use crate::quota::{four_hour_window, next_day_reset};
+use crate::time::{Mono, Now};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// What a rest covers. Accounts and keys are numbered by their owner.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Every account: the load balancers in front of Chutes.
+    Edge,
+    /// One account, with all its keys.
+    Account(usize),
+    /// One key.
+    Key(usize),
+    /// One model, for everybody.
+    Model(String),
+    /// One model for one account.
+    AccountModel(usize, String),
+}
+
+/// The first rest after an edge 429 without `Retry-After`; it doubles with repetition.
+pub const EDGE_REST: Duration = Duration::from_secs(90);
+/// The longest rest: bans grow up to a day (`chutes/api.md` 5.4).
+pub const LONGEST_REST: Duration = Duration::from_secs(86_400);
+/// An edge 429 is forgotten this long after its rest; and a second account's within this rests the whole edge.
+pub const EDGE_MEMORY: Duration = Duration::from_secs(120);
+/// A cold model does not come back sooner (`chutes/api.md` 7.2, recorded: 90 s).
+pub const COLD_REST: Duration = Duration::from_secs(60);
+/// A disabled model does not come back sooner (recorded: 200 s).
+pub const DISABLED_REST: Duration = Duration::from_secs(300);
+/// The first quarantine of a dead key; it doubles, and never becomes for good.
+pub const KEY_QUARANTINE: Duration = Duration::from_secs(120);
+/// The longest quarantine of a dead key.
+pub const LONGEST_KEY_QUARANTINE: Duration = Duration::from_secs(3_600);
+/// How long an account is not asked again for a model that its plan does not cover.
+pub const NOT_ENTITLED_REST: Duration = Duration::from_secs(900);
+
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    until: Mono,
+    repeated: u32,
+}
+
+/// Who rests, and until when.
+#[derive(Debug, Default)]
+pub struct RestBook {
+    rests: HashMap<Scope, Rest>,
+    last_edge_limit: Option<(usize, Mono)>,
+}
+
+/// One attempt as the book needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried<'a> {
+    /// The account.
+    pub account: usize,
+    /// The key.
+    pub key: usize,
+    /// The model that was asked for upstream.
+    pub model: &'a str,
+}
+
+// === impl RestBook ===
+
+impl RestBook {
+    /// When `scope` may be used again, if it rests.
+    #[must_use]
+    pub fn resting_until(&self, scope: &Scope, now: Mono) -> Option<Mono> {
+        self.rests.get(scope).map(|rest| rest.until).filter(|&until| until > now)
+    }
+
+    /// Every rest in force, in no order.
+    pub fn in_force(&self, now: Mono) -> impl Iterator<Item = (&Scope, Mono)> {
+        self.rests
+            .iter()
+            .map(|(scope, rest)| (scope, rest.until))
+            .filter(move |&(_, until)| until > now)
+    }
+
+    /// Ends a rest: something was seen to work.
+    pub fn forgive(&mut self, scope: &Scope) {
+        self.rests.remove(scope);
+    }
+
+    /// Writes down what rests after a failed attempt, and returns it with its end.
+    pub fn record(
+        &mut self,
+        now: Now,
+        tried: Tried<'_>,
+        failure: &Failure,
+    ) -> Option<(Scope, Mono)> {
+        let after = |duration| now.mono.after(duration);
+        let (scope, until, repeated) = match classify(failure) {
+            Cause::EdgeRateLimit => {
+                return Some(self.record_edge_limit(now.mono, tried.account, failure));
+            }
+            Cause::WindowUsedUp(kind) => {
+                // The body names the reset of the day window; the cap does not say which window it was, and the
+                // nearest turn is the soonest that it can be over. The next snapshot knows better.
+                let turns = failure.reset_at.unwrap_or_else(|| match kind {
+                    Some(crate::quota::WindowKind::Day) => next_day_reset(now.wall),
+                    _ => four_hour_window(now.wall).1,
+                });
+                (Scope::Account(tried.account), after(turns.since(now.wall).min(LONGEST_REST)), 0)
+            }
+            Cause::NotEntitled => (
+                Scope::AccountModel(tried.account, tried.model.to_owned()),
+                after(NOT_ENTITLED_REST),
+                0,
+            ),
+            Cause::FreeModelLimit => {
+                let midnight = next_day_reset(now.wall).since(now.wall);
+                (Scope::AccountModel(tried.account, tried.model.to_owned()), after(midnight), 0)
+            }
+            Cause::Cold => (Scope::Model(tried.model.to_owned()), after(COLD_REST), 0),
+            Cause::Disabled => (Scope::Model(tried.model.to_owned()), after(DISABLED_REST), 0),
+            Cause::DeadKey => {
+                let scope = Scope::Key(tried.key);
+                let repeated = self.rests.get(&scope).map_or(0, |rest| rest.repeated + 1);
+                let quarantine = doubled(KEY_QUARANTINE, repeated).min(LONGEST_KEY_QUARANTINE);
+                (scope, after(quarantine), repeated)
+            }
+            Cause::Capacity
+            | Cause::ModelNotFound
+            | Cause::AccountUnreadable
+            | Cause::EdgeBlock
+            | Cause::ContextTooLong
+            | Cause::ContentFilter
+            | Cause::BadRequest
+            | Cause::Transient
+            | Cause::Silent
+            | Cause::BrokenStream
+            | Cause::Unreachable => return None,
+        };
+        Some((scope.clone(), self.rest(scope, until, repeated)))
+    }
+
+    fn record_edge_limit(&mut self, now: Mono, account: usize, failure: &Failure) -> (Scope, Mono) {
+        let second_account = self
+            .last_edge_limit
+            .is_some_and(|(other, at)| other != account && now.since(at) <= EDGE_MEMORY);
+        self.last_edge_limit = Some((account, now));
+        let scope = if second_account { Scope::Edge } else { Scope::Account(account) };
+        // Refusals that were already on their way when the rest began are the same ban, not a repetition.
+        let repeated = match self.rests.get(&scope) {
+            Some(rest) if rest.until > now => rest.repeated,
+            Some(rest) if now.since(rest.until) <= EDGE_MEMORY => rest.repeated + 1,
+            _ => 0,
+        };
+        let duration =
+            failure.retry_after.unwrap_or_else(|| doubled(EDGE_REST, repeated)).min(LONGEST_REST);
+        (scope.clone(), self.rest(scope, now.after(duration), repeated))
+    }
+
+    /// A shorter rest never shortens a longer one in force.
+    fn rest(&mut self, scope: Scope, until: Mono, repeated: u32) -> Mono {
+        let entry = self.rests.entry(scope).or_insert(Rest { until, repeated });
+        entry.until = entry.until.max(until);
+        entry.repeated = repeated;
+        entry.until
+    }
+}
+
+fn doubled(first: Duration, times: u32) -> Duration {
+    first.saturating_mul(2_u32.saturating_pow(times.min(20))).min(LONGEST_REST)
+}
+
+/// How often a request may be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptLimits {
+    /// Attempts in all.
+    pub attempts: u32,
+    /// Attempts on one account and model.
+    pub attempts_per_pair: u32,
+    /// Retries after the whole body had been sent, which may have been billed.
+    pub retries_after_send: u32,
+}
+
+impl Default for AttemptLimits {
+    fn default() -> Self {
+        Self { attempts: 4, attempts_per_pair: 2, retries_after_send: 1 }
+    }
+}
+
+/// The attempts of one request so far.
+#[derive(Clone, Debug)]
+pub struct Attempts {
+    limits: AttemptLimits,
+    deadline: Option<Mono>,
+    made: u32,
+    after_send: u32,
+    edge_blocks: u32,
+    per_account: Vec<(usize, u32)>,
+    excluded: Vec<usize>,
+}
+
+/// What to do after a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Try again, not before `at`, on an account that [`Attempts::may_use`] allows.
+    Retry {
+        /// The earliest moment.
+        at: Mono,
+    },
+    /// Tell the caller.
+    GiveUp,
+}
+
+// === impl Attempts ===
+
+impl Attempts {
+    /// A request that has not been tried.
+    #[must_use]
+    pub const fn new(limits: AttemptLimits, deadline: Option<Mono>) -> Self {
+        Self {
+            limits,
+            deadline,
+            made: 0,
+            after_send: 0,
+            edge_blocks: 0,
+            per_account: Vec::new(),
+            excluded: Vec::new(),
+        }
+    }
+
+    /// Attempts made.
+    #[must_use]
+    pub const fn made(&self) -> u32 {
+        self.made
+    }
+
+    /// Whether this account may be tried (once more).
+    #[must_use]
+    pub fn may_use(&self, account: usize) -> bool {
+        let made = self
+            .per_account
+            .iter()
+            .find(|(tried, _)| *tried == account)
+            .map_or(0, |(_, made)| *made);
+        made < self.limits.attempts_per_pair && !self.excluded.contains(&account)
+    }
+
+    /// Counts an attempt that begins.
+    pub fn begin(&mut self, account: usize) {
+        self.made += 1;
+        match self.per_account.iter_mut().find(|(tried, _)| *tried == account) {
+            Some((_, made)) => *made += 1,
+            None => self.per_account.push((account, 1)),
+        }
+    }
+
+    /// What to do after an attempt on `account` failed. `jitter_permille` is a random number below 1000.
+    pub fn failed(
+        &mut self,
+        now: Mono,
+        account: usize,
+        failure: &Failure,
+        jitter_permille: u64,
+    ) -> Next {
+        if self.made >= self.limits.attempts {
+            return Next::GiveUp;
+        }
+        let wait = match classify(failure) {
+            Cause::WindowUsedUp(_)
+            | Cause::NotEntitled
+            | Cause::FreeModelLimit
+            | Cause::EdgeRateLimit => {
+                self.excluded.push(account);
+                Duration::ZERO
+            }
+            // The next attempt takes another key, of this account or of another.
+            Cause::DeadKey => Duration::ZERO,
+            Cause::EdgeBlock => {
+                self.edge_blocks += 1;
+                if self.edge_blocks > 1 {
+                    return Next::GiveUp;
+                }
+                Duration::ZERO
+            }
+            Cause::Capacity => backoff(Duration::from_secs(1), 4, self.made, jitter_permille),
+            Cause::Transient | Cause::Silent => {
+                if failure.phase == Phase::AwaitHead {
+                    self.after_send += 1;
+                    if self.after_send > self.limits.retries_after_send {
+                        return Next::GiveUp;
+                    }
+                }
+                backoff(Duration::from_millis(250), 2, self.made, jitter_permille)
+            }
+            Cause::Cold
+            | Cause::Disabled
+            | Cause::ModelNotFound
+            | Cause::AccountUnreadable
+            | Cause::ContextTooLong
+            | Cause::ContentFilter
+            | Cause::BadRequest
+            | Cause::BrokenStream
+            | Cause::Unreachable => return Next::GiveUp,
+        };
+        // An attempt that is asked to wait waits at least that long.
+        let at = now.after(
+            wait.max(failure.retry_after.filter(|_| wait > Duration::ZERO).unwrap_or_default()),
+        );
+        if self.deadline.is_some_and(|deadline| at >= deadline) {
+            Next::GiveUp
+        } else {
+            Next::Retry { at }
+        }
+    }
+}
+
+/// Full jitter: anywhere between nothing and `first` x `factor`^(`made` - 1), at most 30 s.
+fn backoff(first: Duration, factor: u32, made: u32, jitter_permille: u64) -> Duration {
+    let ceiling = first
+        .saturating_mul(factor.saturating_pow(made.saturating_sub(1).min(16)))
+        .min(Duration::from_secs(30));
+    let micros = ceiling.as_micros() * u128::from(jitter_permille.min(1_000)) / 1_000;
+    Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cause::{Endpoint, Origin, Says};
+    use crate::time::Wall;
+
+    fn at(seconds: u64) -> Now {
+        Now {
+            mono: Mono::from_micros(seconds * 1_000_000),
+            wall: Wall::from_unix_seconds(1_790_510_400 + seconds as i64),
+        }
+    }
+
+    fn seconds(seconds: u64) -> Mono {
+        at(seconds).mono
+    }
+
+    fn failure(status: u16, origin: Origin, says: Says) -> Failure {
+        Failure {
+            endpoint: Endpoint::Inference,
+            phase: Phase::Head,
+            status: Some(status),
+            origin,
+            says,
+            retry_after: None,
+            reset_at: None,
+            limit_spent: false,
+        }
+    }
+
+    fn edge_limit() -> Failure {
+        failure(429, Origin::Edge, Says::Nothing)
+    }
+
+    const FIRST: Tried<'static> = Tried { account: 0, key: 0, model: "m" };
+    const SECOND: Tried<'static> = Tried { account: 1, key: 1, model: "m" };
+
+    #[test]
+    fn an_edge_limit_rests_the_account_longer_each_time() {
+        let mut book = RestBook::default();
+        let until =
+            |book: &mut RestBook, second| book.record(at(second), FIRST, &edge_limit()).unwrap();
+        assert_eq!(until(&mut book, 0), (Scope::Account(0), seconds(90)));
+        // One that was under way already is the same ban.
+        assert_eq!(until(&mut book, 1).1, seconds(91));
+        assert_eq!(until(&mut book, 100).1, seconds(280));
+        assert_eq!(until(&mut book, 300).1, seconds(660));
+        // Two quiet minutes after the rest, it is forgotten.
+        assert_eq!(until(&mut book, 660 + 121).1, seconds(781 + 90));
+    }
+
+    #[test]
+    fn a_second_account_rests_the_whole_edge() {
+        let mut book = RestBook::default();
+        book.record(at(0), FIRST, &edge_limit());
+        assert_eq!(book.record(at(120), SECOND, &edge_limit()).unwrap().0, Scope::Edge);
+        let mut book = RestBook::default();
+        book.record(at(0), FIRST, &edge_limit());
+        assert_eq!(book.record(at(121), SECOND, &edge_limit()).unwrap().0, Scope::Account(1));
+    }
+
+    #[test]
+    fn retry_after_is_kept_and_a_shorter_one_never_shortens() {
+        let mut book = RestBook::default();
+        let asks = |wait| Failure { retry_after: Some(Duration::from_secs(wait)), ..edge_limit() };
+        assert_eq!(book.record(at(0), FIRST, &asks(600)).unwrap().1, seconds(600));
+        assert_eq!(book.record(at(1), FIRST, &asks(5)).unwrap().1, seconds(600));
+        assert_eq!(
+            book.record(at(2), FIRST, &asks(10_000_000)).unwrap().1,
+            seconds(2).after(LONGEST_REST)
+        );
+    }
+
+    #[test]
+    fn a_used_up_window_rests_until_it_turns() {
+        let mut book = RestBook::default();
+        let cap = failure(402, Origin::Application, Says::SubscriptionCap);
+        assert_eq!(book.record(at(0), FIRST, &cap).unwrap().1, seconds(4 * 3_600));
+        let day = Failure {
+            reset_at: Some(at(43_200).wall),
+            ..failure(402, Origin::Application, Says::DayQuotaUsedUp)
+        };
+        assert_eq!(book.record(at(0), SECOND, &day).unwrap(), (Scope::Account(1), seconds(43_200)));
+    }
+
+    #[test]
+    fn a_dead_key_is_never_disabled_for_good() {
+        let mut book = RestBook::default();
+        let dead = failure(401, Origin::Application, Says::Nothing);
+        let mut now = 0;
+        for expected in [120, 240, 480, 960, 1_920, 3_600, 3_600] {
+            let until = book.record(at(now), FIRST, &dead).unwrap().1;
+            assert_eq!(until.since(seconds(now)), Duration::from_secs(expected));
+            now += expected;
+        }
+        book.forgive(&Scope::Key(0));
+        assert_eq!(book.resting_until(&Scope::Key(0), seconds(now - 1)), None);
+    }
+
+    #[test]
+    fn capacity_is_no_rest_of_an_account_and_a_cold_model_is_one_of_the_model() {
+        let mut book = RestBook::default();
+        assert_eq!(
+            book.record(at(0), FIRST, &failure(429, Origin::Application, Says::Capacity)),
+            None
+        );
+        let cold = book
+            .record(at(0), FIRST, &failure(503, Origin::Application, Says::NoInstances))
+            .unwrap();
+        assert_eq!(cold, (Scope::Model("m".into()), seconds(60)));
+        assert_eq!(book.resting_until(&cold.0, seconds(59)), Some(seconds(60)));
+        assert_eq!(book.resting_until(&cold.0, seconds(60)), None);
+    }
+
+    #[test]
+    fn an_account_problem_goes_to_another_account_and_never_back() {
+        let mut attempts = Attempts::new(AttemptLimits::default(), None);
+        attempts.begin(0);
+        let next = attempts.failed(seconds(0), 0, &edge_limit(), 999);
+        assert_eq!(next, Next::Retry { at: seconds(0) });
+        assert!(!attempts.may_use(0) && attempts.may_use(1));
+    }
+
+    #[test]
+    fn capacity_waits_and_a_bad_request_is_not_repeated() {
+        let mut attempts = Attempts::new(AttemptLimits::default(), Some(seconds(10)));
+        let full = failure(429, Origin::Application, Says::Capacity);
+        attempts.begin(0);
+        assert_eq!(
+            attempts.failed(seconds(0), 0, &full, 500),
+            Next::Retry { at: Mono::from_micros(500_000) }
+        );
+        attempts.begin(0);
+        assert!(!attempts.may_use(0), "at most two on one account and model");
+        // Past the deadline there is no point.
+        assert_eq!(attempts.failed(seconds(9), 0, &full, 500), Next::GiveUp);
+        let mut attempts = Attempts::new(AttemptLimits::default(), None);
+        attempts.begin(0);
+        assert_eq!(
+            attempts.failed(seconds(0), 0, &failure(400, Origin::Application, Says::Nothing), 0),
+            Next::GiveUp
+        );
+    }
+
+    #[test]
+    fn what_may_have_been_billed_is_repeated_once() {
+        let lost = Failure {
+            phase: Phase::AwaitHead,
+            status: None,
+            ..failure(0, Origin::Transport, Says::Nothing)
+        };
+        let mut attempts = Attempts::new(AttemptLimits::default(), None);
+        attempts.begin(0);
+        assert!(matches!(attempts.failed(seconds(0), 0, &lost, 0), Next::Retry { .. }));
+        attempts.begin(1);
+        assert_eq!(attempts.failed(seconds(0), 1, &lost, 0), Next::GiveUp);
+        // What was never sent is repeated while attempts are left.
+        let unsent = Failure { phase: Phase::Connect, ..lost };
+        let mut attempts = Attempts::new(AttemptLimits::default(), None);
+        for account in 0..3 {
+            attempts.begin(account);
+            assert!(matches!(attempts.failed(seconds(0), account, &unsent, 0), Next::Retry { .. }));
+        }
+        attempts.begin(3);
+        assert_eq!(attempts.failed(seconds(0), 3, &unsent, 0), Next::GiveUp);
+    }
+
+    #[test]
+    fn an_edge_block_is_tried_once_more() {
+        let block = failure(403, Origin::Edge, Says::Nothing);
+        let mut attempts = Attempts::new(AttemptLimits::default(), None);
+        attempts.begin(0);
+        assert_eq!(attempts.failed(seconds(0), 0, &block, 0), Next::Retry { at: seconds(0) });
+        attempts.begin(0);
+        assert_eq!(attempts.failed(seconds(0), 0, &block, 0), Next::GiveUp);
+    }
+}

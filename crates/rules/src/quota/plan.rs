@@ -103,9 +103,9 @@ impl Plan {
     #[must_use]
     pub const fn monthly_price(self) -> Option<NanoUsd> {
         match self {
-            Self::Base | Self::CustomBase => Some(NanoUsd::from_cents(3_00)),
-            Self::Plus | Self::CustomPlus => Some(NanoUsd::from_cents(10_00)),
-            Self::Pro | Self::CustomPro => Some(NanoUsd::from_cents(20_00)),
+            Self::Base | Self::CustomBase => Some(NanoUsd::from_cents(300)),
+            Self::Plus | Self::CustomPlus => Some(NanoUsd::from_cents(1_000)),
+            Self::Pro | Self::CustomPro => Some(NanoUsd::from_cents(2_000)),
             Self::PayAsYouGo | Self::Legacy | Self::Unlimited | Self::Other(_) => None,
         }
     }
@@ -161,12 +161,12 @@ mod tests {
         let table = [
             (0, None, None, None),
             (200, None, None, None),
-            (300, Some(3_00), Some(15_00), Some(1_250_000_000)),
-            (2_000, Some(10_00), Some(50_00), Some(4_166_666_666)),
-            (5_000, Some(20_00), Some(100_00), Some(8_333_333_333)),
-            (301, Some(3_00), None, Some(1_250_000_000)),
-            (2_001, Some(10_00), None, Some(4_166_666_666)),
-            (5_001, Some(20_00), None, Some(8_333_333_333)),
+            (300, Some(300), Some(1_500), Some(1_250_000_000)),
+            (2_000, Some(1_000), Some(5_000), Some(4_166_666_666)),
+            (5_000, Some(2_000), Some(10_000), Some(8_333_333_333)),
+            (301, Some(300), None, Some(1_250_000_000)),
+            (2_001, Some(1_000), None, Some(4_166_666_666)),
+            (5_001, Some(2_000), None, Some(8_333_333_333)),
             (1_000, None, None, None),
         ];
         for (quota, price, month, four_hour) in table {

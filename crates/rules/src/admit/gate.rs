@@ -1,0 +1,411 @@
+//! Slots per account, one first-come queue before them.
+//!
+//! The queue lives in this machine and wakes one waiter at a time: a notifier outside would either lose wake-ups
+//! or lose the order. Whoever drives it calls [`Gate::tick`] after every change and at [`Gate::next_deadline`],
+//! and delivers the [`Wake`]s.
+
+use crate::time::Mono;
+use std::collections::VecDeque;
+
+/// A place in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// Bounds of the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GateLimits {
+    /// Attempts under way at once on each account.
+    pub slots_per_account: u32,
+    /// Places in the queue.
+    pub queue: usize,
+}
+
+/// Why an account takes no new attempt, each reason on its own clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closure {
+    /// It rests.
+    Rest,
+    /// Its budget does not allow more.
+    Budget,
+    /// None of its keys can be used.
+    Keys,
+}
+
+/// The answer to an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// Go, on this account. Give the slot back with [`Gate::release`].
+    Granted(usize),
+    /// Wait for a [`Wake`].
+    Queued(Ticket),
+    /// Do not wait.
+    Refused(Refused),
+}
+
+/// Why a request is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Every place in the queue is taken.
+    QueueFull,
+    /// None of the accounts opens before the deadline; when the first one does, if that is known.
+    ClosedPastDeadline(Option<Mono>),
+    /// No account was named.
+    NoAccount,
+}
+
+/// What a waiter is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waking {
+    /// Go, on this account.
+    Granted(usize),
+    /// The deadline passed.
+    Expired,
+}
+
+/// One waiter's news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wake {
+    /// Whose.
+    pub ticket: Ticket,
+    /// What.
+    pub waking: Waking,
+}
+
+/// The end of a closure: a moment, or an end that nobody knows.
+type Closed = Option<Option<Mono>>;
+
+#[derive(Clone, Debug, Default)]
+struct Account {
+    in_use: u32,
+    rest: Closed,
+    budget: Closed,
+    keys: Closed,
+}
+
+#[derive(Clone, Debug)]
+struct Waiter {
+    ticket: Ticket,
+    accounts: Vec<usize>,
+    deadline: Option<Mono>,
+}
+
+/// The machine: see the module's documentation.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    limits: GateLimits,
+    accounts: Vec<Account>,
+    waiting: VecDeque<Waiter>,
+    next_ticket: u64,
+}
+
+// === impl Account ===
+
+impl Account {
+    const fn closed(&mut self, closure: Closure) -> &mut Closed {
+        match closure {
+            Closure::Rest => &mut self.rest,
+            Closure::Budget => &mut self.budget,
+            Closure::Keys => &mut self.keys,
+        }
+    }
+
+    fn closures(&self) -> impl Iterator<Item = Option<Mono>> {
+        [self.rest, self.budget, self.keys].into_iter().flatten()
+    }
+
+    /// When every closure has ended: now, later, or `None` if that is not known.
+    fn opens_at(&self, now: Mono) -> Option<Mono> {
+        self.closures().try_fold(now, |latest, end| end.map(|end| latest.max(end)))
+    }
+
+    fn is_open(&self, now: Mono) -> bool {
+        self.opens_at(now) == Some(now)
+    }
+}
+
+// === impl Gate ===
+
+impl Gate {
+    /// A gate before `accounts` accounts, all open.
+    #[must_use]
+    pub fn new(limits: GateLimits, accounts: usize) -> Self {
+        Self {
+            limits,
+            accounts: vec![Account::default(); accounts],
+            waiting: VecDeque::new(),
+            next_ticket: 0,
+        }
+    }
+
+    /// Asks for a slot on one of `accounts`, best first. Whoever came before and can use the same slot goes first.
+    pub fn offer(&mut self, now: Mono, accounts: Vec<usize>, deadline: Option<Mono>) -> Offer {
+        let known: Vec<usize> =
+            accounts.into_iter().filter(|&index| index < self.accounts.len()).collect();
+        if known.is_empty() {
+            return Offer::Refused(Refused::NoAccount);
+        }
+        let opens = |index: &usize| self.accounts[*index].opens_at(now);
+        let first = known.iter().filter_map(opens).min();
+        let in_time = known.iter().any(|index| match (opens(index), deadline) {
+            (Some(opens), Some(deadline)) => opens < deadline,
+            // Someone without a deadline waits even for an end that nobody knows.
+            (_, None) => true,
+            (None, Some(_)) => false,
+        });
+        if !in_time {
+            return Offer::Refused(Refused::ClosedPastDeadline(first));
+        }
+        let taken_first = self.waiting.iter().any(|waiter| {
+            waiter.accounts.iter().any(|index| known.contains(index))
+                && self.choose(now, &waiter.accounts).is_some()
+        });
+        if !taken_first && let Some(account) = self.choose(now, &known) {
+            self.accounts[account].in_use += 1;
+            return Offer::Granted(account);
+        }
+        if self.waiting.len() >= self.limits.queue {
+            return Offer::Refused(Refused::QueueFull);
+        }
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.waiting.push_back(Waiter { ticket, accounts: known, deadline });
+        Offer::Queued(ticket)
+    }
+
+    /// Gives a slot back.
+    pub fn release(&mut self, account: usize) {
+        if let Some(account) = self.accounts.get_mut(account) {
+            debug_assert!(account.in_use > 0, "a slot is given back once");
+            account.in_use = account.in_use.saturating_sub(1);
+        }
+    }
+
+    /// Leaves the queue. False if the ticket was not in it any more: its [`Wake`] is on its way.
+    pub fn cancel(&mut self, ticket: Ticket) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain(|waiter| waiter.ticket != ticket);
+        self.waiting.len() < before
+    }
+
+    /// Closes an account for one reason until a moment, or until it is opened (`None`). The newest word of the
+    /// same reason counts.
+    pub fn close(&mut self, account: usize, closure: Closure, until: Option<Mono>) {
+        if let Some(account) = self.accounts.get_mut(account) {
+            *account.closed(closure) = Some(until);
+        }
+    }
+
+    /// Ends one reason.
+    pub fn open(&mut self, account: usize, closure: Closure) {
+        if let Some(account) = self.accounts.get_mut(account) {
+            *account.closed(closure) = None;
+        }
+    }
+
+    /// Grants what can be granted and ends what waited too long, in the order in which they came.
+    #[must_use]
+    pub fn tick(&mut self, now: Mono) -> Vec<Wake> {
+        let mut wakes = Vec::new();
+        let mut still_waiting = VecDeque::with_capacity(self.waiting.len());
+        while let Some(waiter) = self.waiting.pop_front() {
+            if waiter.deadline.is_some_and(|deadline| now >= deadline) {
+                wakes.push(Wake { ticket: waiter.ticket, waking: Waking::Expired });
+            } else if let Some(account) = self.choose(now, &waiter.accounts) {
+                self.accounts[account].in_use += 1;
+                wakes.push(Wake { ticket: waiter.ticket, waking: Waking::Granted(account) });
+            } else {
+                still_waiting.push_back(waiter);
+            }
+        }
+        self.waiting = still_waiting;
+        wakes
+    }
+
+    /// When [`Self::tick`] has something to do if nothing else happens. After a tick at `now`, always later than
+    /// `now`.
+    #[must_use]
+    pub fn next_deadline(&self, now: Mono) -> Option<Mono> {
+        let deadlines = self.waiting.iter().filter_map(|waiter| waiter.deadline);
+        let openings = self
+            .waiting
+            .iter()
+            .flat_map(|waiter| &waiter.accounts)
+            .filter_map(|&index| self.accounts[index].opens_at(now))
+            .filter(|&opens| opens > now);
+        deadlines.chain(openings).min()
+    }
+
+    /// Attempts under way on an account.
+    #[must_use]
+    pub fn in_use(&self, account: usize) -> u32 {
+        self.accounts.get(account).map_or(0, |account| account.in_use)
+    }
+
+    /// Requests in the queue.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// When the account takes attempts again: `Some(now)` if it does, `None` if nobody knows.
+    #[must_use]
+    pub fn opens_at(&self, account: usize, now: Mono) -> Option<Mono> {
+        self.accounts.get(account).and_then(|account| account.opens_at(now))
+    }
+
+    /// The open account with the most free slots, the first of equals.
+    fn choose(&self, now: Mono, accounts: &[usize]) -> Option<usize> {
+        accounts
+            .iter()
+            .copied()
+            .filter(|&index| self.accounts[index].is_open(now))
+            .filter(|&index| self.accounts[index].in_use < self.limits.slots_per_account)
+            .min_by_key(|&index| self.accounts[index].in_use)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    const LIMITS: GateLimits = GateLimits { slots_per_account: 1, queue: 3 };
+
+    fn at(micros: u64) -> Mono {
+        Mono::from_micros(micros)
+    }
+
+    fn queued(offer: Offer) -> Ticket {
+        match offer {
+            Offer::Queued(ticket) => ticket,
+            other => panic!("expected a place in the queue, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn first_come_first_served() {
+        let mut gate = Gate::new(LIMITS, 1);
+        assert_eq!(gate.offer(at(0), vec![0], None), Offer::Granted(0));
+        let second = queued(gate.offer(at(1), vec![0], None));
+        let third = queued(gate.offer(at(2), vec![0], None));
+        gate.release(0);
+        // Before the tick a newcomer does not slip in.
+        let fourth = queued(gate.offer(at(3), vec![0], None));
+        assert_eq!(gate.tick(at(3)), [Wake { ticket: second, waking: Waking::Granted(0) }]);
+        gate.release(0);
+        assert_eq!(gate.tick(at(4)), [Wake { ticket: third, waking: Waking::Granted(0) }]);
+        assert!(gate.cancel(fourth) && !gate.cancel(third));
+    }
+
+    #[test]
+    fn a_waiter_for_one_account_does_not_hold_up_another() {
+        let mut gate = Gate::new(LIMITS, 2);
+        gate.offer(at(0), vec![0], None);
+        queued(gate.offer(at(0), vec![0], None));
+        assert_eq!(gate.offer(at(0), vec![0, 1], None), Offer::Granted(1));
+    }
+
+    #[test]
+    fn work_spreads_over_accounts() {
+        let mut gate = Gate::new(GateLimits { slots_per_account: 2, queue: 0 }, 2);
+        let grants: Vec<Offer> = (0..5).map(|_| gate.offer(at(0), vec![0, 1], None)).collect();
+        assert_eq!(
+            grants,
+            [
+                Offer::Granted(0),
+                Offer::Granted(1),
+                Offer::Granted(0),
+                Offer::Granted(1),
+                Offer::Refused(Refused::QueueFull)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_wait_that_cannot_fit_is_refused_at_once() {
+        let mut gate = Gate::new(LIMITS, 2);
+        gate.close(0, Closure::Rest, Some(at(100)));
+        gate.close(0, Closure::Budget, Some(at(50)));
+        gate.close(1, Closure::Keys, None);
+        let refused = Offer::Refused(Refused::ClosedPastDeadline(Some(at(100))));
+        assert_eq!(gate.offer(at(0), vec![0, 1], Some(at(100))), refused);
+        let ticket = queued(gate.offer(at(0), vec![0, 1], Some(at(101))));
+        assert_eq!(gate.next_deadline(at(0)), Some(at(100)));
+        assert_eq!(gate.tick(at(99)), []);
+        assert_eq!(gate.tick(at(100)), [Wake { ticket, waking: Waking::Granted(0) }]);
+        assert_eq!(gate.offer(at(100), Vec::new(), None), Offer::Refused(Refused::NoAccount));
+        assert_eq!(gate.offer(at(100), vec![9], None), Offer::Refused(Refused::NoAccount));
+    }
+
+    #[test]
+    fn whoever_waited_too_long_is_told_on_time() {
+        let mut gate = Gate::new(LIMITS, 1);
+        gate.offer(at(0), vec![0], None);
+        let ticket = queued(gate.offer(at(0), vec![0], Some(at(10))));
+        assert_eq!(gate.next_deadline(at(0)), Some(at(10)));
+        gate.release(0);
+        // Even a free slot does not revive it: the client has been promised an answer by now.
+        assert_eq!(gate.tick(at(10)), [Wake { ticket, waking: Waking::Expired }]);
+        assert_eq!(gate.next_deadline(at(10)), None);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Offer(Vec<usize>, Option<u64>),
+        Release,
+        Cancel,
+        Close(usize, u64),
+        Advance(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        // Small limits and boundary times on purpose: that is where such machines break.
+        prop_oneof![
+            4 => (prop::collection::vec(0_usize..3, 1..3), prop::option::of(prop_oneof![Just(0_u64), Just(1), Just(2), Just(60)]))
+                .prop_map(|(accounts, deadline)| Step::Offer(accounts, deadline)),
+            3 => Just(Step::Release),
+            1 => Just(Step::Cancel),
+            1 => (0_usize..3, prop_oneof![Just(0_u64), Just(1), Just(59), Just(60)]).prop_map(|(account, time)| Step::Close(account, time)),
+            2 => prop_oneof![Just(0_u64), Just(1), Just(59), Just(60), Just(61)].prop_map(Step::Advance),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_slot_is_lost_or_given_twice(steps in prop::collection::vec(step(), 1..120)) {
+            let limits = GateLimits { slots_per_account: 2, queue: 4 };
+            let mut gate = Gate::new(limits, 3);
+            let mut now = 0;
+            let mut held: Vec<usize> = Vec::new();
+            let mut waiting: HashMap<Ticket, ()> = HashMap::new();
+            for step in steps {
+                match step {
+                    Step::Offer(accounts, deadline) => match gate.offer(at(now), accounts.clone(), deadline.map(|wait| at(now + wait))) {
+                        Offer::Granted(account) => { prop_assert!(accounts.contains(&account)); held.push(account); }
+                        Offer::Queued(ticket) => { waiting.insert(ticket, ()); }
+                        Offer::Refused(_) => {}
+                    },
+                    Step::Release => if let Some(account) = held.pop() { gate.release(account); },
+                    Step::Cancel => if let Some(ticket) = waiting.keys().next().copied() {
+                        prop_assert!(gate.cancel(ticket));
+                        waiting.remove(&ticket);
+                    },
+                    Step::Close(account, time) => gate.close(account, Closure::Rest, Some(at(now + time))),
+                    Step::Advance(time) => now += time,
+                }
+                for wake in gate.tick(at(now)) {
+                    prop_assert!(waiting.remove(&wake.ticket).is_some(), "told once");
+                    if let Waking::Granted(account) = wake.waking { held.push(account); }
+                }
+                prop_assert_eq!(gate.queued(), waiting.len());
+                for account in 0..3 {
+                    let mine = held.iter().filter(|&&index| index == account).count();
+                    prop_assert_eq!(gate.in_use(account) as usize, mine);
+                    prop_assert!(mine <= 2);
+                }
+                if let Some(next) = gate.next_deadline(at(now)) { prop_assert!(next > at(now)); }
+            }
+        }
+    }
+}
