@@ -1,1 +1,54 @@
-fn main() {}
+//! The project's recipes, started as `cargo xtask RECIPE`.
+//!
+//! | recipe | does |
+//! |---|---|
+//! | `test` | installs what the tests need, then runs the Rust tests and the official SDKs through the gateway |
+//! | `check` | format, lints, docs, arrows, licences |
+//! | `check-deps` | arrows and licences alone |
+//!
+//! A recipe runs all its steps even after one failed, and ends with a table of them.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a recipe talks to a terminal")]
+
+mod arrows;
+mod check;
+mod clock;
+mod licences;
+mod program;
+mod project;
+mod recipe;
+mod sdk;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask RECIPE
+
+  test         install what the tests need, run the Rust tests, run the official SDKs through the gateway
+  check        format, lints, docs, arrows, licences
+  check-deps   arrows and licences alone";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let recipe = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["test"] => test::recipe,
+        ["check"] => check::recipe,
+        ["check-deps"] => check::dependencies_recipe,
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match project::Project::read().and_then(|project| recipe(&project)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
