@@ -1,1 +1,5 @@
-fn main() {}
+//! The `ripcord` program. Everything is in the library beside it, so that it can be read from one place.
+
+fn main() -> std::process::ExitCode {
+    ripcord::run()
+}

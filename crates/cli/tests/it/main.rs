@@ -1,1 +1,3 @@
+//! The real binary, seen from outside.
 
+mod reference;

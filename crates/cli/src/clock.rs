@@ -1,0 +1,96 @@
+//! The only file of the command line that reads a clock.
+
+use std::time::Duration;
+
+use ripcord_rules::time::Wall;
+
+/// Where "now" comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Clock {
+    /// The machine's clock.
+    System,
+    /// Stands still, so that output can be compared letter by letter.
+    Frozen(Wall),
+    /// Starts at a given moment and then runs at real speed.
+    Shifted { shift_micros: i64 },
+}
+
+// === impl Clock ===
+
+impl Clock {
+    /// The clock that `RIPCORD_TEST_NOW` asks for: an RFC 3339 moment, at which time stands still, or from
+    /// which it runs on if the text ends in `/run`. `None` if it is neither.
+    pub(crate) fn from_test_setting(text: &str) -> Option<Self> {
+        let (moment, runs) = match text.strip_suffix("/run") {
+            Some(moment) => (moment, true),
+            None => (text, false),
+        };
+        let micros = moment.parse::<jiff::Timestamp>().ok()?.as_microsecond();
+        Some(if runs {
+            Self::Shifted { shift_micros: micros.saturating_sub(system_micros()) }
+        } else {
+            Self::Frozen(Wall::from_unix_micros(micros))
+        })
+    }
+
+    /// The present moment.
+    pub(crate) fn now(self) -> Wall {
+        match self {
+            Self::System => Wall::from_unix_micros(system_micros()),
+            Self::Frozen(moment) => moment,
+            Self::Shifted { shift_micros } => {
+                Wall::from_unix_micros(system_micros().saturating_add(shift_micros))
+            }
+        }
+    }
+}
+
+/// Measures how long something took, on a clock that never steps back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stopwatch(std::time::Instant);
+
+// === impl Stopwatch ===
+
+impl Stopwatch {
+    /// Starts measuring.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock file")]
+    pub(crate) fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// The time since the start.
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the clock file")]
+fn system_micros() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frozen_clock_stands_still() {
+        let clock = Clock::from_test_setting("2026-09-27T11:13:00Z").unwrap();
+        assert_eq!(clock.now().as_unix_seconds(), 1_790_507_580);
+        assert_eq!(clock.now(), clock.now());
+    }
+
+    #[test]
+    fn a_running_clock_starts_where_it_is_told() {
+        let clock = Clock::from_test_setting("2026-09-27T11:13:00Z/run").unwrap();
+        assert!(
+            clock.now().since(Wall::from_unix_seconds(1_790_507_580)) < Duration::from_secs(60)
+        );
+    }
+
+    #[test]
+    fn other_text_is_no_clock() {
+        assert!(Clock::from_test_setting("yesterday").is_none());
+        assert!(Clock::from_test_setting("").is_none());
+    }
+}

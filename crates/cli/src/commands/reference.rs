@@ -1,0 +1,76 @@
+//! Writes `docs/reference/`: every page comes from the code that it describes, and a test compares them.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use clap::CommandFactory as _;
+
+use crate::args::{Arguments, ReferenceArguments, ReferencePart};
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::settings::DEFAULT_FILE;
+use crate::settings::environment::VARIABLES;
+
+const GENERATED: &str =
+    "<!-- Written by `ripcord reference all docs/reference`; edit the code instead. -->\n";
+
+/// Writes the parts that were asked for into the directory.
+pub(crate) fn run(
+    arguments: &ReferenceArguments,
+    _context: &Context,
+) -> Result<Exit, CommandError> {
+    let wanted = |part| arguments.part == part || arguments.part == ReferencePart::All;
+    if wanted(ReferencePart::Commands) {
+        write(&arguments.directory, "commands.md", &commands_page())?;
+    }
+    if wanted(ReferencePart::Config) {
+        write(&arguments.directory, "configuration.md", &configuration_page())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn write(directory: &Path, name: &str, text: &str) -> Result<(), CommandError> {
+    let path = directory.join(name);
+    path.parent()
+        .map_or(Ok(()), std::fs::create_dir_all)
+        .and_then(|()| std::fs::write(&path, text))
+        .map_err(|problem| {
+            CommandError::unknown(format!("could not write {}: {problem}", path.display()))
+        })
+}
+
+fn commands_page() -> String {
+    let mut page = format!("# Commands\n\n{GENERATED}\n");
+    let mut command = Arguments::command().term_width(96);
+    command.build();
+    let _ = writeln!(page, "```text\n{}\n```", command.render_long_help().to_string().trim_end());
+    page.push_str("\n## Exit codes\n\n| code | meaning |\n|---|---|\n");
+    for (exit, meaning) in Exit::ALL {
+        let _ = writeln!(page, "| {} | {meaning} |", exit.code());
+    }
+    page.push_str(
+        "\nSeveral accounts are one pool: a verdict is yes if one account says yes, no if all say no, and else 3. \
+         A report is 3 if one of its parts could not be read; the other parts are shown all the same.\n",
+    );
+    for subcommand in command.get_subcommands_mut() {
+        if subcommand.is_hide_set() || subcommand.get_name() == "help" {
+            continue;
+        }
+        let name = subcommand.get_name().to_owned();
+        let help = subcommand.render_long_help().to_string();
+        let _ = writeln!(page, "\n## `ripcord {name}`\n\n```text\n{}\n```", help.trim_end());
+    }
+    page
+}
+
+fn configuration_page() -> String {
+    let mut page =
+        format!("# Configuration\n\n{GENERATED}\n## The file\n\n```toml\n{DEFAULT_FILE}```\n");
+    page.push_str("\n## Environment variables\n\n| variable | meaning |\n|---|---|\n");
+    for variable in VARIABLES {
+        let _ =
+            writeln!(page, "| `{}` | {} |", variable.name.replace(", ", "`, `"), variable.purpose);
+    }
+    page
+}

@@ -1,0 +1,245 @@
+//! A line of text whose parts know what they mean; colour is added, or not, at the very end.
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+/// What a part of a line means. The words beside it say the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    /// What the eye should find first.
+    Strong,
+    /// What is there for those who look for it.
+    Dim,
+    Good,
+    Warn,
+    Bad,
+    Accent,
+}
+
+/// A line made of toned parts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Text {
+    parts: Vec<(Tone, String)>,
+}
+
+// === impl Tone ===
+
+impl Tone {
+    const fn style(self) -> anstyle::Style {
+        use anstyle::{AnsiColor, Color, Style};
+        const fn color(color: AnsiColor) -> Style {
+            Style::new().fg_color(Some(Color::Ansi(color)))
+        }
+        match self {
+            Self::Plain => Style::new(),
+            Self::Strong => Style::new().bold(),
+            Self::Dim => Style::new().dimmed(),
+            Self::Good => color(AnsiColor::Green),
+            Self::Warn => color(AnsiColor::Yellow),
+            Self::Bad => color(AnsiColor::Red),
+            Self::Accent => color(AnsiColor::Cyan),
+        }
+    }
+}
+
+// === impl Text ===
+
+impl Text {
+    /// An empty line.
+    pub(crate) const fn new() -> Self {
+        Self { parts: Vec::new() }
+    }
+
+    /// A line that begins with a toned part.
+    pub(crate) fn toned(tone: Tone, text: impl Into<String>) -> Self {
+        Self::new().then(tone, text)
+    }
+
+    /// Adds a toned part.
+    pub(crate) fn then(mut self, tone: Tone, text: impl Into<String>) -> Self {
+        let text = text.into();
+        if !text.is_empty() {
+            self.parts.push((tone, text));
+        }
+        self
+    }
+
+    /// Adds a plain part.
+    pub(crate) fn plain(self, text: impl Into<String>) -> Self {
+        self.then(Tone::Plain, text)
+    }
+
+    /// Adds a part that stands back.
+    pub(crate) fn dim(self, text: impl Into<String>) -> Self {
+        self.then(Tone::Dim, text)
+    }
+
+    /// Adds another line's parts.
+    pub(crate) fn append(mut self, other: Self) -> Self {
+        self.parts.extend(other.parts);
+        self
+    }
+
+    /// How many columns it takes on a terminal.
+    pub(crate) fn width(&self) -> usize {
+        self.parts.iter().map(|(_, text)| text.width()).sum()
+    }
+
+    /// Spaces added at the right end, up to `width`.
+    pub(crate) fn padded_right(self, width: usize) -> Self {
+        let missing = width.saturating_sub(self.width());
+        self.plain(" ".repeat(missing))
+    }
+
+    /// Spaces added at the left end, up to `width`.
+    pub(crate) fn padded_left(self, width: usize) -> Self {
+        let missing = width.saturating_sub(self.width());
+        Self::new().plain(" ".repeat(missing)).append(self)
+    }
+
+    /// Cut to `width` columns, with an ellipsis where something is missing.
+    pub(crate) fn cut(self, width: usize) -> Self {
+        if self.width() <= width {
+            return self;
+        }
+        let mut left = width.saturating_sub(1);
+        let mut cut = Self::new();
+        for (tone, text) in self.parts {
+            let mut kept = String::new();
+            for character in text.chars() {
+                let columns = character.width().unwrap_or(0);
+                if columns > left {
+                    return cut.then(tone, kept).dim("…");
+                }
+                left -= columns;
+                kept.push(character);
+            }
+            cut = cut.then(tone, kept);
+        }
+        cut
+    }
+
+    /// Broken at spaces into lines of at most `width` columns, each indented by `indent`.
+    pub(crate) fn wrapped(&self, width: usize, indent: usize) -> Vec<Self> {
+        let room = width.saturating_sub(indent).max(20);
+        let margin = " ".repeat(indent);
+        let mut lines = Vec::new();
+        let mut line = Self::new().plain(margin.as_str());
+        let mut used = 0;
+        for (tone, word, glued) in self.words() {
+            let columns = word.width();
+            let space = usize::from(used > 0 && !glued);
+            if used > 0 && !glued && used + space + columns > room {
+                lines.push(std::mem::replace(&mut line, Self::new().plain(margin.as_str())));
+                used = 0;
+            } else if space == 1 {
+                line = line.plain(" ");
+                used += 1;
+            }
+            line = line.then(tone, word);
+            used += columns;
+        }
+        lines.push(line);
+        lines
+    }
+
+    /// The words, and whether each follows its predecessor without a space (a change of tone inside a word).
+    fn words(&self) -> Vec<(Tone, String, bool)> {
+        let mut words = Vec::new();
+        let mut after_space = true;
+        for (tone, text) in &self.parts {
+            for (index, word) in text.split(' ').enumerate() {
+                if index > 0 {
+                    after_space = true;
+                }
+                if !word.is_empty() {
+                    words.push((*tone, word.to_owned(), !after_space));
+                    after_space = false;
+                }
+            }
+        }
+        words
+    }
+
+    /// The text, with colours if the device takes them.
+    pub(crate) fn render(&self, color: bool) -> String {
+        let mut output = String::new();
+        for (tone, text) in &self.parts {
+            let style = tone.style();
+            if color && *tone != Tone::Plain {
+                output.push_str(&format!("{style}{text}{style:#}"));
+            } else {
+                output.push_str(text);
+            }
+        }
+        output
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::new().plain(text)
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self::new().plain(text)
+    }
+}
+
+/// The drawing characters of this program in ASCII, one column each; whatever else is not ASCII stays, since it
+/// came from a name.
+pub(crate) fn to_ascii(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            '█' => '#',
+            '░' | '·' => '.',
+            '▕' => '[',
+            '▏' => ']',
+            '●' => '*',
+            '○' => 'o',
+            '◐' => '~',
+            '✓' => '+',
+            '✗' => 'x',
+            '…' => '~',
+            '–' | '—' | '─' => '-',
+            '→' => '>',
+            '≈' => '~',
+            other => other,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_line_keeps_its_width() {
+        let text = Text::toned(Tone::Strong, "Qwen/").plain("Qwen3-235B-A22B");
+        let cut = text.cut(10);
+        assert_eq!(cut.width(), 10);
+        assert_eq!(cut.render(false), "Qwen/Qwen…");
+    }
+
+    #[test]
+    fn wide_characters_are_not_split() {
+        assert_eq!(Text::from("模型模型").cut(4).render(false), "模…");
+    }
+
+    #[test]
+    fn words_wrap_with_their_indentation_and_tones_stay_glued() {
+        let text =
+            Text::from("the account ").then(Tone::Strong, "work").plain(": has no room left today");
+        let lines: Vec<_> = text.wrapped(24, 2).iter().map(|line| line.render(false)).collect();
+        assert_eq!(lines, ["  the account work: has", "  no room left today"]);
+    }
+
+    #[test]
+    fn colour_only_when_wanted() {
+        let text = Text::toned(Tone::Bad, "no");
+        assert_eq!(text.render(false), "no");
+        assert_eq!(text.render(true), "\u{1b}[31mno\u{1b}[0m");
+    }
+}

@@ -1,0 +1,335 @@
+//! One function per layer. Each writes over what it knows and returns what is wrong.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ripcord_rules::quota::Paygo;
+use toml::de::DeTable;
+
+use super::document::{Problem, Section, SourceFile, Value, nearest, read};
+use super::environment::{Environment, VARIABLES, variables};
+use super::keys::{self, RawKey};
+use super::origin::{Origin, Sourced};
+use super::{AccountSettings, DEFAULT_FILE, Settings};
+use crate::args::{ColorChoice, GlobalArguments};
+
+const PAYGO: &[(&str, Paygo)] =
+    &[("by_plan", Paygo::ByPlan), ("never", Paygo::Never), ("allow", Paygo::Allow)];
+const COLOR: &[(&str, ColorChoice)] =
+    &[("auto", ColorChoice::Auto), ("always", ColorChoice::Always), ("never", ColorChoice::Never)];
+/// The server's figures lag by a minute; polling in bursts has got keys revoked.
+const LEAST_REFRESH_SECONDS: u64 = 30;
+const MOST_REFRESH_SECONDS: u64 = 86_400;
+
+/// The embedded file.
+pub(super) fn read_defaults(settings: &mut Settings) -> Vec<Problem> {
+    let source = SourceFile { label: "config/default.toml", text: DEFAULT_FILE, embedded: true };
+    read_document(settings, source, None)
+}
+
+/// The user's file, if there is one.
+pub(super) fn read_user_file(
+    settings: &mut Settings,
+    arguments: &GlobalArguments,
+    environment: &dyn Environment,
+) -> Vec<Problem> {
+    let told = arguments
+        .config
+        .clone()
+        .or_else(|| environment.get(variables::RIPCORD_CONFIG).map(PathBuf::from));
+    let Some(path) = told.clone().or_else(|| usual_path(environment)) else { return Vec::new() };
+    let label = path.display().to_string();
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(problem) if problem.kind() == std::io::ErrorKind::NotFound && told.is_none() => {
+            return Vec::new();
+        }
+        Err(problem) => {
+            let message = format!("could not be read: {problem}");
+            return vec![Problem { place: label, message, hint: None }];
+        }
+    };
+    let source = SourceFile { label: &label, text: &text, embedded: false };
+    let mut problems = read_document(settings, source, Some(environment));
+    let literal_keys = settings
+        .accounts
+        .iter()
+        .flat_map(|account| &account.keys)
+        .any(|key| matches!(&key.origin, Origin::File { path, .. } if *path == label));
+    check_permissions(&path, literal_keys, settings, &mut problems);
+    settings.file = Some(path);
+    problems
+}
+
+fn usual_path(environment: &dyn Environment) -> Option<PathBuf> {
+    let base = environment
+        .get(variables::XDG_CONFIG_HOME)
+        .filter(|path| Path::new(path).is_absolute())
+        .map(PathBuf::from)
+        .or_else(|| {
+            environment.get(variables::HOME).map(|home| Path::new(&home).join(".config"))
+        })?;
+    Some(base.join("ripcord").join("config.toml"))
+}
+
+/// A file that others can write can be made to send keys elsewhere; one that others can read gives them away.
+#[cfg(unix)]
+fn check_permissions(
+    path: &Path,
+    holds_keys: bool,
+    settings: &mut Settings,
+    problems: &mut Vec<Problem>,
+) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Ok(metadata) = std::fs::metadata(path) else { return };
+    let mode = metadata.permissions().mode();
+    let place = path.display().to_string();
+    if mode & 0o002 != 0 {
+        problems.push(Problem {
+            message: "everybody on this machine can write this file, and so redirect your keys"
+                .into(),
+            hint: Some(format!("chmod 600 {place}")),
+            place,
+        });
+    } else if holds_keys && mode & 0o044 != 0 {
+        settings
+            .warnings
+            .push(format!("{place} holds keys and others can read it; chmod 600 {place}"));
+    }
+}
+
+#[cfg(not(unix))]
+fn check_permissions(_: &Path, _: bool, _: &mut Settings, _: &mut Vec<Problem>) {}
+
+/// Reads one file over the settings. Keys named by the file need the environment, which the embedded file, that
+/// names none, is read without.
+fn read_document(
+    settings: &mut Settings,
+    source: SourceFile<'_>,
+    environment: Option<&dyn Environment>,
+) -> Vec<Problem> {
+    let (table, errors) = DeTable::parse_recoverable(source.text);
+    let mut problems: Vec<Problem> =
+        errors.iter().map(|error| source.syntax_problem(error)).collect();
+    let mut root = Section::root(source, table.get_ref());
+    read_sections(settings, &mut root);
+    if let Some(environment) = environment {
+        let mut accounts = Vec::new();
+        let warnings = &mut settings.warnings;
+        root.tables("accounts", |section, origin| {
+            accounts.extend(read_account(section, origin, environment, warnings));
+        });
+        problems.extend(doubled_names(&accounts));
+        settings.accounts = accounts;
+    }
+    problems.extend(root.finish());
+    problems
+}
+
+fn read_sections(settings: &mut Settings, root: &mut Section<'_>) {
+    root.table("chutes", |section| {
+        section.read("api_url", &mut settings.chutes.api_url, read::text);
+        section.read("llm_url", &mut settings.chutes.llm_url, read::text);
+        section.read("refresh_seconds", &mut settings.chutes.refresh, |value| {
+            read::whole(LEAST_REFRESH_SECONDS, MOST_REFRESH_SECONDS, "seconds")(value)
+                .map(Duration::from_secs)
+        });
+    });
+    root.table("spending", |section| {
+        section.read("paygo", &mut settings.spending.paygo, read::word(PAYGO));
+        section.read("min_balance", &mut settings.spending.min_balance, read::usd);
+    });
+    root.table("models", |section| {
+        section.read("watch", &mut settings.models.watch, read::texts);
+        section.read("sanity", &mut settings.models.sanity, read::text);
+    });
+    root.table("limits", |section| {
+        let limits = &mut settings.limits;
+        section.read("connect_seconds", &mut limits.connect, seconds(1, 300));
+        section.read("first_byte_seconds", &mut limits.first_byte, seconds(1, 3600));
+        section.read("idle_seconds", &mut limits.idle, seconds(1, 3600));
+    });
+    root.table("output", |section| {
+        section.read("time_zone", &mut settings.output.time_zone, |value| {
+            let name = read::text(value)?;
+            crate::printer::moment::Moments::in_zone(&name).map(|_| name)
+        });
+        section.read("color", &mut settings.output.color, read::word(COLOR));
+    });
+}
+
+fn seconds(least: u64, most: u64) -> impl FnOnce(&Value<'_>) -> Result<Duration, String> {
+    move |value| read::whole(least, most, "seconds")(value).map(Duration::from_secs)
+}
+
+fn read_account(
+    section: &mut Section<'_>,
+    origin: Origin,
+    environment: &dyn Environment,
+    warnings: &mut Vec<String>,
+) -> Option<AccountSettings> {
+    let name = section.read_new("name", read::text);
+    let mut keys = Vec::new();
+    if let Some(literal) = section.read_new("keys", read::texts) {
+        let written = literal.value.into_iter();
+        keys.extend(written.map(|text| RawKey::new(text, literal.origin.clone())));
+    }
+    if let Some(named) = section.read_new("key_env", read::texts) {
+        for variable in named.value {
+            let text = environment.get(&variable).unwrap_or_default();
+            let found = keys::split(&text, &Origin::Environment(variable.clone()));
+            if found.is_empty() {
+                warnings.push(format!("{}: the variable `{variable}` is not set", named.origin));
+            }
+            keys.extend(found);
+        }
+    }
+    if let Some(files) = section.read_new("key_file", read::texts) {
+        for file in files.value {
+            match read_key_file(&file, environment, warnings) {
+                Ok(found) => keys.extend(found),
+                Err(message) => section.problem(&files.origin, message, None),
+            }
+        }
+    }
+    let paygo = section.read_new("paygo", read::word(PAYGO));
+    let min_balance = section.read_new("min_balance", read::usd);
+    let Some(name) = name else {
+        section.problem(
+            &origin,
+            "an account needs a name".to_owned(),
+            Some("add name = \"…\" below [[accounts]]".to_owned()),
+        );
+        return None;
+    };
+    Some(AccountSettings { name, keys, paygo, min_balance })
+}
+
+fn read_key_file(
+    file: &str,
+    environment: &dyn Environment,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<RawKey>, String> {
+    let path = match (file.strip_prefix("~/"), environment.get(variables::HOME)) {
+        (Some(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => PathBuf::from(file),
+    };
+    let text = std::fs::read_to_string(&path)
+        .map_err(|problem| format!("could not read the key file {}: {problem}", path.display()))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let open =
+            std::fs::metadata(&path).is_ok_and(|data| data.permissions().mode() & 0o044 != 0);
+        if open {
+            warnings
+                .push(format!("others can read the key file {0}; chmod 600 {0}", path.display()));
+        }
+    }
+    let found = keys::split(&text, &Origin::File { path: path.display().to_string(), line: 1 });
+    if found.is_empty() {
+        return Err(format!("the key file {} holds no key", path.display()));
+    }
+    Ok(found)
+}
+
+fn doubled_names(accounts: &[AccountSettings]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (index, account) in accounts.iter().enumerate() {
+        let first = accounts[..index].iter().find(|other| other.name.value == account.name.value);
+        if let Some(first) = first {
+            problems.push(Problem {
+                place: account.name.origin.to_string(),
+                message: format!("the account `{}` is named twice", account.name.value),
+                hint: Some(format!("the first is at {}", first.name.origin)),
+            });
+        }
+    }
+    problems
+}
+
+/// Environment variables.
+pub(super) fn read_environment(
+    settings: &mut Settings,
+    environment: &dyn Environment,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let (found, warnings) = keys::of_environment(environment);
+    settings.environment_keys = found;
+    settings.warnings.extend(warnings);
+    // Values often arrive with the quotes of an env file.
+    let get = |name: &str| {
+        let text = environment.get(name)?;
+        let text = text.trim().trim_matches(['"', '\'']).trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    };
+    let mut refuse = |name: &str, message: String| {
+        problems.push(Problem { place: name.to_owned(), message, hint: None });
+    };
+    for (name, target) in [
+        (variables::CHUTES_API_URL, &mut settings.chutes.api_url),
+        (variables::CHUTES_LLM_URL, &mut settings.chutes.llm_url),
+    ] {
+        if let Some(text) = get(name) {
+            *target = Sourced::new(text, Origin::Environment(name.to_owned()));
+        }
+    }
+    let name = variables::CHUTES_MIN_BALANCE;
+    if let Some(text) = get(name) {
+        match read::usd_text(&text) {
+            Ok(amount) => {
+                settings.spending.min_balance =
+                    Sourced::new(amount, Origin::Environment(name.to_owned()));
+            }
+            Err(message) => refuse(name, message),
+        }
+    }
+    let name = variables::CHUTES_QUOTA_REFRESH_INTERVAL;
+    if let Some(text) = get(name) {
+        let range = LEAST_REFRESH_SECONDS..=MOST_REFRESH_SECONDS;
+        match text.parse::<u64>().ok().filter(|seconds| range.contains(seconds)) {
+            Some(seconds) => {
+                settings.chutes.refresh = Sourced::new(
+                    Duration::from_secs(seconds),
+                    Origin::Environment(name.to_owned()),
+                );
+            }
+            None => refuse(
+                name,
+                format!("must be from {LEAST_REFRESH_SECONDS} to {MOST_REFRESH_SECONDS} seconds"),
+            ),
+        }
+    }
+    settings.warnings.extend(misspelt_variables(environment));
+    problems
+}
+
+/// Variables that look like ours but are not read: a typo there would otherwise pass in silence.
+fn misspelt_variables(environment: &dyn Environment) -> Vec<String> {
+    let known =
+        VARIABLES.iter().map(|variable| variable.name).filter(|name| name.starts_with("CHUTES_"));
+    let known: Vec<&str> = known.filter(|name| !name.contains(' ')).collect();
+    let mut warnings: Vec<String> = environment
+        .names()
+        .into_iter()
+        .filter(|name| name.starts_with("CHUTES_") && !known.contains(&name.as_str()))
+        .filter(|name| !name.starts_with(variables::CHUTES_API_KEY_NUMBERED))
+        .filter_map(|name| {
+            let close = nearest(&name, known.iter().copied())
+                .filter(|close| strsim::damerau_levenshtein(&name, close) <= 2)?;
+            Some(format!("`{name}` is not read; did you mean `{close}`?"))
+        })
+        .collect();
+    warnings.sort();
+    warnings
+}
+
+/// Flags.
+pub(super) fn read_flags(settings: &mut Settings, arguments: &GlobalArguments) {
+    if let Some(zone) = &arguments.tz {
+        settings.output.time_zone = Sourced::new(zone.clone(), Origin::Flag("--tz"));
+    }
+    if let Some(color) = arguments.color {
+        settings.output.color = Sourced::new(color, Origin::Flag("--color"));
+    }
+}

@@ -1,0 +1,219 @@
+//! As typed → as needed: four layers become one set of settings, every value with its origin.
+//!
+//! From weak to strong: the embedded `config/default.toml`, the user's file, the environment, flags.
+
+pub(crate) mod document;
+pub(crate) mod environment;
+pub(crate) mod keys;
+mod layers;
+pub(crate) mod origin;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ripcord_rules::quota::Paygo;
+use ripcord_rules::units::NanoUsd;
+
+use crate::args::{ColorChoice, GlobalArguments};
+use document::Problem;
+use environment::Environment;
+use keys::RawKey;
+use origin::{Origin, Sourced};
+
+/// The defaults, complete and commented: the user's template.
+pub(crate) const DEFAULT_FILE: &str = include_str!("../../../../config/default.toml");
+
+/// Everything that is configured.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// The file that was read, if there is one.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) chutes: ChutesSettings,
+    pub(crate) spending: SpendingSettings,
+    pub(crate) models: ModelSettings,
+    pub(crate) limits: LimitSettings,
+    pub(crate) output: OutputSettings,
+    /// The accounts that the file names.
+    pub(crate) accounts: Vec<AccountSettings>,
+    /// Keys of the environment, which belong to whatever account they name.
+    pub(crate) environment_keys: Vec<RawKey>,
+    /// What deserves attention but stops nothing.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// `[chutes]`: where and how often to ask.
+#[derive(Debug, Clone)]
+pub(crate) struct ChutesSettings {
+    pub(crate) api_url: Sourced<String>,
+    pub(crate) llm_url: Sourced<String>,
+    pub(crate) refresh: Sourced<Duration>,
+}
+
+/// `[spending]`: what may pay when a window is used up.
+#[derive(Debug, Clone)]
+pub(crate) struct SpendingSettings {
+    pub(crate) paygo: Sourced<Paygo>,
+    pub(crate) min_balance: Sourced<NanoUsd>,
+}
+
+/// `[models]`: which models the user cares about.
+#[derive(Debug, Clone)]
+pub(crate) struct ModelSettings {
+    pub(crate) watch: Sourced<Vec<String>>,
+    pub(crate) sanity: Sourced<String>,
+}
+
+/// `[limits]`: how long to wait for the network.
+#[derive(Debug, Clone)]
+pub(crate) struct LimitSettings {
+    pub(crate) connect: Sourced<Duration>,
+    pub(crate) first_byte: Sourced<Duration>,
+    pub(crate) idle: Sourced<Duration>,
+}
+
+/// `[output]`: how people see it.
+#[derive(Debug, Clone)]
+pub(crate) struct OutputSettings {
+    pub(crate) time_zone: Sourced<String>,
+    pub(crate) color: Sourced<ColorChoice>,
+}
+
+/// One `[[accounts]]` entry.
+#[derive(Debug, Clone)]
+pub(crate) struct AccountSettings {
+    pub(crate) name: Sourced<String>,
+    pub(crate) keys: Vec<RawKey>,
+    pub(crate) paygo: Option<Sourced<Paygo>>,
+    pub(crate) min_balance: Option<Sourced<NanoUsd>>,
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// Reads all layers. Either the whole configuration is right, or everything that is wrong with it is told.
+    pub(crate) fn load(
+        arguments: &GlobalArguments,
+        environment: &dyn Environment,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut settings = Self::blank();
+        let mut problems = layers::read_defaults(&mut settings);
+        problems.extend(layers::read_user_file(&mut settings, arguments, environment));
+        problems.extend(layers::read_environment(&mut settings, environment));
+        layers::read_flags(&mut settings, arguments);
+        if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    /// What the first layer writes over; a test makes sure that it writes over everything.
+    fn blank() -> Self {
+        fn unset<T>(value: T) -> Sourced<T> {
+            Sourced::new(value, Origin::Flag("unset"))
+        }
+        Self {
+            file: None,
+            chutes: ChutesSettings {
+                api_url: unset(String::new()),
+                llm_url: unset(String::new()),
+                refresh: unset(Duration::ZERO),
+            },
+            spending: SpendingSettings {
+                paygo: unset(Paygo::ByPlan),
+                min_balance: unset(NanoUsd::ZERO),
+            },
+            models: ModelSettings { watch: unset(Vec::new()), sanity: unset(String::new()) },
+            limits: LimitSettings {
+                connect: unset(Duration::ZERO),
+                first_byte: unset(Duration::ZERO),
+                idle: unset(Duration::ZERO),
+            },
+            output: OutputSettings {
+                time_zone: unset(String::new()),
+                color: unset(ColorChoice::Auto),
+            },
+            accounts: Vec::new(),
+            environment_keys: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn load(file: Option<&str>, pairs: &[(&str, &str)]) -> Result<Settings, Vec<Problem>> {
+        let directory = tempfile::tempdir().unwrap();
+        let mut environment: HashMap<String, String> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        if let Some(text) = file {
+            let path = directory.path().join("config.toml");
+            std::fs::write(&path, text).unwrap();
+            environment.insert("RIPCORD_CONFIG".into(), path.display().to_string());
+        }
+        Settings::load(&GlobalArguments::default(), &environment)
+    }
+
+    #[test]
+    fn the_embedded_file_sets_every_value() {
+        let settings = load(None, &[]).unwrap();
+        assert!(!format!("{settings:?}").contains("unset"), "{settings:#?}");
+        assert_eq!(settings.spending.min_balance.value, NanoUsd::from_cents(5));
+    }
+
+    #[test]
+    fn the_commented_example_of_an_account_is_right() {
+        let example: String = DEFAULT_FILE
+            .lines()
+            .skip_while(|line| *line != "# [[accounts]]")
+            .take_while(|line| line.starts_with('#'))
+            .map(|line| format!("{}\n", line.trim_start_matches("# ")))
+            .collect();
+        let example = example.replace("[\"~/.config/ripcord/work.key\"]", "[]");
+        let settings = load(Some(&example), &[("CHUTES_KEY_WORK", "cpk_x")]).unwrap();
+        assert_eq!(settings.accounts[0].name.value, "work");
+        assert_eq!(settings.accounts[0].keys.len(), 1);
+    }
+
+    #[test]
+    fn each_layer_beats_the_one_before_and_says_where_it_comes_from() {
+        let file = "[spending]\nmin_balance = 2\n[chutes]\nrefresh_seconds = 60\n";
+        let settings = load(Some(file), &[("CHUTES_MIN_BALANCE", "'0.5' ")]).unwrap();
+        assert_eq!(settings.spending.min_balance.value, NanoUsd::from_cents(50));
+        assert_eq!(settings.spending.min_balance.origin.to_string(), "CHUTES_MIN_BALANCE");
+        assert_eq!(settings.chutes.refresh.value, Duration::from_secs(60));
+        assert!(settings.chutes.refresh.origin.to_string().ends_with("config.toml:4"));
+        assert_eq!(settings.models.sanity.origin, Origin::Default);
+    }
+
+    #[test]
+    fn problems_of_all_layers_come_together() {
+        let problems = load(
+            Some("[chutes]\nrefresh_seconds = 5\nap_url = \"x\"\n[[accounts]]\nkeys = []\n"),
+            &[("CHUTES_QUOTA_REFRESH_INTERVAL", "29"), ("CHUTES_MIN_BALANCE", "lots")],
+        )
+        .unwrap_err();
+        let messages: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(messages.len(), 5, "{messages:#?}");
+    }
+
+    #[test]
+    fn keys_of_the_environment_are_gathered_once_each() {
+        let settings = load(
+            None,
+            &[
+                ("CHUTES_API_KEY", "cpk_a, cpk_b"),
+                ("CHUTES_API_TOKEN", "cpk_c"),
+                ("CHUTES_API_KEY_2", "cpk_d"),
+                ("CHUTES_API_KEY_10", "cpk_b"),
+            ],
+        )
+        .unwrap();
+        let origins: Vec<_> =
+            settings.environment_keys.iter().map(|key| key.origin.to_string()).collect();
+        let expected = ["CHUTES_API_KEY", "CHUTES_API_KEY", "CHUTES_API_KEY_2", "CHUTES_API_TOKEN"];
+        assert_eq!(origins, expected);
+        assert_eq!(settings.warnings.len(), 1, "{:?}", settings.warnings);
+        assert!(!format!("{settings:?}").contains("cpk_a"));
+    }
+}
