@@ -1,1 +1,42 @@
-//! ripcord-wire
+//! The formats Ripcord reads and writes: OpenAI and Chutes JSON, server-sent events, error bodies,
+//! limit headers. Bytes in, values out.
+//!
+//! Nothing here opens a socket, reads a clock or decides anything: a reader says what the bytes
+//! mean, and the layers above say what to do about it. Readers of answers are *tolerant* (a
+//! missing, null, renamed or misshapen field is an absent value, never a lost document), the
+//! reader of a client's request ([`body`]) is *strict*, because what it lets through is sent on.
+//!
+//! | module | reads or writes |
+//! |---|---|
+//! | [`sse`] | server-sent events, as a tee beside a relayed stream |
+//! | [`body`] | a request body: finds what the gateway needs, rewrites it in place |
+//! | [`chat`], [`completions`], [`embeddings`], [`models`] | OpenAI's types; [`chat::ChunkGlance`] for the hot path |
+//! | [`chutes`] | account, quota, catalogue and load answers of `api.chutes.ai` |
+//! | [`error`] | the body of any failed answer |
+//! | [`openai_error`] | the error a client of the gateway gets |
+//! | [`limits`] | `Retry-After`, `x-ratelimit-*`, `X-Chutes-*` |
+//! | [`text`], [`time`], [`decimal`], [`items`] | cleaning, timestamps, exact numbers, lists that survive a bad item |
+
+#![warn(missing_docs)]
+
+pub mod body;
+pub mod chat;
+pub mod chutes;
+pub mod completions;
+pub mod decimal;
+pub mod embeddings;
+pub mod error;
+pub mod items;
+pub mod limits;
+pub mod models;
+pub mod openai_error;
+pub mod sse;
+pub mod text;
+pub mod time;
+
+mod find;
+mod html;
+mod json;
+mod tolerant;
+
+pub use serde_json::{Map, Value};

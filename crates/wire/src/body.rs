@@ -1,0 +1,406 @@
+//! A client's request body: found in it what the gateway has to know, and changed in place only
+//! what has to change.
+//!
+//! Chutes prices repeated bodies and routes by prompt prefix **on the raw bytes**, so a body is
+//! never parsed and written again. It is scanned once; [`RequestBody::rewrite`] then cuts and
+//! pastes between the bytes that stay.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::json::{Cursor, Found, JsonProblem, Kind, Member};
+
+/// Why a body cannot be forwarded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyProblem {
+    /// No bytes, or only white space.
+    #[error("the request body is empty; send a JSON object with a `model`")]
+    Empty,
+    /// Not UTF-8.
+    #[error("the request body is not valid UTF-8 at byte {at}")]
+    InvalidUtf8 {
+        /// The first wrong byte.
+        at: usize,
+    },
+    /// Not JSON.
+    #[error("the request body is not valid JSON at byte {at}: expected {expected}")]
+    InvalidJson {
+        /// The first wrong byte.
+        at: usize,
+        /// What could have stood there.
+        expected: &'static str,
+    },
+    /// A whole JSON value, and then more.
+    #[error("the request body goes on after its JSON object, at byte {at}")]
+    TrailingBytes {
+        /// The first byte too many.
+        at: usize,
+    },
+    /// Nested too deep.
+    #[error("the request body is nested deeper than {limit} levels, at byte {at}")]
+    TooDeep {
+        /// Where the limit was passed.
+        at: usize,
+        /// The limit.
+        limit: u32,
+    },
+    /// JSON, but not an object.
+    #[error("the request body is not a JSON object but {found}")]
+    NotAnObject {
+        /// What it is.
+        found: &'static str,
+    },
+    /// No `model`.
+    #[error("the request body has no `model`")]
+    MissingModel,
+    /// A `model` that is no string.
+    #[error("`model` is not a string but {found}")]
+    ModelNotText {
+        /// What it is.
+        found: &'static str,
+    },
+    /// An empty `model`.
+    #[error("`model` is empty")]
+    EmptyModel,
+    /// A key that decides something, twice: services disagree about which one counts.
+    #[error("the request body has `{key}` twice")]
+    DuplicateKey {
+        /// The key.
+        key: &'static str,
+    },
+    /// A key that decides something, written with escapes so that a simple reader misses it.
+    #[error("the key `{key}` of the request body is written with escapes; write it plainly")]
+    EscapedKey {
+        /// The key as it reads.
+        key: &'static str,
+    },
+}
+
+impl BodyProblem {
+    /// The parameter that an error answer should name, if one is to blame.
+    #[must_use]
+    pub fn param(&self) -> Option<&'static str> {
+        match self {
+            Self::MissingModel | Self::ModelNotText { .. } | Self::EmptyModel => Some("model"),
+            Self::DuplicateKey { key } | Self::EscapedKey { key } => Some(key),
+            Self::Empty
+            | Self::InvalidUtf8 { .. }
+            | Self::InvalidJson { .. }
+            | Self::TrailingBytes { .. }
+            | Self::TooDeep { .. }
+            | Self::NotAnObject { .. } => None,
+        }
+    }
+
+    /// A stable code for an error answer.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "empty_body",
+            Self::InvalidUtf8 { .. } => "invalid_utf8",
+            Self::InvalidJson { .. } | Self::TrailingBytes { .. } => "invalid_json",
+            Self::TooDeep { .. } => "json_too_deep",
+            Self::NotAnObject { .. } => "body_not_an_object",
+            Self::MissingModel => "missing_model",
+            Self::ModelNotText { .. } | Self::EmptyModel => "invalid_model",
+            Self::DuplicateKey { .. } => "duplicate_key",
+            Self::EscapedKey { .. } => "escaped_key",
+        }
+    }
+}
+
+/// What `stream` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StreamField {
+    /// Not there.
+    #[default]
+    Absent,
+    /// `null`. Chutes answers 404 to it, so [`RequestBody::rewrite`] removes it.
+    Null,
+    /// A proper boolean.
+    Bool(bool),
+    /// Something else. Chutes takes `1` for true and answers 404 to `"true"`.
+    Other,
+}
+
+/// What `stream_options` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StreamOptionsField {
+    /// Not there.
+    #[default]
+    Absent,
+    /// `null`. Chutes answers 500 to it on streams, so [`RequestBody::rewrite`] removes it.
+    Null,
+    /// An object.
+    Object {
+        /// Whether it has `include_usage: true`.
+        include_usage: bool,
+    },
+    /// Something else.
+    Other,
+}
+
+/// Which optional members a request has, not null and not empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Presence {
+    /// `messages` (chat).
+    pub messages: bool,
+    /// `prompt` (completions).
+    pub prompt: bool,
+    /// `input` (embeddings).
+    pub input: bool,
+    /// `tools` or the older `functions`.
+    pub tools: bool,
+    /// `response_format`.
+    pub response_format: bool,
+    /// `logprobs` that is not false, or `top_logprobs`.
+    pub logprobs: bool,
+    /// `stop`.
+    pub stop: bool,
+    /// `seed`.
+    pub seed: bool,
+}
+
+/// What to change in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rewrite<'a> {
+    /// The model to name instead.
+    pub model: Option<&'a str>,
+    /// Ask for usage on the stream, for services that do not send it by themselves.
+    pub include_usage: bool,
+}
+
+/// A scanned request body.
+#[derive(Debug, Clone)]
+pub struct RequestBody {
+    bytes: Bytes,
+    model: String,
+    model_span: Range<usize>,
+    stream: StreamField,
+    stream_options: StreamOptionsField,
+    /// Where the value of `stream_options` stands, if it is there.
+    options_span: Option<Range<usize>>,
+    /// Where the last value of `include_usage` stands, if it is there.
+    usage_span: Option<Range<usize>>,
+    /// The members to leave out, in order.
+    null_members: Vec<NullMember>,
+    presence: Presence,
+    max_tokens: Option<u64>,
+    choice_count: Option<u64>,
+    prompt_bytes: usize,
+}
+
+/// A member whose value is null and which is not to be sent.
+#[derive(Debug, Clone)]
+struct NullMember {
+    is_options: bool,
+    /// How many members stand before it.
+    index: usize,
+    key_start: usize,
+    value_end: usize,
+    comma_before: Option<usize>,
+    comma_after: Option<usize>,
+}
+
+impl RequestBody {
+    /// Scans a body once, from start to end.
+    ///
+    /// # Errors
+    /// When the body is no JSON object with one plain `model`, or says something that decides
+    /// about the request twice or in a hidden way.
+    pub fn scan(bytes: Bytes) -> Result<Self, BodyProblem> {
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|problem| BodyProblem::InvalidUtf8 { at: problem.valid_up_to() })?;
+        let mut cursor = Cursor::new(text);
+        cursor.skip_space();
+        match cursor.peek() {
+            None => return Err(BodyProblem::Empty),
+            Some(b'{') => {}
+            Some(_) => return Err(not_an_object(cursor)),
+        }
+        let mut scan = Scan::default();
+        cursor.members(|cursor, member| scan.member(cursor, &member))?;
+        cursor.skip_space();
+        if cursor.peek().is_some() {
+            return Err(BodyProblem::TrailingBytes { at: cursor.position() });
+        }
+        let found = scan.conclude()?;
+        Ok(Self { bytes, ..found })
+    }
+
+    /// The bytes as they came.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The requested model.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Where the value of `model` stands, with its quotes.
+    #[must_use]
+    pub fn model_span(&self) -> Range<usize> {
+        self.model_span.clone()
+    }
+
+    /// What `stream` says.
+    #[must_use]
+    pub fn stream(&self) -> StreamField {
+        self.stream
+    }
+
+    /// Whether a stream is asked for with a plain `true`.
+    #[must_use]
+    pub fn wants_stream(&self) -> bool {
+        self.stream == StreamField::Bool(true)
+    }
+
+    /// What `stream_options` says.
+    #[must_use]
+    pub fn stream_options(&self) -> StreamOptionsField {
+        self.stream_options
+    }
+
+    /// Whether the client itself asks for usage on its stream.
+    #[must_use]
+    pub fn wants_usage(&self) -> bool {
+        self.stream_options == StreamOptionsField::Object { include_usage: true }
+    }
+
+    /// Which optional members there are.
+    #[must_use]
+    pub fn presence(&self) -> Presence {
+        self.presence
+    }
+
+    /// The larger of `max_completion_tokens` and `max_tokens`.
+    #[must_use]
+    pub fn max_tokens(&self) -> Option<u64> {
+        self.max_tokens
+    }
+
+    /// `n`: how many choices are asked for.
+    #[must_use]
+    pub fn choice_count(&self) -> Option<u64> {
+        self.choice_count
+    }
+
+    /// About how large the prompt is: the bytes of `messages`, `prompt`, `input` and `tools`.
+    #[must_use]
+    pub fn prompt_bytes(&self) -> usize {
+        self.prompt_bytes
+    }
+
+    /// The body to send: nulls that break Chutes removed, and what `rewrite` asks for.
+    ///
+    /// Every other byte stays as it is. If nothing changes these are the bytes that came, not a
+    /// copy of them.
+    #[must_use]
+    pub fn rewrite(&self, rewrite: &Rewrite<'_>) -> Bytes {
+        let mut edits = Vec::new();
+        let mut added_after_model = false;
+        if rewrite.include_usage {
+            added_after_model = self.edit_usage(&mut edits);
+        }
+        let new_model = rewrite.model.filter(|model| *model != self.model);
+        let addition =
+            if added_after_model { ",\"stream_options\":{\"include_usage\":true}" } else { "" };
+        match new_model {
+            Some(model) => {
+                let quoted = serde_json::Value::from(model).to_string();
+                edits.push(Edit::new(self.model_span(), quoted + addition));
+            }
+            None if added_after_model => {
+                let end = self.model_span.end;
+                edits.push(Edit::new(end..end, addition.to_owned()));
+            }
+            None => {}
+        }
+        self.edit_nulls(rewrite.include_usage, &mut edits);
+        self.apply(edits)
+    }
+
+    /// Asks for usage; answers whether `stream_options` has to be added as a new member.
+    fn edit_usage(&self, edits: &mut Vec<Edit>) -> bool {
+        let asked = "{\"include_usage\":true}";
+        match (self.stream_options, &self.options_span) {
+            (StreamOptionsField::Absent, _) => return true,
+            (StreamOptionsField::Null, Some(span)) => {
+                edits.push(Edit::new(span.clone(), asked.to_owned()));
+            }
+            (StreamOptionsField::Object { include_usage: false }, Some(span)) => {
+                if let Some(usage) = &self.usage_span {
+                    edits.push(Edit::new(usage.clone(), "true".to_owned()));
+                } else {
+                    let inside = span.start + 1;
+                    let members = &self.bytes[inside..span.end - 1];
+                    let empty = members.iter().all(u8::is_ascii_whitespace);
+                    let text = format!("\"include_usage\":true{}", if empty { "" } else { "," });
+                    edits.push(Edit::new(inside..inside, text));
+                }
+            }
+            (StreamOptionsField::Object { .. } | StreamOptionsField::Other, _)
+            | (StreamOptionsField::Null, None) => {}
+        }
+        false
+    }
+
+    /// Removes members with exactly one comma each: the one before, or, where no member that
+    /// stays stands before, the one after.
+    fn edit_nulls(&self, keep_options: bool, edits: &mut Vec<Edit>) {
+        let mut removed = 0;
+        for member in &self.null_members {
+            if keep_options && member.is_options {
+                continue;
+            }
+            let kept_before = member.index > removed;
+            let span = match (kept_before, member.comma_before, member.comma_after) {
+                (true, Some(comma), _) => comma..member.value_end,
+                (_, _, Some(comma)) => member.key_start..comma + 1,
+                (_, _, None) => member.key_start..member.value_end,
+            };
+            removed += 1;
+            edits.push(Edit::new(span, String::new()));
+        }
+    }
+
+    fn apply(&self, mut edits: Vec<Edit>) -> Bytes {
+        if edits.is_empty() {
+            return self.bytes.clone();
+        }
+        edits.sort_by_key(|edit| edit.span.start);
+        let added: usize = edits.iter().map(|edit| edit.text.len()).sum();
+        let mut out = Vec::with_capacity(self.bytes.len() + added);
+        let mut copied = 0;
+        for edit in &edits {
+            out.extend_from_slice(&self.bytes[copied..edit.span.start]);
+            out.extend_from_slice(edit.text.as_bytes());
+            copied = edit.span.end;
+        }
+        out.extend_from_slice(&self.bytes[copied..]);
+        out.into()
+    }
+}
+
+/// One place to change.
+#[derive(Debug)]
+struct Edit {
+    span: Range<usize>,
+    text: String,
+}
+
+impl Edit {
+    fn new(span: Range<usize>, text: String) -> Self {
+        Self { span, text }
+    }
+}
+
+mod scan;
+use scan::{Scan, not_an_object};
+
+#[cfg(test)]
+mod tests;

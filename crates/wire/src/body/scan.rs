@@ -1,0 +1,222 @@
+//! The walk over a body's top level.
+
+use super::{
+    BodyProblem, Bytes, Cursor, Found, JsonProblem, Kind, Member, NullMember, Presence,
+    RequestBody, StreamField, StreamOptionsField,
+};
+use crate::json::MAX_DEPTH;
+
+/// The keys that decide about a request and therefore must be there once and plainly.
+const STRICT_KEYS: [&str; 3] = ["model", "stream", "stream_options"];
+
+/// What has been seen so far.
+#[derive(Default)]
+pub(super) struct Scan<'a> {
+    index: usize,
+    model: Option<Found<'a>>,
+    stream: Option<Found<'a>>,
+    options: Option<Found<'a>>,
+    options_field: StreamOptionsField,
+    usage_span: Option<std::ops::Range<usize>>,
+    null_members: Vec<NullMember>,
+    presence: Presence,
+    max_tokens: Option<u64>,
+    choice_count: Option<u64>,
+    prompt_bytes: usize,
+    /// The first problem that is not one of grammar. Those come first: a body that is no JSON is
+    /// told so, whatever else is wrong with it.
+    problem: Option<BodyProblem>,
+}
+
+impl<'a> Scan<'a> {
+    /// Reads one member of the top level.
+    pub(super) fn member(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        member: &Member<'a>,
+    ) -> Result<(), JsonProblem> {
+        // A comma that follows a null member is the one before its successor.
+        if let Some(last) = self.null_members.last_mut()
+            && last.index + 1 == self.index
+        {
+            last.comma_after = member.comma_before;
+        }
+        if member.is_escaped() {
+            self.escaped_member(member);
+            cursor.value()?;
+        } else if member.raw_key == "\"stream_options\"" {
+            self.options_member(cursor, member)?;
+        } else {
+            let value = cursor.value()?;
+            self.plain_member(member, value);
+        }
+        self.index += 1;
+        Ok(())
+    }
+
+    fn escaped_member(&mut self, member: &Member<'a>) {
+        let Some(key) = member.key() else { return };
+        if let Some(key) = STRICT_KEYS.into_iter().find(|strict| *strict == key) {
+            self.note(BodyProblem::EscapedKey { key });
+        }
+    }
+
+    fn plain_member(&mut self, member: &Member<'a>, value: Found<'a>) {
+        match &member.raw_key[1..member.raw_key.len() - 1] {
+            "model" => {
+                if self.model.replace(value).is_some() {
+                    self.note(BodyProblem::DuplicateKey { key: "model" });
+                }
+            }
+            "stream" => {
+                if value.kind == Kind::Null {
+                    self.null_member(member, &value, false);
+                }
+                if self.stream.replace(value).is_some() {
+                    self.note(BodyProblem::DuplicateKey { key: "stream" });
+                }
+            }
+            "max_tokens" | "max_completion_tokens" => {
+                self.max_tokens = self.max_tokens.max(value.unsigned());
+            }
+            "n" => self.choice_count = value.unsigned(),
+            "messages" => {
+                self.presence.messages = self.prompt_part(&value);
+            }
+            "prompt" => self.presence.prompt = self.prompt_part(&value),
+            "input" => self.presence.input = self.prompt_part(&value),
+            "tools" | "functions" => self.presence.tools |= self.prompt_part(&value),
+            "response_format" => self.presence.response_format = value.is_something(),
+            "logprobs" | "top_logprobs" => {
+                self.presence.logprobs |= value.is_something() && value.kind != Kind::False;
+            }
+            "stop" => self.presence.stop = value.is_something(),
+            "seed" => self.presence.seed = value.is_something(),
+            _ => {}
+        }
+    }
+
+    fn prompt_part(&mut self, value: &Found<'a>) -> bool {
+        let there = value.is_something();
+        if there {
+            self.prompt_bytes += value.raw.len();
+        }
+        there
+    }
+
+    fn options_member(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        member: &Member<'a>,
+    ) -> Result<(), JsonProblem> {
+        let value = cursor.value()?;
+        self.options_field = match value.kind {
+            Kind::Null => {
+                self.null_member(member, &value, true);
+                StreamOptionsField::Null
+            }
+            Kind::Object => StreamOptionsField::Object { include_usage: self.usage_of(&value)? },
+            _ => StreamOptionsField::Other,
+        };
+        if self.options.replace(value).is_some() {
+            self.note(BodyProblem::DuplicateKey { key: "stream_options" });
+        }
+        Ok(())
+    }
+
+    /// Looks for `include_usage` inside `stream_options`, in any spelling; the last one counts.
+    fn usage_of(&mut self, options: &Found<'a>) -> Result<bool, JsonProblem> {
+        let mut include_usage = false;
+        Cursor::new(options.raw).members(|cursor, member| {
+            let value = cursor.value()?;
+            if member.key().as_deref() == Some("include_usage") {
+                include_usage = value.kind == Kind::True;
+                let start = options.span.start;
+                self.usage_span = Some(start + value.span.start..start + value.span.end);
+            }
+            Ok(())
+        })?;
+        Ok(include_usage)
+    }
+
+    fn null_member(&mut self, member: &Member<'a>, value: &Found<'a>, is_options: bool) {
+        self.null_members.push(NullMember {
+            is_options,
+            index: self.index,
+            key_start: member.key_start,
+            value_end: value.span.end,
+            comma_before: member.comma_before,
+            comma_after: None,
+        });
+    }
+
+    fn note(&mut self, problem: BodyProblem) {
+        self.problem.get_or_insert(problem);
+    }
+
+    /// What the walk found, without the bytes.
+    pub(super) fn conclude(self) -> Result<RequestBody, BodyProblem> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        let model = self.model.ok_or(BodyProblem::MissingModel)?;
+        if model.kind != Kind::Text {
+            return Err(BodyProblem::ModelNotText { found: describe(model.kind) });
+        }
+        let name = model
+            .text()
+            .ok_or(BodyProblem::ModelNotText { found: "text with half a surrogate pair" })?;
+        if name.trim().is_empty() {
+            return Err(BodyProblem::EmptyModel);
+        }
+        let stream = match self.stream.map(|value| value.kind) {
+            None => StreamField::Absent,
+            Some(Kind::Null) => StreamField::Null,
+            Some(Kind::True) => StreamField::Bool(true),
+            Some(Kind::False) => StreamField::Bool(false),
+            Some(Kind::Number | Kind::Text | Kind::Array | Kind::Object) => StreamField::Other,
+        };
+        Ok(RequestBody {
+            bytes: Bytes::new(),
+            model: name.into_owned(),
+            model_span: model.span,
+            stream,
+            stream_options: self.options_field,
+            options_span: self.options.map(|value| value.span),
+            usage_span: self.usage_span,
+            null_members: self.null_members,
+            presence: self.presence,
+            max_tokens: self.max_tokens,
+            choice_count: self.choice_count,
+            prompt_bytes: self.prompt_bytes,
+        })
+    }
+}
+
+/// Why a body that does not start like an object is refused: broken first, wrong kind second.
+pub(super) fn not_an_object(mut cursor: Cursor<'_>) -> BodyProblem {
+    match cursor.value().and_then(|value| cursor.end().map(|()| value)) {
+        Ok(value) => BodyProblem::NotAnObject { found: describe(value.kind) },
+        Err(problem) => problem.into(),
+    }
+}
+
+fn describe(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Null => "null",
+        Kind::True | Kind::False => "a boolean",
+        Kind::Number => "a number",
+        Kind::Text => "a string",
+        Kind::Array => "a list",
+        Kind::Object => "an object",
+    }
+}
+
+impl From<JsonProblem> for BodyProblem {
+    fn from(problem: JsonProblem) -> Self {
+        match problem {
+            JsonProblem::Syntax { at, expected } => Self::InvalidJson { at, expected },
+            JsonProblem::TooDeep { at } => Self::TooDeep { at, limit: MAX_DEPTH },
+        }
+    }
+}

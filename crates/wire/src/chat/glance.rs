@@ -1,0 +1,216 @@
+//! What the relay has to know of a stream event, found without building anything.
+
+use std::borrow::Cow;
+
+use crate::json::{Cursor, Found, JsonProblem};
+
+/// The few facts of a chunk (or of a whole answer) that decide how its stream goes on.
+///
+/// Borrows from the event and allocates nothing for an answer of one choice, except for an id,
+/// model or finish reason that is written with escapes. Misshapen members read as absent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChunkGlance<'a> {
+    /// The answer's id. Another one in the same stream means that the server began again.
+    pub id: Option<Cow<'a, str>>,
+    /// The model that answers.
+    pub model: Option<Cow<'a, str>>,
+    /// Running totals. The last ones of a stream count.
+    pub usage: Option<UsageGlance>,
+    /// A top-level `error` that is not null, as JSON text. [`crate::error::ErrorBody`] reads the
+    /// whole event.
+    pub error: Option<&'a str>,
+    first: Option<ChoiceGlance<'a>>,
+    more: Vec<ChoiceGlance<'a>>,
+}
+
+/// The facts of one choice.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChoiceGlance<'a> {
+    /// Which of the `n` answers.
+    pub index: u64,
+    /// A role is named. A second time in one stream means that the server began again.
+    pub has_role: bool,
+    /// Some content, not empty.
+    pub has_content: bool,
+    /// Some reasoning, not empty.
+    pub has_reasoning: bool,
+    /// A piece of a tool call.
+    pub has_tool_call: bool,
+    /// Why this answer ended.
+    pub finish_reason: Option<Cow<'a, str>>,
+    /// The content as JSON text with its quotes.
+    pub raw_content: Option<&'a str>,
+}
+
+/// Usage figures, absent where null or missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UsageGlance {
+    /// Prompt tokens, with those found in a cache.
+    pub prompt_tokens: Option<u64>,
+    /// Generated tokens, with reasoning.
+    pub completion_tokens: Option<u64>,
+    /// Prompt tokens found in a cache.
+    pub cached_tokens: Option<u64>,
+    /// Generated tokens spent on reasoning.
+    pub reasoning_tokens: Option<u64>,
+}
+
+impl<'a> ChunkGlance<'a> {
+    /// Looks at the data of one event; `None` if that is no JSON object.
+    #[must_use]
+    pub fn read(data: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(data).ok()?;
+        let mut glance = Self::default();
+        let mut cursor = Cursor::new(text);
+        cursor.members(|cursor, member| glance.member(cursor, member.key().as_deref())).ok()?;
+        cursor.end().ok()?;
+        Some(glance)
+    }
+
+    /// The choices.
+    pub fn choices(&self) -> impl Iterator<Item = &ChoiceGlance<'a>> {
+        self.first.iter().chain(&self.more)
+    }
+
+    /// Whether some choice says something: content, reasoning or a tool call.
+    #[must_use]
+    pub fn is_useful(&self) -> bool {
+        self.choices().any(ChoiceGlance::is_useful)
+    }
+
+    /// Whether some choice names a role.
+    #[must_use]
+    pub fn has_role(&self) -> bool {
+        self.choices().any(|choice| choice.has_role)
+    }
+
+    /// The first finish reason.
+    #[must_use]
+    pub fn finish_reason(&self) -> Option<&str> {
+        self.choices().find_map(|choice| choice.finish_reason.as_deref())
+    }
+
+    /// Whether this is the event that only carries usage, as `include_usage` adds it.
+    #[must_use]
+    pub fn is_only_usage(&self) -> bool {
+        self.usage.is_some() && self.first.is_none() && self.error.is_none()
+    }
+
+    fn member(&mut self, cursor: &mut Cursor<'a>, key: Option<&str>) -> Result<(), JsonProblem> {
+        if key == Some("choices") && next_is(cursor, b'[') {
+            return cursor.elements(|cursor| self.choice(cursor));
+        }
+        if key == Some("usage") && next_is(cursor, b'{') {
+            self.usage = Some(usage(cursor)?);
+            return Ok(());
+        }
+        let value = cursor.value()?;
+        match key {
+            Some("id") => self.id = value.text(),
+            Some("model") => self.model = value.text(),
+            Some("error") if value.raw != "null" => self.error = Some(value.raw),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn choice(&mut self, cursor: &mut Cursor<'a>) -> Result<(), JsonProblem> {
+        if !next_is(cursor, b'{') {
+            cursor.value()?;
+            return Ok(());
+        }
+        let mut choice = ChoiceGlance::default();
+        cursor.members(|cursor, member| {
+            let key = member.key();
+            let key = key.as_deref();
+            if matches!(key, Some("delta" | "message")) && next_is(cursor, b'{') {
+                cursor.members(|cursor, member| {
+                    let value = cursor.value()?;
+                    choice.delta_member(member.key().as_deref(), &value);
+                    Ok(())
+                })?;
+                return Ok(());
+            }
+            let value = cursor.value()?;
+            match key {
+                Some("index") => choice.index = value.unsigned().unwrap_or(0),
+                Some("finish_reason") => choice.finish_reason = value.text(),
+                Some("text") => choice.content(&value),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        match &self.first {
+            None => self.first = Some(choice),
+            Some(_) => self.more.push(choice),
+        }
+        Ok(())
+    }
+}
+
+impl<'a> ChoiceGlance<'a> {
+    /// Whether it says something.
+    #[must_use]
+    pub fn is_useful(&self) -> bool {
+        self.has_content || self.has_reasoning || self.has_tool_call
+    }
+
+    /// The content, decoded; `None` if there is none.
+    #[must_use]
+    pub fn content_text(&self) -> Option<Cow<'a, str>> {
+        crate::json::decode(self.raw_content?)
+    }
+
+    fn delta_member(&mut self, key: Option<&str>, value: &Found<'a>) {
+        match key {
+            Some("role") => self.has_role = value.is_something(),
+            Some("content") => self.content(value),
+            Some("reasoning_content" | "reasoning") => self.has_reasoning |= value.is_something(),
+            Some("tool_calls" | "function_call") => self.has_tool_call |= value.is_something(),
+            _ => {}
+        }
+    }
+
+    fn content(&mut self, value: &Found<'a>) {
+        self.has_content |= value.is_something();
+        if value.raw.starts_with('"') {
+            self.raw_content = Some(value.raw);
+        }
+    }
+}
+
+fn next_is(cursor: &mut Cursor<'_>, byte: u8) -> bool {
+    cursor.skip_space();
+    cursor.peek() == Some(byte)
+}
+
+fn usage(cursor: &mut Cursor<'_>) -> Result<UsageGlance, JsonProblem> {
+    let mut usage = UsageGlance::default();
+    cursor.members(|cursor, member| {
+        let key = member.key();
+        let key = key.as_deref();
+        if matches!(key, Some("prompt_tokens_details" | "completion_tokens_details"))
+            && next_is(cursor, b'{')
+        {
+            cursor.members(|cursor, member| {
+                let value = cursor.value()?;
+                match member.key().as_deref() {
+                    Some("cached_tokens") => usage.cached_tokens = value.unsigned(),
+                    Some("reasoning_tokens") => usage.reasoning_tokens = value.unsigned(),
+                    _ => {}
+                }
+                Ok(())
+            })?;
+            return Ok(());
+        }
+        let value = cursor.value()?;
+        match key {
+            Some("prompt_tokens") => usage.prompt_tokens = value.unsigned(),
+            Some("completion_tokens") => usage.completion_tokens = value.unsigned(),
+            Some("reasoning_tokens") => usage.reasoning_tokens = value.unsigned(),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(usage)
+}

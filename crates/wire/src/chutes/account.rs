@@ -1,0 +1,216 @@
+//! Who an account is, what it pays, what it used.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::decimal::Decimal;
+use crate::items::Items;
+use crate::time::Timestamp;
+use crate::tolerant;
+
+/// `GET /users/me`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Me {
+    /// The account's name.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub username: Option<String>,
+    /// The account's id.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub user_id: Option<String>,
+    /// When it was made.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub created_at: Option<Timestamp>,
+    /// Public half of its Bittensor hotkey.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub hotkey: Option<String>,
+    /// Public half of its Bittensor coldkey.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub coldkey: Option<String>,
+    /// Where to send TAO.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub payment_address: Option<String>,
+    /// Role bits; see [`Me::has_role`].
+    #[serde(deserialize_with = "tolerant::whole")]
+    pub permissions_bitmask: Option<i64>,
+    /// The roles in words.
+    #[serde(deserialize_with = "tolerant::texts")]
+    pub permissions: Option<Vec<String>>,
+    /// US dollars, already lowered by what private instances cost; may be negative.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub balance: Option<Decimal>,
+    /// Subnet roles; null, or a list of numbers.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub netuids: Option<Value>,
+    /// Always null; see [`super::Quotas`].
+    #[serde(deserialize_with = "tolerant::object")]
+    pub quotas: Option<Value>,
+    /// Its picture.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub logo_id: Option<String>,
+    /// URL of its picture.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub logo: Option<String>,
+    /// Other fields.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+/// The role whose accounts have no quota and no balance checks.
+pub const ROLE_FREE_ACCOUNT: i64 = 16;
+/// The role whose accounts are billed later and have no quota.
+pub const ROLE_INVOICE_BILLING: i64 = 256;
+
+impl Me {
+    /// Whether the account has this role bit; `None` if its roles are not known.
+    #[must_use]
+    pub fn has_role(&self, bit: i64) -> Option<bool> {
+        self.permissions_bitmask.map(|bits| bits & bit != 0)
+    }
+}
+
+/// An item of `GET /users/me/discounts`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Discount {
+    /// The account.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub user_id: Option<String>,
+    /// A chute, or `*`.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub chute_id: Option<String>,
+    /// Fraction from 0 to 1.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub discount: Option<Decimal>,
+    /// Other fields.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+/// An item of `GET /users/me/price_overrides`, in US dollars.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PriceOverride {
+    /// The account.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub user_id: Option<String>,
+    /// A chute, or `*`.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub chute_id: Option<String>,
+    /// Per request.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub per_request: Option<Decimal>,
+    /// Per million prompt tokens.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub per_million_in: Option<Decimal>,
+    /// Per million generated tokens.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub per_million_out: Option<Decimal>,
+    /// Per diffusion step.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub per_step: Option<Decimal>,
+    /// Fraction taken off for prompt tokens found in a cache.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub cache_discount: Option<Decimal>,
+    /// Rules that come before all these; their form is not known.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub pricing_rules: Option<Value>,
+    /// Other fields.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+/// `GET /users/me/usage`: hours, newest first. `total` counts hours, or rows when asked per chute.
+pub type UsagePage = super::Page<UsageBucket>;
+
+/// One hour of use.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UsageBucket {
+    /// When the hour began (UTC).
+    #[serde(deserialize_with = "tolerant::object")]
+    pub bucket: Option<Timestamp>,
+    /// US dollars charged to the balance: 0 for what a subscription covered.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub amount: Option<Decimal>,
+    /// Requests.
+    #[serde(deserialize_with = "tolerant::whole")]
+    pub count: Option<i64>,
+    /// Prompt tokens.
+    #[serde(deserialize_with = "tolerant::whole")]
+    pub input_tokens: Option<i64>,
+    /// Generated tokens.
+    #[serde(deserialize_with = "tolerant::whole")]
+    pub output_tokens: Option<i64>,
+    /// The chute, when asked per chute.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub chute_id: Option<String>,
+    /// Other fields.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+/// An item of `GET /api_keys/`. It holds no secret.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ApiKey {
+    /// Its id, which is the first segment of the key.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub api_key_id: Option<String>,
+    /// The account.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub user_id: Option<String>,
+    /// Whether it may do everything.
+    #[serde(deserialize_with = "tolerant::flag")]
+    pub admin: Option<bool>,
+    /// Its name.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub name: Option<String>,
+    /// When it was made.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub created_at: Option<Timestamp>,
+    /// When it was last used.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub last_used_at: Option<Timestamp>,
+    /// What it may do otherwise.
+    pub scopes: Items<KeyScope>,
+    /// Other fields.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+/// One permission of a key.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeyScope {
+    /// Its id.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub scope_id: Option<String>,
+    /// `images`, `chutes`, `invocations`.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub object_type: Option<String>,
+    /// One object, or all.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub object_id: Option<String>,
+    /// Always null on the server that was recorded: the action cannot be read back.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub method: Option<String>,
+    /// Other fields.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+/// An item of `GET /model_aliases/`: a name of the account's own for some chutes.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ModelAlias {
+    /// The name, in lower case.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub alias: Option<String>,
+    /// Names or ids of chutes, as they were given.
+    #[serde(deserialize_with = "tolerant::texts")]
+    pub chute_ids: Option<Vec<String>>,
+    /// When it was made.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub created_at: Option<Timestamp>,
+    /// When it was changed.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub updated_at: Option<Timestamp>,
+    /// Other fields.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
