@@ -1,0 +1,10 @@
+//! The client against servers that behave and servers that do not.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests, which clippy does not recognise as test code"
+)]
+
+mod server;
+mod transport;
