@@ -1,1 +1,64 @@
-//! emu
+//! Chutes.ai on loopback: accounts, windows, models, streams and faults, for tests and
+//! demonstrations.
+//!
+//! One port serves the management API and inference. The arithmetic of quotas and caps is the
+//! emulator's own, written from the description of the service, so that it can prove the product's
+//! rules wrong.
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use chutes_emulator::{Emulator, Fault, FaultKind, Scenario};
+//!
+//! let emulator = Emulator::start(Scenario::every_plan()).await?;
+//! let key = Scenario::key("pro", 0);
+//! println!("CHUTES_API_URL={} key {}...", emulator.url(), &key[..8]);
+//!
+//! let control = emulator.control();
+//! control.add_model_fault(
+//!     "Qwen/Qwen3-32B-TEE",
+//!     Fault::new(FaultKind::Capacity).for_seconds(10.0),
+//! )?;
+//! control.set_time("2026-11-20T23:59:59")?;
+//! assert_eq!(control.account("pro").map(|pro| pro.day_milli_units), Some(0));
+//! emulator.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+
+#![warn(missing_docs)]
+
+mod accounts;
+mod auth;
+mod catalogue;
+mod clock;
+mod connection;
+mod control;
+mod engine;
+mod faults;
+mod ids;
+mod inference;
+mod listing;
+mod log;
+mod management;
+mod quota;
+mod render;
+mod reply;
+mod running;
+mod scenario;
+mod server;
+mod stream;
+mod world;
+
+pub use crate::{
+    accounts::{AccountTruth, Coverage},
+    clock::Clock,
+    control::{AccountChange, ClockChange, Control, ControlError, ModelChange, ModelTruth},
+    faults::{Fault, FaultKind, FaultScope},
+    log::{Ended, LogEntry},
+    running::{Emulator, Running},
+    scenario::{
+        AccountSpec, KeyKind, Lag, ModelSpec, PlanSpec, PriceOverride, Scenario, ScenarioError,
+        StateSpec, Template,
+    },
+    server::StartError,
+};

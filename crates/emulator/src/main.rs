@@ -1,1 +1,63 @@
-fn main() {}
+//! The `chutes-emulator` program.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use chutes_emulator::{Emulator, Scenario};
+use clap::Parser;
+
+/// Chutes.ai on loopback.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Scenario to start from (TOML); the demonstration without it
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
+    /// Allow addresses that other machines can reach
+    #[arg(long)]
+    allow_other_machines: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.to_string()),
+    };
+    match runtime.block_on(run(&arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error.to_string()),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the program's one way to say why it stops")]
+fn failed(text: &str) -> ExitCode {
+    eprintln!("chutes-emulator: {text}");
+    ExitCode::FAILURE
+}
+
+#[expect(clippy::print_stdout, reason = "whoever starts the program reads the port here")]
+fn announce(address: SocketAddr) {
+    println!("listening on http://{address}");
+}
+
+async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    if !arguments.listen.ip().is_loopback() && !arguments.allow_other_machines {
+        return Err("only loopback addresses without --allow-other-machines".into());
+    }
+    let scenario = match &arguments.scenario {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("read {}: {error}", path.display()))?;
+            Scenario::from_toml(&text)?
+        }
+        None => Scenario::demo(),
+    };
+    let emulator = Emulator::start_at(arguments.listen, scenario).await?;
+    announce(emulator.address());
+    tokio::signal::ctrl_c().await?;
+    emulator.shutdown().await;
+    Ok(())
+}

@@ -1,0 +1,404 @@
+//! The public lists: models, chutes, utilization, statistics and prices.
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    clock::{self, SECOND},
+    ids,
+    management::{Query, as_usize},
+    reply::Reply,
+    scenario::{StateSpec, Template},
+    world::{Model, State},
+};
+
+/// Dollars for one TAO, the same as in the recordings.
+const TAO_USD: f64 = 230.5;
+
+fn rounded(value: f64) -> f64 {
+    (value * 10_000.0).round() / 10_000.0
+}
+
+fn both(price_usd: f64) -> Value {
+    json!({ "usd": price_usd, "tao": rounded(price_usd / TAO_USD) })
+}
+
+/// `GET /v1/models`.
+pub(crate) fn models(state: &State, now: i64) -> Reply {
+    let data: Vec<Value> = state
+        .models
+        .iter()
+        .filter(|m| m.spec.template == Template::Vllm && m.spec.private_to.is_none())
+        .map(|model| listed_model(model, now))
+        .collect();
+    Reply::json(&json!({ "object": "list", "data": data }))
+}
+
+fn listed_model(model: &Model, now: i64) -> Value {
+    let spec = &model.spec;
+    let factor = 1.0 - spec.discount;
+    let price = |usd: f64| rounded(usd * factor);
+    let (input, output, cached) =
+        (price(spec.price_in), price(spec.price_out), price(spec.price_cached));
+    // The row of a cold model is as old as its last instance.
+    let age_seconds = if model.is_hot() { 300 } else { 30 * 86_400 };
+    let mut item = json!({
+        "id": spec.name,
+        "root": spec.name.replace("-TEE", "-FP8"),
+        "price": { "input": both(input), "output": both(output), "input_cache_read": both(cached) },
+        "object": "model",
+        "parent": null,
+        "created": now.div_euclid(SECOND) - age_seconds,
+        "pricing": { "prompt": input, "completion": output, "input_cache_read": cached },
+        "chute_id": model.chute_id,
+        "owned_by": "sglang",
+        "max_model_len": spec.context_length,
+        "confidential_compute": spec.tee,
+    });
+    if let (Some(item), false) = (item.as_object_mut(), spec.quantization.is_empty()) {
+        let optional: Map<String, Value> = [
+            ("quantization", json!(spec.quantization)),
+            ("context_length", json!(spec.context_length)),
+            ("max_output_length", json!(spec.max_output_length)),
+            ("input_modalities", json!(spec.input_modalities)),
+            ("output_modalities", json!(["text"])),
+            ("supported_features", json!(spec.features)),
+            ("supported_sampling_parameters", json!(["temperature", "top_p"])),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect();
+        item.extend(optional);
+    }
+    item
+}
+
+fn visible(state: &State, model: &Model, owner: Option<usize>) -> bool {
+    model.spec.private_to.as_ref().is_none_or(|private_to| {
+        owner.is_some_and(|owner| &state.accounts[owner].spec.name == private_to)
+    })
+}
+
+/// `GET /chutes/`.
+pub(crate) fn chutes(state: &State, owner: Option<usize>, query: &str, now: i64) -> Reply {
+    let query = Query::new(query);
+    let bounds = [
+        query.bounded("page", 0, (0, 100)),
+        query.bounded("limit", 25, (1, 5000)),
+        query.bounded("offset", 0, (0, 5000)),
+    ];
+    let [page, limit, offset] = match bounds {
+        [Ok(page), Ok(limit), Ok(offset)] => [page, limit, offset],
+        [Err(reply), ..] | [_, Err(reply), _] | [.., Err(reply)] => return reply,
+    };
+    if query.get("page").is_some() && query.get("offset").is_some() {
+        return Reply::detail(
+            http::StatusCode::BAD_REQUEST,
+            "Cannot specify both page and offset, select <= 1 of these.",
+        );
+    }
+    let public = owner.is_none() || query.flag("include_public");
+    let lower = |name: &str| query.get(name).map(|text| text.to_lowercase());
+    let (name, exclude) = (lower("name"), lower("exclude"));
+    let found: Vec<&Model> = state
+        .models
+        .iter()
+        .filter(|model| {
+            let spec = &model.spec;
+            let model_name = spec.name.to_lowercase();
+            (if spec.private_to.is_none() { public } else { visible(state, model, owner) })
+                && query.get("template").is_none_or(|wanted| wanted == template(spec.template))
+                && name.as_ref().is_none_or(|wanted| model_name.contains(wanted))
+                && exclude.as_ref().is_none_or(|unwanted| !model_name.contains(unwanted))
+                && query.get("slug").is_none_or(|wanted| wanted == slug(&spec.name))
+                && query.get("image").is_none()
+        })
+        .collect();
+    let skip = as_usize(page.saturating_mul(limit)) + as_usize(offset);
+    let items: Vec<&Model> = found.iter().skip(skip).take(as_usize(limit)).copied().collect();
+    let mut cord_refs = Map::new();
+    for model in &items {
+        let kind = model.spec.template;
+        cord_refs.entry(cord_ref(kind)).or_insert_with(|| cords(kind));
+    }
+    let items: Vec<Value> = items.iter().map(|model| chute_body(state, model, true, now)).collect();
+    Reply::json(&json!({
+        "total": found.len(), "page": page, "limit": limit, "items": items, "cord_refs": cord_refs,
+    }))
+}
+
+/// `GET /chutes/{id_or_name}`.
+pub(crate) fn chute(state: &State, owner: Option<usize>, name: &str, now: i64) -> Reply {
+    let found = state.find_model(name).map(|at| &state.models[at]);
+    match found.filter(|model| visible(state, model, owner)) {
+        Some(model) => Reply::json(&chute_body(state, model, false, now)),
+        None => Reply::not_found("Chute not found, or does not belong to you"),
+    }
+}
+
+fn template(template: Template) -> &'static str {
+    match template {
+        Template::Vllm => "vllm",
+        Template::Embedding => "embedding",
+    }
+}
+
+fn slug(name: &str) -> String {
+    let letter = |c: char| if c.is_alphanumeric() { c } else { '-' };
+    format!("chutes-{}", name.to_lowercase().chars().map(letter).collect::<String>())
+}
+
+fn cord_ref(kind: Template) -> String {
+    ids::uuid("cords", template(kind))
+}
+
+fn cords(kind: Template) -> Value {
+    let one = |function: &str, path: &str, stream: bool| {
+        json!({
+            "method": "POST",
+            "path": format!("/{function}"),
+            "function": function,
+            "stream": stream,
+            "passthrough": true,
+            "public_api_path": path,
+            "public_api_method": "POST",
+            "output_content_type": if stream { "text/event-stream" } else { "application/json" },
+        })
+    };
+    match kind {
+        Template::Vllm => json!([
+            one("chat_stream", "/v1/chat/completions", true),
+            one("completion_stream", "/v1/completions", true),
+            one("chat", "/v1/chat/completions", false),
+            one("completion", "/v1/completions", false),
+        ]),
+        Template::Embedding => json!([one("embeddings", "/v1/embeddings", false)]),
+    }
+}
+
+fn chute_body(state: &State, model: &Model, in_list: bool, now: i64) -> Value {
+    const HOURLY: f64 = 1.79;
+    let spec = &model.spec;
+    let place = state.models.iter().position(|other| other.chute_id == model.chute_id).unwrap_or(0);
+    let factor = 1.0 - spec.discount;
+    let instances = if spec.state == StateSpec::Cold { 0 } else { spec.instances };
+    let instances: Vec<Value> = (0..instances)
+        .map(|index| {
+            json!({
+                "instance_id": ids::uuid("instance", &format!("{}/{index}", spec.name)),
+                "region": "n/a",
+                "active": true,
+                "verified": true,
+                "last_verified_at": format!("{}Z", clock::iso_naive(now - now.rem_euclid(3600 * SECOND))),
+            })
+        })
+        .collect();
+    let mut price = json!({
+        "usd": { "hour": HOURLY * factor, "second": HOURLY * factor / 3600.0 },
+        "tao": { "hour": HOURLY * factor / TAO_USD, "second": HOURLY * factor / TAO_USD / 3600.0 },
+    });
+    if spec.template == Template::Vllm {
+        price["per_million_tokens"] = json!({
+            "input": both(rounded(spec.price_in * factor)),
+            "output": both(rounded(spec.price_out * factor)),
+            "input_cache_read": both(rounded(spec.price_cached * factor)),
+        });
+    }
+    let owner = spec.private_to.as_deref().unwrap_or("chutes");
+    let user = json!({
+        "username": owner,
+        "user_id": ids::user_id(owner),
+        "logo_id": null,
+        "created_at": "2025-08-04T10:00:00Z",
+        "logo": null,
+    });
+    let gpus = json!(["h100"]);
+    let mut body = json!({
+        "chute_id": model.chute_id,
+        "name": spec.name,
+        "tagline": "",
+        "readme": "",
+        "public": spec.private_to.is_none(),
+        "version": ids::uuid("version", &spec.name),
+        "tool_description": null,
+        "slug": slug(&spec.name),
+        "standard_template": template(spec.template),
+        "cords": if in_list { Value::Null } else { cords(spec.template) },
+        "jobs": [],
+        "cord_ref_id": if in_list { json!(cord_ref(spec.template)) } else { Value::Null },
+        "created_at": "2026-03-01T00:00:00Z",
+        "updated_at": "2026-08-01T00:00:00Z",
+        "user": user,
+        "supported_gpus": gpus,
+        "invocation_count": 1000 * (state.models.len() - place) as u64 + model.served,
+        "current_estimated_price": price,
+        "hot": !instances.is_empty(),
+        "instances": instances,
+        "logo_id": null,
+        "logo": null,
+        "openrouter": spec.private_to.is_none(),
+        "chutes_version": "0.6.1",
+        "revision": null,
+        "concurrency": spec.concurrency,
+        "boost": 1.0,
+    });
+    let rest = json!({
+        "image": image(&user_of_image()),
+        "node_selector": {
+            "dynamic": false, "exclude": null, "include": ["h100"], "gpu_count": 1,
+            "min_vram_gb_per_gpu": 80, "compute_multiplier": 1.79, "supported_gpus": ["h100"],
+        },
+        "max_instances": null,
+        "scaling_threshold": null,
+        "shutdown_after_seconds": 300,
+        "preemptible": true,
+        "allow_external_egress": false,
+        "tee": spec.tee,
+        "effective_compute_multiplier": 1.79,
+        "compute_multiplier_factors": { "base": 1.79, "urgency_boost": 1.0 },
+        "bounty": if spec.state == StateSpec::Cold { json!(100) } else { Value::Null },
+        "disabled": spec.state == StateSpec::Disabled,
+        "execution_backend": "hosted",
+        "lock_modules": true,
+    });
+    if let (Value::Object(body), Value::Object(rest)) = (&mut body, rest) {
+        body.extend(rest);
+    }
+    body
+}
+
+fn user_of_image() -> Value {
+    json!({
+        "username": "chutes",
+        "user_id": ids::user_id("chutes"),
+        "logo_id": null,
+        "created_at": "2025-08-04T10:00:00Z",
+        "logo": null,
+    })
+}
+
+fn image(user: &Value) -> Value {
+    json!({
+        "image_id": ids::uuid("image", "sglang"),
+        "name": "sglang",
+        "readme": "",
+        "tag": "nightly-2026022800",
+        "public": true,
+        "status": "built and pushed",
+        "created_at": "2026-02-01T00:00:00Z",
+        "build_started_at": "2026-02-01T00:00:00Z",
+        "build_completed_at": "2026-02-01T01:00:00Z",
+        "user": user,
+        "logo_id": null,
+        "patch_version": "initial",
+        "chutes_version": "0.6.1",
+        "logo": null,
+    })
+}
+
+/// `GET /chutes/utilization`.
+pub(crate) fn utilization(state: &State, now: i64) -> Reply {
+    let rows: Vec<Value> = state.models.iter().map(|model| utilization_row(model, now)).collect();
+    Reply::json(&rows)
+}
+
+fn utilization_row(model: &Model, now: i64) -> Value {
+    let spec = &model.spec;
+    let instances = if model.is_hot() { spec.instances } else { 0 };
+    let slots = f64::from((spec.concurrency * spec.instances).max(1));
+    let (busy, limited) = match spec.state {
+        StateSpec::Busy => (0.97, spec.busy_share),
+        StateSpec::Hot => {
+            let current = (0.3 + f64::from(model.in_flight) / slots).min(1.0);
+            let asked = model.served + model.refused;
+            (current, if asked == 0 { 0.0 } else { model.refused as f64 / asked as f64 })
+        }
+        StateSpec::Cold | StateSpec::Disabled => (0.0, 0.0),
+    };
+    let quiet = instances == 0;
+    let share = |value: f64| if quiet { Value::Null } else { json!(value) };
+    let target = instances + u32::from(spec.state == StateSpec::Busy);
+    let name = if spec.private_to.is_some() { "[private chute]" } else { spec.name.as_str() };
+    // Samples are taken once a minute.
+    let sampled = now - now.rem_euclid(60 * SECOND);
+    json!({
+        "chute_id": model.chute_id,
+        "name": name,
+        "timestamp": clock::iso_naive(sampled),
+        "utilization_current": busy,
+        "utilization_5m": share(busy),
+        "utilization_15m": share(busy),
+        "utilization_1h": share(busy),
+        "rate_limit_ratio_5m": share(limited),
+        "rate_limit_ratio_15m": share(limited),
+        "rate_limit_ratio_1h": share(limited),
+        "total_requests_5m": share(100.0),
+        "total_requests_15m": share(300.0),
+        "total_requests_1h": share(1200.0),
+        "completed_requests_5m": share(100.0 * (1.0 - limited)),
+        "completed_requests_15m": share(300.0 * (1.0 - limited)),
+        "completed_requests_1h": share(1200.0 * (1.0 - limited)),
+        "rate_limited_requests_5m": share(100.0 * limited),
+        "rate_limited_requests_15m": share(300.0 * limited),
+        "rate_limited_requests_1h": share(1200.0 * limited),
+        "instance_count": instances,
+        "action_taken": if target > instances { "scale_up_candidate" } else { "no_action" },
+        "target_count": target,
+        "effective_multiplier": 1.79,
+        "total_instance_count": instances,
+        "active_instance_count": instances,
+        "scalable": target > instances,
+        "scale_allowance": target - instances,
+        "avg_busy_ratio": share(busy),
+        "total_invocations": share(1200.0),
+        "total_rate_limit_errors": share(1200.0 * limited),
+    })
+}
+
+/// `GET /invocations/stats/llm`: the platform's figures, not the caller's.
+pub(crate) fn statistics(state: &State, now: i64) -> Reply {
+    let rows: Vec<Value> = state
+        .models
+        .iter()
+        .filter(|model| model.spec.template == Template::Vllm && model.is_hot())
+        .map(|model| {
+            let name = if model.spec.private_to.is_some() {
+                "[private]"
+            } else {
+                model.spec.name.as_str()
+            };
+            let speed = model.spec.tokens_per_second;
+            json!({
+                "chute_id": model.chute_id,
+                "name": name,
+                "date": clock::iso_date(now),
+                "total_requests": 1000 + model.served,
+                "total_input_tokens": 1_000_000,
+                "total_output_tokens": 250_000,
+                "average_tps": if speed > 0.0 { speed } else { 60.0 },
+                "average_ttft": model.spec.first_token_ms.max(100) as f64 / 1000.0,
+            })
+        })
+        .collect();
+    Reply::json(&rows)
+}
+
+/// `GET /pricing`.
+pub(crate) fn pricing() -> Reply {
+    let hourly = |usd: f64| {
+        json!({
+            "usd": { "hour": usd, "second": usd / 3600.0 },
+            "tao": { "hour": usd / TAO_USD, "second": usd / TAO_USD / 3600.0 },
+        })
+    };
+    Reply::json(&json!({
+        "tao_usd": TAO_USD,
+        "compute_unit_estimate": {
+            "usd": 1.0 / 3600.0,
+            "tao": 1.0 / TAO_USD / 3600.0,
+            "description": "price of one compute unit for one second",
+        },
+        "gpu_price_estimates": {
+            "h100": hourly(1.79), "h200": hourly(2.75), "b200": hourly(4.5), "a100": hourly(1.2),
+        },
+    }))
+}

@@ -1,0 +1,347 @@
+//! Bodies as a list of steps: every line its own HTTP chunk, with waits and faults between them.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
+
+use crate::{
+    connection::ConnectionControl,
+    engine::Answer,
+    faults::{Fault, FaultKind},
+    log::Ended,
+    quota::Tokens,
+    render::{Event, Identity, events},
+    world::{CallGuard, LogTicket},
+};
+
+/// Events that pass before a fault that does not say how many.
+const DEFAULT_CHUNKS: usize = 3;
+/// What the server writes bare when a stream dies under it.
+const BARE_TEXT: &str = "No infrastructure available to serve request";
+const ENGINE_ERROR: &str = "{\"error\":{\"message\":\"engine died\",\"type\":\"InternalServerError\",\
+                            \"param\":null,\"code\":500}}";
+
+/// One step of a body.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Bytes in an HTTP chunk of their own.
+    Bytes(Bytes),
+    /// An event: its line and the blank line, each in a chunk of its own.
+    Event(Event),
+    /// From here the parts carry another id.
+    Become(Box<Identity>),
+    Wait(Duration),
+    /// Nothing more until the client leaves.
+    Stall,
+    /// Let everything so far out to the network.
+    Flush,
+    /// An event of which only these bytes go out before the FIN; half of it if unsaid.
+    CutEvent(Event, Option<usize>),
+    /// Bytes of a body of known length of which only this many go out before the FIN.
+    CutBytes(Bytes, usize),
+    Reset,
+    /// The call counts from here.
+    Book(Tokens),
+    End(Ended),
+}
+
+/// A body that walks through its steps.
+#[derive(Debug)]
+pub(crate) struct StepBody {
+    steps: VecDeque<Step>,
+    identity: Identity,
+    owes_blank_line: bool,
+    flushing: bool,
+    sleep: Option<Pin<Box<Sleep>>>,
+    connection: Arc<ConnectionControl>,
+    call: Option<CallGuard>,
+    ticket: LogTicket,
+}
+
+impl StepBody {
+    pub(crate) fn new(
+        steps: Vec<Step>,
+        identity: Identity,
+        connection: Arc<ConnectionControl>,
+        call: Option<CallGuard>,
+        ticket: LogTicket,
+    ) -> Self {
+        Self {
+            steps: steps.into(),
+            identity,
+            owes_blank_line: false,
+            flushing: false,
+            sleep: None,
+            connection,
+            call,
+            ticket,
+        }
+    }
+
+    pub(crate) fn note_status(&self, status: u16) {
+        self.ticket.note(|entry| entry.status = Some(status));
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        loop {
+            if std::mem::take(&mut self.owes_blank_line) {
+                return Poll::Ready(Some(Ok(Bytes::from_static(b"\n"))));
+            }
+            if let Some(sleep) = &mut self.sleep {
+                if sleep.as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+                self.sleep = None;
+            }
+            let Some(step) = self.steps.pop_front() else { return Poll::Ready(None) };
+            match step {
+                Step::Bytes(bytes) => return Poll::Ready(Some(Ok(bytes))),
+                Step::Event(event) => {
+                    self.owes_blank_line = true;
+                    return Poll::Ready(Some(Ok(self.identity.line(&event))));
+                }
+                Step::Become(identity) => self.identity = *identity,
+                Step::Wait(time) => self.sleep = Some(Box::pin(tokio::time::sleep(time))),
+                Step::Stall => {
+                    // Nobody wakes this body: the connection's reader does when the client leaves.
+                    self.steps.push_front(Step::Stall);
+                    return Poll::Pending;
+                }
+                Step::Flush => {
+                    if !std::mem::replace(&mut self.flushing, true) {
+                        self.steps.push_front(Step::Flush);
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    self.flushing = false;
+                }
+                Step::CutEvent(event, keep) => {
+                    let line = self.identity.line(&event);
+                    let framing = format!("{:X}\r\n", line.len()).len();
+                    self.connection.cut_after(framing + keep.unwrap_or(line.len() / 2));
+                    self.ticket.end(Ended::Cut);
+                    return Poll::Ready(Some(Ok(line)));
+                }
+                Step::CutBytes(bytes, keep) => {
+                    self.connection.cut_after(keep);
+                    self.ticket.end(Ended::Cut);
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+                Step::Reset => {
+                    self.connection.reset();
+                    self.ticket.end(Ended::Reset);
+                    return Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into())));
+                }
+                Step::Book(tokens) => {
+                    if let Some(call) = &mut self.call {
+                        call.book(tokens, self.ticket.reference());
+                    }
+                }
+                Step::End(ended) => {
+                    self.ticket.end(ended);
+                    self.call = None;
+                }
+            }
+        }
+    }
+}
+
+/// The body of any answer.
+#[derive(Debug)]
+pub(crate) enum ReplyBody {
+    /// Known as a whole.
+    Whole { bytes: Option<Bytes>, closes: Option<Arc<ConnectionControl>> },
+    /// Step by step.
+    Steps(Box<StepBody>),
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match self.get_mut() {
+            Self::Whole { bytes, closes } => {
+                if let Some(connection) = closes.take() {
+                    connection.close_when_flushed();
+                }
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+            }
+            Self::Steps(steps) => {
+                steps.poll_next(context).map(|next| next.map(|next| next.map(Frame::data)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole { bytes: None, .. })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole { bytes, .. } => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Self::Steps(_) => SizeHint::default(),
+        }
+    }
+}
+
+fn line(text: &str) -> [Step; 2] {
+    [Step::Bytes(Bytes::from(format!("data: {text}\n"))), Step::Bytes(Bytes::from_static(b"\n"))]
+}
+
+/// The steps of a stream, with the fault that hits it.
+pub(crate) fn stream_steps(
+    answer: &Answer,
+    identity: &Identity,
+    pace: Option<Duration>,
+    fault: Option<&Fault>,
+    restarted: impl FnOnce() -> Identity,
+) -> Vec<Step> {
+    let all = events(answer);
+    let tokens = answer.tokens;
+    let mut chunks = fault.and_then(|f| f.after_chunks).unwrap_or(DEFAULT_CHUNKS).min(all.len());
+    let kind = fault.map(|fault| fault.kind);
+    let mut keep = None;
+    if kind == Some(FaultKind::Cut)
+        && let Some(bytes) = fault.and_then(|fault| fault.after_bytes)
+    {
+        (chunks, keep) = event_at(&all, identity, bytes);
+    }
+    let mut steps = Vec::with_capacity(all.len() * 2 + 8);
+    let paced = |steps: &mut Vec<Step>, events: &[Event]| {
+        for event in events {
+            if let (Some(pace), Event::Text { .. } | Event::ToolArguments { .. }) = (pace, event) {
+                steps.push(Step::Wait(pace));
+            }
+            steps.push(Step::Event(event.clone()));
+        }
+    };
+    let finish = |steps: &mut Vec<Step>, done: bool| {
+        steps.push(Step::Book(tokens));
+        steps.push(Step::End(if done { Ended::Complete } else { Ended::Broken }));
+        if done {
+            steps.extend(line("[DONE]"));
+        }
+    };
+    let (first, rest) = all.split_at(chunks);
+    use FaultKind as K;
+    match kind {
+        Some(K::EmptyStream) => steps.push(Step::End(Ended::Broken)),
+        Some(K::ErrorFirstEvent) => {
+            steps.extend(line(ENGINE_ERROR));
+            finish(&mut steps, true);
+        }
+        Some(K::Stall) => {
+            paced(&mut steps, first);
+            match fault.and_then(|fault| fault.delay_ms) {
+                Some(delay) => steps.push(Step::Wait(Duration::from_millis(delay))),
+                None => steps.push(Step::Stall),
+            }
+            paced(&mut steps, rest);
+            finish(&mut steps, true);
+        }
+        Some(K::Cut) => {
+            paced(&mut steps, first);
+            steps.push(Step::Flush);
+            let torn = rest.first().cloned().unwrap_or(Event::Usage(tokens));
+            steps.push(Step::CutEvent(torn, keep));
+        }
+        Some(K::Reset) => {
+            paced(&mut steps, first);
+            steps.extend([Step::Flush, Step::Reset]);
+        }
+        Some(K::BareJsonError) => {
+            paced(&mut steps, first);
+            let text = fault.and_then(|fault| fault.text.as_deref()).unwrap_or(BARE_TEXT);
+            let text = format!("Unhandled exception during response stream: {text}");
+            let text = serde_json::Value::String(text);
+            steps.push(Step::Bytes(Bytes::from(format!("{{\"error\":{text}}}"))));
+            steps.push(Step::End(Ended::Broken));
+        }
+        Some(K::ErrorMidStream) => {
+            paced(&mut steps, first);
+            steps.extend(line(ENGINE_ERROR));
+            finish(&mut steps, false);
+        }
+        Some(K::EndsEarly) => {
+            paced(&mut steps, first);
+            finish(&mut steps, false);
+        }
+        Some(K::MissingDone) => {
+            paced(&mut steps, &all);
+            finish(&mut steps, false);
+        }
+        Some(K::MalformedEvent) => {
+            paced(&mut steps, first);
+            steps.extend(line("{\"id\":\"chatcmpl-"));
+            paced(&mut steps, rest);
+            finish(&mut steps, true);
+        }
+        Some(K::Restart) => {
+            paced(&mut steps, first);
+            steps.push(Step::Become(Box::new(restarted())));
+            paced(&mut steps, &all);
+            finish(&mut steps, true);
+        }
+        _ => {
+            paced(&mut steps, &all);
+            finish(&mut steps, true);
+        }
+    }
+    steps
+}
+
+/// The event in which the given byte of the stream lies, and how many of its bytes come before.
+fn event_at(all: &[Event], identity: &Identity, bytes: usize) -> (usize, Option<usize>) {
+    let mut left = bytes;
+    for (at, event) in all.iter().enumerate() {
+        // The line and the blank line behind it.
+        let length = identity.line(event).len() + 1;
+        if left < length {
+            return (at, Some(left));
+        }
+        left -= length;
+    }
+    (all.len(), Some(0))
+}
+
+/// The steps of a whole answer that does not arrive whole.
+pub(crate) fn whole_steps(body: &Bytes, fault: &Fault, tokens: Tokens) -> Vec<Step> {
+    let half = body.len() / 2;
+    let keep = fault.after_bytes.unwrap_or(half).min(body.len());
+    match fault.kind {
+        FaultKind::Cut => vec![Step::Flush, Step::CutBytes(body.clone(), keep)],
+        FaultKind::Reset => {
+            vec![Step::Flush, Step::Bytes(body.slice(..half)), Step::Flush, Step::Reset]
+        }
+        _ => {
+            let wait = match fault.delay_ms {
+                Some(delay) => Step::Wait(Duration::from_millis(delay)),
+                None => Step::Stall,
+            };
+            vec![
+                Step::Flush,
+                Step::Bytes(body.slice(..half)),
+                wait,
+                Step::Book(tokens),
+                Step::End(Ended::Complete),
+                Step::Bytes(body.slice(half..)),
+            ]
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Behaviour of the emulator as its clients see it.
