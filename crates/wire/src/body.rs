@@ -5,6 +5,7 @@
 //! never parsed and written again. It is scanned once; [`RequestBody::rewrite`] then cuts and
 //! pastes between the bytes that stay.
 
+use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -171,8 +172,8 @@ pub struct Rewrite<'a> {
     pub include_usage: bool,
 }
 
-/// A scanned request body.
-#[derive(Debug, Clone)]
+/// A scanned request body. Its `Debug` tells sizes, never what was said.
+#[derive(Clone)]
 pub struct RequestBody {
     bytes: Bytes,
     model: String,
@@ -383,6 +384,19 @@ impl RequestBody {
         }
         out.extend_from_slice(&self.bytes[copied..]);
         out.into()
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RequestBody")
+            .field("bytes", &self.bytes.len())
+            .field("model", &self.model)
+            .field("stream", &self.stream)
+            .field("stream_options", &self.stream_options)
+            .field("presence", &self.presence)
+            .finish_non_exhaustive()
     }
 }
 

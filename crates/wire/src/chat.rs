@@ -1,4 +1,6 @@
 //! `POST /v1/chat/completions`: whole types for those who read answers, a glance for the relay.
+//!
+//! `Debug` of what holds a prompt or an answer tells sizes, never what was said.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -7,11 +9,12 @@ use crate::items::Items;
 use crate::tolerant;
 
 mod glance;
+mod hidden;
 pub use glance::{ChoiceGlance, ChunkGlance, UsageGlance};
 
 /// A request, for those who make one. Requests of clients are not parsed but scanned, see
 /// [`crate::body`].
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChatRequest {
     /// The model.
@@ -33,7 +36,7 @@ pub struct ChatRequest {
 }
 
 /// A message of a conversation, or the next piece of one.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Message {
     /// `system`, `user`, `assistant`, `tool`.
@@ -80,7 +83,7 @@ impl Message {
 }
 
 /// What a message says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Content {
     /// Plain text.
@@ -112,7 +115,7 @@ pub struct ToolCall {
 }
 
 /// A function and its arguments.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FunctionCall {
     /// Its name, in the first piece.
@@ -150,7 +153,7 @@ pub struct ChatCompletion {
 }
 
 /// One answer.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Choice {
     /// Which of the `n` answers.
@@ -194,7 +197,7 @@ pub struct ChatCompletionChunk {
 }
 
 /// A piece of one answer.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChunkChoice {
     /// Which of the `n` answers.

@@ -1,5 +1,7 @@
 //! `POST /v1/completions`.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -33,8 +35,8 @@ pub struct Completion {
     pub extra: Map<String, Value>,
 }
 
-/// One text.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+/// One text. Its `Debug` tells the size, not the text.
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TextChoice {
     /// Which of the `n` texts.
@@ -49,4 +51,15 @@ pub struct TextChoice {
     /// Other fields.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+impl fmt::Debug for TextChoice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TextChoice")
+            .field("index", &self.index)
+            .field("text_bytes", &self.text.as_ref().map(String::len))
+            .field("finish_reason", &self.finish_reason)
+            .finish_non_exhaustive()
+    }
 }

@@ -60,7 +60,8 @@ pub struct ErrorBody {
     pub param: Option<String>,
     /// When it may work again (Unix microseconds), from `quota_reset_timestamp` or `reset_at`.
     pub reset_at: Option<i64>,
-    /// The status that an inner error claims, where it differs in place from the answer's own.
+    /// The status that the error itself claims (`code` or `status` as a number), which may differ
+    /// from that of the answer.
     pub inner_status: Option<u16>,
 }
 
@@ -90,7 +91,10 @@ impl ErrorBody {
     pub fn of_json(value: &Value) -> Self {
         let mut read = Self::bare(ErrorShape::OtherJson, String::new());
         read.shape = read.outermost(value);
-        if read.message.is_empty() && read.shape == ErrorShape::OtherJson {
+        // Rather the raw JSON than nothing, unless it is known to hold no words.
+        let wordless =
+            matches!(read.shape, ErrorShape::DetailText | ErrorShape::ErrorText | ErrorShape::Text);
+        if read.message.is_empty() && !wordless {
             read.message = text::clean(&value.to_string(), MAX_MESSAGE_CHARS);
         }
         read

@@ -57,8 +57,8 @@ impl<'a> Found<'a> {
         }
         // `12.0` and `1e3` are whole numbers too; beyond 2^53 they are not worth guessing.
         let number: f64 = self.raw.parse().ok()?;
-        let whole = number >= 0.0 && number <= 9_007_199_254_740_992.0 && number.fract() == 0.0;
-        whole.then_some(number as u64)
+        let count = (0.0..=9_007_199_254_740_992.0).contains(&number) && number.fract() == 0.0;
+        count.then_some(number as u64)
     }
 
     /// Whether there is something: not null, not an empty string, list or object.

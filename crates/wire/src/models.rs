@@ -1,6 +1,6 @@
 //! `GET /v1/models`.
 //!
-//! Prices are USD per **million** tokens, where OpenRouter writes them per token. A model in the
+//! Prices are USD per **million** tokens, where `OpenRouter` writes them per token. A model in the
 //! list may be cold, and one that another service hosts has no price and no context length.
 
 use serde::{Deserialize, Serialize};

@@ -10,6 +10,7 @@
 //! * a line that is no field of the format is reported as [`Event::Stray`]. Chutes ends a stream
 //!   that broke with a bare `{"error":"…"}`, without `data:` and without a newline.
 
+use std::fmt;
 use std::ops::Range;
 
 use crate::find;
@@ -17,8 +18,11 @@ use crate::find;
 /// The data of the event that ends an OpenAI stream.
 pub const DONE: &[u8] = b"[DONE]";
 
-/// What the reader saw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How much room a buffer keeps between events.
+const KEPT_BYTES: usize = 64 * 1024;
+
+/// What the reader saw. Its `Debug` tells sizes, never what was said.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
     /// The data of one event, its lines joined by `\n`.
     Data(&'a [u8]),
@@ -34,6 +38,18 @@ pub enum Event<'a> {
         /// The value, without one leading space.
         value: &'a [u8],
     },
+}
+
+impl fmt::Debug for Event<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, size_bytes) = match self {
+            Self::Data(data) => ("Data", data.len()),
+            Self::Comment(text) => ("Comment", text.len()),
+            Self::Stray(line) => ("Stray", line.len()),
+            Self::Field { name, value } => (*name, value.len()),
+        };
+        write!(formatter, "{kind}({size_bytes} bytes)")
+    }
 }
 
 /// Why a stream can no longer be read.
@@ -55,9 +71,8 @@ pub enum StreamProblem {
 
 /// Reads events from bytes that arrive in pieces of any size.
 ///
-/// Its two buffers keep their capacity, so that in the long run no event allocates. A problem is
-/// final: from then on every call answers with it.
-#[derive(Debug)]
+/// Its two buffers keep their capacity (up to a bound), so that in the long run no event
+/// allocates. A problem is final: from then on every call answers with it.
 pub struct EventReader {
     max_line_bytes: usize,
     max_event_bytes: usize,
@@ -74,6 +89,18 @@ pub struct EventReader {
     /// Where the block of lines under way began.
     block_start: u64,
     problem: Option<StreamProblem>,
+}
+
+impl fmt::Debug for EventReader {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("EventReader")
+            .field("offset", &self.offset)
+            .field("line_bytes", &self.line.len())
+            .field("data_bytes", &self.data.len())
+            .field("problem", &self.problem)
+            .finish_non_exhaustive()
+    }
 }
 
 impl EventReader {
@@ -196,8 +223,10 @@ impl EventReader {
                 self.line.extend_from_slice(line);
                 let mut whole = std::mem::take(&mut self.line);
                 self.line_ended(&whole, end_offset, on_event)?;
-                whole.clear();
-                self.line = whole;
+                if whole.capacity() <= KEPT_BYTES {
+                    whole.clear();
+                    self.line = whole;
+                }
             }
             self.offset = end_offset;
             rest = &rest[end + 1..];
@@ -282,7 +311,11 @@ impl EventReader {
     fn block_ended(&mut self, end: u64, on_event: &mut impl FnMut(Event<'_>, Range<u64>)) {
         if std::mem::take(&mut self.has_data) {
             on_event(Event::Data(&self.data), self.block_start..end);
-            self.data.clear();
+            if self.data.capacity() <= KEPT_BYTES {
+                self.data.clear();
+            } else {
+                self.data = Vec::new();
+            }
         }
         self.block_start = end;
     }

@@ -122,28 +122,27 @@ fn mask_keys(text: String) -> String {
 }
 
 fn mask_word(word: &str, masked: &mut String) {
-    let start = KEY_STARTS
-        .iter()
-        .filter_map(|start| word.find(start).map(|at| (at, start.len())))
-        .filter(|&(at, _)| !word[..at].ends_with(|before: char| before.is_ascii_alphanumeric()))
-        .min();
-    let Some((at, length)) = start else {
-        masked.push_str(word);
-        return;
-    };
-    let secret_start = at + length;
-    let secret_length = word[secret_start..]
-        .find(|character: char| !(character.is_ascii_alphanumeric() || "._-*".contains(character)))
-        .unwrap_or(word.len() - secret_start);
-    masked.push_str(&word[..secret_start]);
-    let rest = &word[secret_start + secret_length..];
-    // Eight characters are no key: `sk-` also starts ordinary words.
-    if secret_length > 8 {
-        masked.push('…');
-    } else {
-        masked.push_str(&word[secret_start..secret_start + secret_length]);
+    let mut rest = word;
+    let mut before = None;
+    while let Some(character) = rest.chars().next() {
+        let inside_word = before.is_some_and(|before: char| before.is_ascii_alphanumeric());
+        let start = KEY_STARTS.iter().find(|start| !inside_word && rest.starts_with(**start));
+        let Some(start) = start else {
+            masked.push(character);
+            before = Some(character);
+            rest = &rest[character.len_utf8()..];
+            continue;
+        };
+        masked.push_str(start);
+        rest = &rest[start.len()..];
+        let secret_length = rest
+            .find(|next: char| !(next.is_ascii_alphanumeric() || "._-*".contains(next)))
+            .unwrap_or(rest.len());
+        // Eight characters are no key: `sk-` also starts ordinary words.
+        masked.push_str(if secret_length > 8 { "…" } else { &rest[..secret_length] });
+        rest = &rest[secret_length..];
+        before = Some('-');
     }
-    mask_word(rest, masked);
 }
 
 #[cfg(test)]
@@ -183,6 +182,7 @@ mod tests {
             "a task-oriented risk-free desk-lamp"
         );
         assert_eq!(clean("cpk_abc", 100), "cpk_abc");
+        assert_eq!(clean("xcpk_abcdefghijk,cpk_abcdefghijk", 100), "xcpk_abcdefghijk,cpk_…");
     }
 
     proptest! {

@@ -64,17 +64,15 @@ impl<'a> Scan<'a> {
     fn plain_member(&mut self, member: &Member<'a>, value: Found<'a>) {
         match &member.raw_key[1..member.raw_key.len() - 1] {
             "model" => {
-                if self.model.replace(value).is_some() {
-                    self.note(BodyProblem::DuplicateKey { key: "model" });
-                }
+                let before = self.model.replace(value);
+                self.once("model", before.is_some());
             }
             "stream" => {
                 if value.kind == Kind::Null {
                     self.null_member(member, &value, false);
                 }
-                if self.stream.replace(value).is_some() {
-                    self.note(BodyProblem::DuplicateKey { key: "stream" });
-                }
+                let before = self.stream.replace(value);
+                self.once("stream", before.is_some());
             }
             "max_tokens" | "max_completion_tokens" => {
                 self.max_tokens = self.max_tokens.max(value.unsigned());
@@ -118,9 +116,8 @@ impl<'a> Scan<'a> {
             Kind::Object => StreamOptionsField::Object { include_usage: self.usage_of(&value)? },
             _ => StreamOptionsField::Other,
         };
-        if self.options.replace(value).is_some() {
-            self.note(BodyProblem::DuplicateKey { key: "stream_options" });
-        }
+        let before = self.options.replace(value);
+        self.once("stream_options", before.is_some());
         Ok(())
     }
 
@@ -148,6 +145,12 @@ impl<'a> Scan<'a> {
             comma_before: member.comma_before,
             comma_after: None,
         });
+    }
+
+    fn once(&mut self, key: &'static str, seen_before: bool) {
+        if seen_before {
+            self.note(BodyProblem::DuplicateKey { key });
+        }
     }
 
     fn note(&mut self, problem: BodyProblem) {

@@ -1,6 +1,7 @@
 //! What the relay has to know of a stream event, found without building anything.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::json::{Cursor, Found, JsonProblem};
 
@@ -23,8 +24,8 @@ pub struct ChunkGlance<'a> {
     more: Vec<ChoiceGlance<'a>>,
 }
 
-/// The facts of one choice.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// The facts of one choice. Its `Debug` tells the content's size, not the content.
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct ChoiceGlance<'a> {
     /// Which of the `n` answers.
     pub index: u64,
@@ -176,6 +177,21 @@ impl<'a> ChoiceGlance<'a> {
         if value.raw.starts_with('"') {
             self.raw_content = Some(value.raw);
         }
+    }
+}
+
+impl fmt::Debug for ChoiceGlance<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ChoiceGlance")
+            .field("index", &self.index)
+            .field("has_role", &self.has_role)
+            .field("has_content", &self.has_content)
+            .field("has_reasoning", &self.has_reasoning)
+            .field("has_tool_call", &self.has_tool_call)
+            .field("finish_reason", &self.finish_reason)
+            .field("raw_content_bytes", &self.raw_content.map(str::len))
+            .finish()
     }
 }
 

@@ -146,7 +146,8 @@ pub struct UsageBucket {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
-/// An item of `GET /api_keys/`. It holds no secret.
+/// An item of `GET /api_keys/`. Other fields are not kept, since the answer to the making of a key
+/// holds the key itself.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ApiKey {
@@ -170,9 +171,6 @@ pub struct ApiKey {
     pub last_used_at: Option<Timestamp>,
     /// What it may do otherwise.
     pub scopes: Items<KeyScope>,
-    /// Other fields.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
 }
 /// One permission of a key.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

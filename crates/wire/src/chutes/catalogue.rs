@@ -96,7 +96,7 @@ pub struct Chute {
     /// When it was changed.
     #[serde(default, deserialize_with = "tolerant::object")]
     pub updated_at: Option<Timestamp>,
-    /// Whether OpenRouter lists it.
+    /// Whether `OpenRouter` lists it.
     #[serde(default, deserialize_with = "tolerant::flag")]
     pub openrouter: Option<bool>,
     /// Fraction taken off; 1 makes it free.

@@ -62,7 +62,8 @@ enum Figure {
 }
 
 /// The starts of such names. Longer ones stand before their own beginnings.
-const PREFIXES: [&str; 7] = [
+const PREFIXES: [&str; 8] = [
+    "x-tokenlimit-",
     "anthropic-ratelimit-",
     "x-ratelimitbysize-",
     "ratelimitbysize-",
@@ -98,15 +99,16 @@ pub(super) fn header(name: &str, value: &str, windows: &mut Vec<LimitWindow>) {
             "hour" | "1h" => period = Some(Period::Hour),
             "day" | "1d" => period = Some(Period::Day),
             "month" => period = Some(Period::Month),
-            // `used`, `policy`, `after` and names of a service's own say nothing we need.
-            "used" | "policy" | "after" | "type" => return,
+            // Not one of the three figures.
+            "used" | "policy" | "after" | "type" | "over" => return,
             _ => {}
         }
     }
     let Some(figure) = figure else { return };
-    // Mistral counts tokens under this name.
-    let by_size = prefix.ends_with("bysize-").then_some(Resource::Tokens);
-    let resource = resource.or(by_size).unwrap_or(Resource::Unnamed);
+    // Two names that mean tokens without saying so.
+    let tokens = prefix.ends_with("bysize-") || prefix == "x-tokenlimit-";
+    let unnamed = if tokens { Resource::Tokens } else { Resource::Unnamed };
+    let resource = resource.unwrap_or(unnamed);
     set(windows, resource, period, figure, value);
 }
 
