@@ -7,22 +7,25 @@ use crate::{arrows, licences};
 
 pub(crate) fn recipe(project: &Project) -> Outcome {
     let cargo = |arguments: &[&str]| run(&mut cargo(&project.root, arguments));
-    Recipe::default()
-        .step("arrows", || arrows::check(project))
-        .step("licences", || licences::check(project))
-        .step("format", || cargo(&["fmt", "--all", "--check"]))
-        .step("lints", || {
-            cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])
-        })
-        .step("docs", || docs(project))
-        .end()
+    let mut recipe = Recipe::default();
+    dependencies(&mut recipe, project);
+    recipe.step("format", || cargo(&["fmt", "--all", "--check"]));
+    recipe.step("lints", || {
+        cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+    });
+    recipe.step("docs", || docs(project));
+    recipe.end()
 }
 
 pub(crate) fn dependencies_recipe(project: &Project) -> Outcome {
-    Recipe::default()
-        .step("arrows", || arrows::check(project))
-        .step("licences", || licences::check(project))
-        .end()
+    let mut recipe = Recipe::default();
+    dependencies(&mut recipe, project);
+    recipe.end()
+}
+
+fn dependencies(recipe: &mut Recipe, project: &Project) {
+    recipe.step("arrows", || arrows::check(project));
+    recipe.step("licences", || licences::check(project));
 }
 
 fn docs(project: &Project) -> Outcome {

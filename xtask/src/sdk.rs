@@ -18,7 +18,10 @@ pub(crate) fn python(project: &Project, tools: &Tools) -> Outcome {
 
 pub(crate) fn node(project: &Project, tools: &Tools) -> Outcome {
     let mut command = Command::new(&tools.node);
-    command.arg("--test").current_dir(project.root.join("sdk-tests/node"));
+    // One file after the other: each starts programs of its own, and some tests are about time.
+    command
+        .args(["--test", "--test-concurrency=1"])
+        .current_dir(project.root.join("sdk-tests/node"));
     run(with_binaries(&mut command, project))
 }
 
