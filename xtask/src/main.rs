@@ -6,7 +6,7 @@
 //! | `check` | format, lints, docs, arrows, licences |
 //! | `check-deps` | arrows and licences alone |
 //!
-//! A recipe runs all its steps even after one failed, and ends with a table of them.
+//! A recipe goes on after a failed step as far as it can, and ends with a table of all steps.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a recipe talks to a terminal")]
 

