@@ -8,6 +8,7 @@
 //! Keys are redacted by type and appear in no error of this crate.
 #![warn(missing_docs)]
 
+pub mod classify;
 pub mod clock;
 pub mod endpoints;
 pub mod key;
