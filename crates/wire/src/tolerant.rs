@@ -5,6 +5,8 @@
 //! nobody, so each field stands for itself: null, missing and misshapen all read as absent. What
 //! must not be mixed up (zero and unknown) stays apart, because absent is `None`, never 0.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -26,6 +28,22 @@ where
     T: DeserializeOwned + Default,
 {
     Ok(object(deserializer)?.unwrap_or_default())
+}
+
+/// A map without the values that the type refuses.
+pub(crate) fn map<'de, D, T>(deserializer: D) -> Result<BTreeMap<String, T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let Value::Object(members) = Value::deserialize(deserializer)? else {
+        return Ok(BTreeMap::new());
+    };
+    let good = members.into_iter().filter_map(|(key, value)| {
+        let value = serde_json::from_value(value).ok()?;
+        Some((key, value))
+    });
+    Ok(good.collect())
 }
 
 /// Text; a number or boolean becomes its text.

@@ -41,7 +41,7 @@ pub struct PlatformPricing {
     #[serde(deserialize_with = "tolerant::object")]
     pub compute_unit_estimate: Option<Amount>,
     /// By GPU name.
-    #[serde(deserialize_with = "tolerant::or_default")]
+    #[serde(deserialize_with = "tolerant::map")]
     pub gpu_price_estimates: BTreeMap<String, GpuPrice>,
     /// Other fields.
     #[serde(flatten)]
