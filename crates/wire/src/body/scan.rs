@@ -1,10 +1,9 @@
 //! The walk over a body's top level.
 
-use super::{
-    BodyProblem, Bytes, Cursor, Found, JsonProblem, Kind, Member, NullMember, Presence,
-    RequestBody, StreamField, StreamOptionsField,
-};
-use crate::json::MAX_DEPTH;
+use bytes::Bytes;
+
+use super::{BodyProblem, NullMember, Presence, RequestBody, StreamField, StreamOptionsField};
+use crate::json::{Cursor, Found, JsonProblem, Kind, Member};
 
 /// The keys that decide about a request and therefore must be there once and plainly.
 const STRICT_KEYS: [&str; 3] = ["model", "stream", "stream_options"];
@@ -212,14 +211,5 @@ fn describe(kind: Kind) -> &'static str {
         Kind::Text => "a string",
         Kind::Array => "a list",
         Kind::Object => "an object",
-    }
-}
-
-impl From<JsonProblem> for BodyProblem {
-    fn from(problem: JsonProblem) -> Self {
-        match problem {
-            JsonProblem::Syntax { at, expected } => Self::InvalidJson { at, expected },
-            JsonProblem::TooDeep { at } => Self::TooDeep { at, limit: MAX_DEPTH },
-        }
     }
 }
