@@ -1,0 +1,218 @@
+//! A streamed chat: chunks until the end, and never an end that is none.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use http::Response;
+use http_body_util::BodyExt as _;
+use ripcord_rules::cause::Phase;
+use ripcord_wire::chat::ChatCompletionChunk;
+use ripcord_wire::error::{ErrorBody, ErrorShape};
+use ripcord_wire::limits::LimitHeaders;
+use ripcord_wire::sse::{DONE, Event, EventReader};
+use ripcord_wire::text;
+
+use super::call::{EXCERPT_CHARS, without_key};
+use crate::classify;
+use crate::error::{Call, Error, ErrorKind, Unreadable};
+use crate::key::Key;
+use crate::transport::Body;
+
+/// The chunks of a streamed chat. Dropping it closes the connection, which cancels the generation.
+///
+/// The end ([`ChatStream::next`] gives `None`) comes only after `[DONE]`, or after a finish reason where the server
+/// left `[DONE]` away. Everything else is an error: an error event, a bare error line, a connection that closes
+/// early.
+pub struct ChatStream {
+    body: Body,
+    reader: EventReader,
+    seen: VecDeque<Result<ChatCompletionChunk, ErrorKind>>,
+    call: Call,
+    key: Option<Key>,
+    limits: LimitHeaders,
+    line_limit_bytes: usize,
+    useful: bool,
+    finished: bool,
+    ended: bool,
+}
+
+impl ChatStream {
+    pub(super) fn new(
+        answer: Response<Body>,
+        call: Call,
+        key: Option<Key>,
+        line_limit_bytes: usize,
+    ) -> Self {
+        let (head, body) = answer.into_parts();
+        Self {
+            body,
+            reader: EventReader::new(line_limit_bytes),
+            seen: VecDeque::new(),
+            call,
+            key,
+            limits: classify::limits(&head.headers),
+            line_limit_bytes,
+            useful: false,
+            finished: false,
+            ended: false,
+        }
+    }
+
+    /// What the headers of the answer say.
+    #[must_use]
+    pub fn limits(&self) -> &LimitHeaders {
+        &self.limits
+    }
+
+    /// The next chunk; `None` once the answer is whole.
+    ///
+    /// Safe to cancel: a call that is dropped loses nothing.
+    ///
+    /// # Errors
+    /// Whatever broke the stream. After an error comes the end.
+    pub async fn next(&mut self) -> Option<Result<ChatCompletionChunk, Error>> {
+        loop {
+            if let Some(seen) = self.seen.pop_front() {
+                if seen.is_err() {
+                    self.ended = true;
+                    self.seen.clear();
+                }
+                return Some(seen.map_err(|kind| Error::new(self.call.clone(), kind)));
+            }
+            if self.ended {
+                return None;
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.feed(&data);
+                    }
+                }
+                Some(Err(error)) => {
+                    self.finish();
+                    // The stream itself said that it was whole, or why not.
+                    if !self.ended && self.seen.is_empty() {
+                        self.seen.push_back(Err(ErrorKind::Transport(error)));
+                    }
+                }
+                None => {
+                    self.finish();
+                    if !self.ended && !self.finished && !self.seen.iter().any(Result::is_err) {
+                        self.seen.push_back(Err(self.cut_short()));
+                    }
+                    self.ended = true;
+                }
+            }
+        }
+    }
+
+    fn feed(&mut self, data: &[u8]) {
+        let mut events = Vec::new();
+        let fed = self.reader.feed(data, |event| collect(&mut events, event));
+        self.take(events, fed.is_err());
+    }
+
+    fn finish(&mut self) {
+        let mut events = Vec::new();
+        let fed = self.reader.finish(|event| collect(&mut events, event));
+        self.take(events, fed.is_err());
+    }
+
+    fn take(&mut self, events: Vec<Seen>, too_long: bool) {
+        for event in events {
+            if self.ended {
+                return;
+            }
+            match event {
+                Seen::Done => self.ended = true,
+                Seen::Data(data) => self.data(&data),
+                Seen::Stray(line) => self.stray(&line),
+            }
+        }
+        if too_long && !self.ended {
+            tracing::debug!(limit_bytes = self.line_limit_bytes, "a line of a stream is too long");
+            let fault = Unreadable::LineTooLong;
+            self.seen.push_back(Err(ErrorKind::Unreadable { fault, excerpt: String::new() }));
+        }
+    }
+
+    fn data(&mut self, data: &[u8]) {
+        let Ok(value) = serde_json::from_slice::<ripcord_wire::Value>(data) else {
+            self.seen.push_back(Err(self.broken(data)));
+            return;
+        };
+        if value.get("error").is_some_and(|error| !error.is_null())
+            || value.get("choices").is_none()
+        {
+            self.seen.push_back(Err(self.broken(data)));
+            return;
+        }
+        match serde_json::from_value::<ChatCompletionChunk>(value) {
+            Ok(chunk) => {
+                self.useful = true;
+                self.finished |= chunk.choices.iter().any(|choice| choice.finish_reason.is_some());
+                self.seen.push_back(Ok(chunk));
+            }
+            Err(_) => self.seen.push_back(Err(self.broken(data))),
+        }
+    }
+
+    /// A line outside the format: an error if it is JSON, else nothing that matters.
+    fn stray(&mut self, line: &[u8]) {
+        if line.trim_ascii_start().starts_with(b"{") {
+            self.seen.push_back(Err(self.broken(line)));
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        if self.useful { Phase::Stream } else { Phase::FirstEvent }
+    }
+
+    fn broken(&self, data: &[u8]) -> ErrorKind {
+        let data = without_key(data, self.key.as_ref());
+        let failure = classify::stream_error(&data, self.phase());
+        let read = ErrorBody::read(200, None, &data);
+        // Not an error's words but something else, perhaps a piece of the answer: a glimpse has to do.
+        let message = match read.shape {
+            ErrorShape::Text | ErrorShape::OtherJson => {
+                format!(
+                    "an event cannot be read, it begins with `{}`",
+                    text::clean(&read.message, EXCERPT_CHARS)
+                )
+            }
+            _ => read.message,
+        };
+        ErrorKind::BrokenStream { message, failure }
+    }
+
+    fn cut_short(&self) -> ErrorKind {
+        let message = "it ended without its end".to_owned();
+        ErrorKind::BrokenStream { message, failure: classify::stream_cut_short(self.phase()) }
+    }
+}
+
+/// An event that outlives the reader's buffer.
+enum Seen {
+    Done,
+    Data(Vec<u8>),
+    Stray(Vec<u8>),
+}
+
+fn collect(events: &mut Vec<Seen>, event: Event<'_>) {
+    match event {
+        Event::Data(data) if data == DONE => events.push(Seen::Done),
+        Event::Data(data) => events.push(Seen::Data(data.to_vec())),
+        Event::Stray(line) => events.push(Seen::Stray(line.to_vec())),
+        Event::Comment(_) | Event::Field { .. } => {}
+    }
+}
+
+impl fmt::Debug for ChatStream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ChatStream")
+            .field("call", &self.call)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
