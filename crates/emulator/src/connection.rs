@@ -8,7 +8,6 @@ use std::{
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -73,8 +72,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         if self.control.resets.load(Ordering::Acquire) {
             // With a linger of zero the kernel answers with an RST instead of a FIN.
-            #[expect(deprecated, reason = "a linger of zero does not block on drop")]
-            let _ = self.stream.set_linger(Some(Duration::ZERO));
+            let _ = self.stream.set_zero_linger();
         }
     }
 }

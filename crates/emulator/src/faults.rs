@@ -62,21 +62,20 @@ impl FaultKind {
     /// Whether the fault shows in the course of a body; the others replace the answer or delay it.
     #[must_use]
     pub fn is_in_body(self) -> bool {
-        use FaultKind as K;
         matches!(
             self,
-            K::Stall
-                | K::Cut
-                | K::Reset
-                | K::BareJsonError
-                | K::ErrorFirstEvent
-                | K::ErrorMidStream
-                | K::EmptyStream
-                | K::MissingDone
-                | K::EndsEarly
-                | K::MalformedEvent
-                | K::Restart
-                | K::ContentFilter
+            Self::Stall
+                | Self::Cut
+                | Self::Reset
+                | Self::BareJsonError
+                | Self::ErrorFirstEvent
+                | Self::ErrorMidStream
+                | Self::EmptyStream
+                | Self::MissingDone
+                | Self::EndsEarly
+                | Self::MalformedEvent
+                | Self::Restart
+                | Self::ContentFilter
         )
     }
 }

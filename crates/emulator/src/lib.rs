@@ -40,6 +40,7 @@ mod inference;
 mod listing;
 mod log;
 mod management;
+mod plain;
 mod quota;
 mod render;
 mod reply;

@@ -15,6 +15,9 @@ struct Arguments {
     /// Scenario to start from (TOML); the demonstration without it
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
+    /// Answer every POST with a fixed short completion or stream, without accounting, for load tests
+    #[arg(long)]
+    plain: bool,
     /// Allow addresses that other machines can reach
     #[arg(long)]
     allow_other_machines: bool,
@@ -22,7 +25,8 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // One thread: the plain server is measured by the core, and the other needs no more.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.to_string()),
     };
@@ -55,7 +59,11 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         }
         None => Scenario::demo(),
     };
-    let emulator = Emulator::start_at(arguments.listen, scenario).await?;
+    let emulator = if arguments.plain {
+        Emulator::start_plain(arguments.listen, scenario).await?
+    } else {
+        Emulator::start_at(arguments.listen, scenario).await?
+    };
     announce(emulator.address());
     tokio::signal::ctrl_c().await?;
     emulator.shutdown().await;

@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, mpsc},
 };
 
-use crate::{control::Control, scenario::Scenario, server, server::StartError, world::World};
+use crate::{
+    control::Control, plain, scenario::Scenario, server, server::StartError, world::World,
+};
 
 /// Starts emulated services.
 #[derive(Debug, Clone, Copy)]
@@ -33,12 +35,22 @@ impl Emulator {
     /// # Errors
     /// When the scenario cannot be used or the address is taken.
     pub async fn start_at(address: SocketAddr, scenario: Scenario) -> Result<Running, StartError> {
-        scenario.check()?;
-        let listener = server::bind(address).await?;
-        let address =
-            listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
-        let world = World::new(scenario);
+        let (world, listener, address) = prepare(address, scenario).await?;
         world.tasks.spawn(server::run(Arc::clone(&world), listener));
+        Ok(Running { world, address, thread: None })
+    }
+
+    /// Starts the plain server: a fixed short completion or stream for every POST, as fast as one
+    /// core can write it, without accounting or log; the management answers are the scenario's.
+    ///
+    /// # Errors
+    /// When the scenario cannot be used or the address is taken.
+    pub async fn start_plain(
+        address: SocketAddr,
+        scenario: Scenario,
+    ) -> Result<Running, StartError> {
+        let (world, listener, address) = prepare(address, scenario).await?;
+        world.tasks.spawn(plain::run(Arc::clone(&world), listener));
         Ok(Running { world, address, thread: None })
     }
 
@@ -71,6 +83,16 @@ impl Emulator {
         running.thread = Some(thread);
         Ok(running)
     }
+}
+
+async fn prepare(
+    address: SocketAddr,
+    scenario: Scenario,
+) -> Result<(Arc<World>, tokio::net::TcpListener, SocketAddr), StartError> {
+    scenario.check()?;
+    let listener = server::bind(address).await?;
+    let address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
+    Ok((World::new(scenario), listener, address))
 }
 
 impl Running {
