@@ -28,7 +28,7 @@ pub(crate) struct GlobalArguments {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// Read this configuration file instead of $XDG_CONFIG_HOME/ripcord/config.toml
+    /// Read this configuration file instead of `$XDG_CONFIG_HOME/ripcord/config.toml`
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
@@ -57,9 +57,154 @@ pub(crate) enum ColorChoice {
 /// One variant per command, in the order in which a user meets them.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
+    /// Is it down? The platform, your models, and every model that is not hot, with the reason
+    Status(StatusArguments),
+    /// Plan, every window with its reset, balance, and when each would run out
+    Usage(UsageArguments),
+    /// The catalogue: price, context, features, state
+    Models(ModelsArguments),
+    /// The state of one model with the evidence; never probes with inference
+    ModelHealth(ModelHealthArguments),
+    /// One tiny real inference: time to the first token, tokens per second (costs one request unit)
+    Sanity(SanityArguments),
+    /// Exit 0 if there is budget to work with, 1 if not
+    BudgetCheck(BudgetCheckArguments),
+    /// Exit 0 if this many calls fit, 1 if not; says which window is short and when the rest would fit
+    CanComplete(CanCompleteArguments),
+    /// Return when there is budget: at once, or when the window that blocks has turned
+    WaitForReset(WaitForResetArguments),
+    /// Check keys, addresses, reachability, clock, models and configuration; says what to fix
+    Doctor,
     /// Write the reference documentation
     #[command(hide = true)]
     Reference(ReferenceArguments),
+}
+
+#[derive(Args, Debug, Default)]
+pub(crate) struct StatusArguments {
+    /// Every model of the platform, the hot ones too
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Only the models named in the configuration
+    #[arg(long, conflicts_with = "all")]
+    pub(crate) mine: bool,
+}
+
+#[derive(Args, Debug, Default)]
+pub(crate) struct UsageArguments {
+    /// The quota of one chute, where the account has an own one for it
+    #[arg(long, value_name = "ID")]
+    pub(crate) chute_id: Option<String>,
+}
+
+#[derive(Args, Debug, Default)]
+pub(crate) struct ModelsArguments {
+    /// Only models whose name contains this, in any case
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) query: Option<String>,
+
+    /// Only models served by this engine
+    #[arg(long, value_name = "ENGINE")]
+    pub(crate) owner: Option<String>,
+
+    /// Only models that take this kind of input
+    #[arg(long, value_name = "KIND")]
+    pub(crate) modality: Option<String>,
+
+    /// Only models with this feature: `reasoning`, `tools`, `json_mode`, `structured_outputs`
+    #[arg(long, value_name = "FEATURE")]
+    pub(crate) feature: Vec<String>,
+
+    /// Only models in a trusted execution environment
+    #[arg(long)]
+    pub(crate) tee: bool,
+
+    /// Only models whose output costs at most this many dollars per million tokens
+    #[arg(long, value_name = "USD")]
+    pub(crate) max_price: Option<String>,
+
+    /// The order
+    #[arg(long, value_name = "BY", default_value = "popularity")]
+    pub(crate) sort: ModelOrder,
+}
+
+/// The order of the catalogue.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum ModelOrder {
+    /// As the server lists them: most called first
+    #[default]
+    Popularity,
+    Name,
+    /// Cheapest output first, unknown prices last
+    Price,
+    /// Longest context first
+    Context,
+    /// Hot, busy, unknown, cold, down
+    State,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ModelHealthArguments {
+    /// The model's name, with or without a `chutes/` prefix
+    pub(crate) model: String,
+}
+
+#[derive(Args, Debug, Default)]
+pub(crate) struct SanityArguments {
+    /// The model to ask; by default the one of the configuration
+    pub(crate) model: Option<String>,
+}
+
+#[derive(Args, Debug, Default)]
+pub(crate) struct BudgetCheckArguments {
+    /// The balance must be above the minimum too, even if a window covers the work
+    #[arg(long)]
+    pub(crate) require_balance: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CanCompleteArguments {
+    /// How many calls
+    #[arg(value_name = "CALLS", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub(crate) calls: u64,
+
+    /// The model they go to; with the token counts it prices them against the dollar windows
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+
+    /// Prompt tokens of one call
+    #[arg(long, value_name = "TOKENS", requires = "model")]
+    pub(crate) tokens_in: Option<u64>,
+
+    /// Completion tokens of one call
+    #[arg(long, value_name = "TOKENS", requires = "model")]
+    pub(crate) tokens_out: Option<u64>,
+}
+
+#[derive(Args, Debug, Default)]
+pub(crate) struct WaitForResetArguments {
+    /// Give up after this many seconds, with exit code 1
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+
+    /// Wait for the next reset even if there is budget now; of any window, or of this one
+    #[arg(long, value_name = "WINDOW", num_args = 0..=1, default_missing_value = "any")]
+    pub(crate) next: Option<NextWindow>,
+}
+
+/// The reset to wait for.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NextWindow {
+    /// Whichever turns first
+    Any,
+    /// 00:00 UTC
+    Day,
+    /// The fixed four-hour bucket
+    #[value(name = "four_hour", alias = "four-hour", alias = "4h")]
+    FourHour,
+    /// The billing month
+    Month,
 }
 
 #[derive(Args, Debug)]
@@ -87,5 +232,20 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory as _;
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn next_takes_a_window_or_none() {
+        let next = |arguments: &[&str]| {
+            let parsed =
+                Arguments::try_parse_from([&["ripcord", "wait-for-reset"], arguments].concat());
+            match parsed.unwrap().command {
+                Some(Command::WaitForReset(arguments)) => arguments.next,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(next(&[]), None);
+        assert_eq!(next(&["--next"]), Some(NextWindow::Any));
+        assert_eq!(next(&["--next", "4h"]), Some(NextWindow::FourHour));
     }
 }

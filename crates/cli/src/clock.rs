@@ -33,6 +33,14 @@ impl Clock {
         })
     }
 
+    /// Starts measuring. On a clock that stands still nothing takes any time.
+    pub(crate) fn stopwatch(self) -> Stopwatch {
+        match self {
+            Self::Frozen(_) => Stopwatch(None),
+            Self::System | Self::Shifted { .. } => Stopwatch(Some(instant())),
+        }
+    }
+
     /// The present moment.
     pub(crate) fn now(self) -> Wall {
         match self {
@@ -47,21 +55,20 @@ impl Clock {
 
 /// Measures how long something took, on a clock that never steps back.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Stopwatch(std::time::Instant);
+pub(crate) struct Stopwatch(Option<std::time::Instant>);
 
 // === impl Stopwatch ===
 
 impl Stopwatch {
-    /// Starts measuring.
-    #[expect(clippy::disallowed_methods, reason = "this is the clock file")]
-    pub(crate) fn start() -> Self {
-        Self(std::time::Instant::now())
-    }
-
     /// The time since the start.
     pub(crate) fn elapsed(self) -> Duration {
-        self.0.elapsed()
+        self.0.map_or(Duration::ZERO, |start| start.elapsed())
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the clock file")]
+fn instant() -> std::time::Instant {
+    std::time::Instant::now()
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the clock file")]

@@ -1,7 +1,10 @@
 //! What every command is given.
 
+use std::cell::OnceCell;
+
 use ripcord_rules::time::Wall;
 
+use crate::accounts::Roster;
 use crate::clock::Clock;
 use crate::printer::Printer;
 use crate::settings::Settings;
@@ -14,13 +17,40 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     /// The accounts that `--account` names; empty for all.
     pub(crate) selected: Vec<String>,
+    roster: OnceCell<Roster>,
 }
 
 // === impl Context ===
 
 impl Context {
+    /// The context of a run.
+    pub(crate) const fn new(
+        settings: Settings,
+        printer: Printer,
+        clock: Clock,
+        selected: Vec<String>,
+    ) -> Self {
+        Self { settings, printer, clock, selected, roster: OnceCell::new() }
+    }
+
     /// The present moment.
     pub(crate) fn now(&self) -> Wall {
         self.clock.now()
+    }
+
+    /// The configured accounts. What was noticed about their keys is told once.
+    pub(crate) fn roster(&self) -> &Roster {
+        self.roster.get_or_init(|| {
+            let roster = Roster::gather(&self.settings);
+            for repair in &roster.repairs {
+                self.printer.warn(repair);
+            }
+            if !roster.accounts.is_empty() {
+                for unusable in &roster.unusable {
+                    self.printer.warn(&format!("{unusable}; it is left out"));
+                }
+            }
+            roster
+        })
     }
 }

@@ -8,16 +8,24 @@
 //! | `printer.rs`, `printer/` | the one owner of output |
 //! | `exit.rs`, `error.rs` | how a command ends |
 //! | `clock.rs` | the only place that reads a clock |
+//! | `accounts.rs` | keys grouped by account |
+//! | `upstream.rs` | every question to Chutes |
+//! | `catalogue.rs`, `figures.rs`, `verdict.rs` | models, windows and "may I go on?" as JSON and in words |
 //! | `commands/` | one file per command |
 
+mod accounts;
 mod args;
+mod catalogue;
 mod clock;
 mod commands;
 mod context;
 mod error;
 mod exit;
+mod figures;
 mod printer;
 mod settings;
+mod upstream;
+mod verdict;
 
 use std::process::ExitCode;
 
@@ -90,7 +98,7 @@ fn prepare(
     for warning in &settings.warnings {
         printer.warn(warning);
     }
-    Ok(Context { settings, printer, clock, selected: arguments.account.clone() })
+    Ok(Context::new(settings, printer, clock, arguments.account.clone()))
 }
 
 /// All problems of the configuration, one line each, and the error that ends the run.

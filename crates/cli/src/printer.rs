@@ -28,6 +28,8 @@ const COMFORTABLE_WIDTH: usize = 140;
 pub(crate) struct Device {
     /// Whether stdout is a terminal: there is a person who looks.
     pub(crate) terminal: bool,
+    /// Whether stderr is one: talk may move.
+    pub(crate) error_terminal: bool,
     /// Whether to send colours to stdout.
     pub(crate) color: bool,
     /// Whether to send colours to stderr.
@@ -58,8 +60,8 @@ pub(crate) struct Page {
 #[derive(Debug)]
 enum Block {
     Line(Text),
-    /// A paragraph, wrapped to the width with this indentation.
-    Paragraph(usize, Text),
+    /// A paragraph, wrapped to the width: the indentation of its first line, how much more the others have, the text.
+    Paragraph(usize, usize, Text),
     Table(Table),
 }
 
@@ -89,6 +91,7 @@ impl Device {
         let width = measured_width.or(told_width);
         Self {
             terminal,
+            error_terminal,
             color: wanted(terminal),
             error_color: wanted(error_terminal),
             unicode: speaks_unicode(environment),
@@ -118,9 +121,9 @@ impl Printer {
         Self { device, json, moments }
     }
 
-    /// Whether `--json` was asked for.
-    pub(crate) const fn json(&self) -> bool {
-        self.json
+    /// Whether somebody looks at the talk: then a progress bar may move.
+    pub(crate) const fn talks_to_a_person(&self) -> bool {
+        self.device.error_terminal
     }
 
     /// What the device can do.
@@ -208,7 +211,12 @@ impl Page {
 
     /// Text that wraps at the width, every line indented by `indent`.
     pub(crate) fn paragraph(&mut self, indent: usize, text: Text) -> &mut Self {
-        self.blocks.push(Block::Paragraph(indent, text));
+        self.paragraph_under(indent, 0, text)
+    }
+
+    /// As [`Self::paragraph`], with the lines after the first indented by `more`, under a sign.
+    pub(crate) fn paragraph_under(&mut self, indent: usize, more: usize, text: Text) -> &mut Self {
+        self.blocks.push(Block::Paragraph(indent, more, text));
         self
     }
 
@@ -224,8 +232,8 @@ impl Page {
         for block in &self.blocks {
             match block {
                 Block::Line(text) => push_line(&mut output, &text.render(device.color)),
-                Block::Paragraph(indent, text) => {
-                    for line in text.wrapped(device.width, *indent) {
+                Block::Paragraph(indent, more, text) => {
+                    for line in text.wrapped(device.width, *indent, *more) {
                         push_line(&mut output, &line.render(device.color));
                     }
                 }
@@ -277,6 +285,7 @@ mod tests {
         page.gap().line(Text::new().plain("a")).gap().gap().line(Text::new().plain("b"));
         let device = Device {
             terminal: false,
+            error_terminal: false,
             color: false,
             error_color: false,
             unicode: true,

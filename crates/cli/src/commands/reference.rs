@@ -4,9 +4,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::CommandFactory as _;
+use schemars::schema_for;
 
 use crate::args::{Arguments, ReferenceArguments, ReferencePart};
-use crate::context::Context;
+use crate::commands::{
+    budget_check, can_complete, doctor, model_health, models, sanity, status, usage, wait_for_reset,
+};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::settings::DEFAULT_FILE;
@@ -16,10 +19,7 @@ const GENERATED: &str =
     "<!-- Written by `ripcord reference all docs/reference`; edit the code instead. -->\n";
 
 /// Writes the parts that were asked for into the directory.
-pub(crate) fn run(
-    arguments: &ReferenceArguments,
-    _context: &Context,
-) -> Result<Exit, CommandError> {
+pub(crate) fn run(arguments: &ReferenceArguments) -> Result<Exit, CommandError> {
     let wanted = |part| arguments.part == part || arguments.part == ReferencePart::All;
     if wanted(ReferencePart::Commands) {
         write(&arguments.directory, "commands.md", &commands_page())?;
@@ -27,7 +27,30 @@ pub(crate) fn run(
     if wanted(ReferencePart::Config) {
         write(&arguments.directory, "configuration.md", &configuration_page())?;
     }
+    if wanted(ReferencePart::Schemas) {
+        for (name, schema) in schemas() {
+            let text = serde_json::to_string_pretty(&schema).map_err(|problem| {
+                CommandError::unknown(format!("could not write a schema: {problem}"))
+            })?;
+            write(&arguments.directory, &format!("schemas/{name}.json"), &format!("{text}\n"))?;
+        }
+    }
     Ok(Exit::Done)
+}
+
+/// The schema of what each command prints with `--json`.
+fn schemas() -> [(&'static str, schemars::Schema); 9] {
+    [
+        ("budget-check", schema_for!(budget_check::BudgetCheckReport)),
+        ("can-complete", schema_for!(can_complete::CanCompleteReport)),
+        ("doctor", schema_for!(doctor::DoctorReport)),
+        ("model-health", schema_for!(model_health::ModelHealthReport)),
+        ("models", schema_for!(models::ModelsReport)),
+        ("sanity", schema_for!(sanity::SanityReport)),
+        ("status", schema_for!(status::StatusReport)),
+        ("usage", schema_for!(usage::UsageReport)),
+        ("wait-for-reset", schema_for!(wait_for_reset::WaitReport)),
+    ]
 }
 
 fn write(directory: &Path, name: &str, text: &str) -> Result<(), CommandError> {

@@ -49,9 +49,14 @@ impl Moments {
         moment.strftime(format).to_string()
     }
 
-    /// The time of day with seconds: when a figure was read.
-    pub(crate) fn clock(&self, moment: Wall) -> String {
-        self.zoned(moment).strftime("%H:%M:%S %Z").to_string()
+    /// As [`Self::at`] for a narrow column: the zone is left out where a date is needed.
+    pub(crate) fn short(&self, moment: Wall, now: Wall) -> String {
+        let (there, here) = (self.zoned(moment), self.zoned(now));
+        if there.date() == here.date() {
+            return self.at(moment, now);
+        }
+        let near = there.duration_since(&here).as_hours().abs() < 24 * 300;
+        there.strftime(if near { "%-d %b %H:%M" } else { "%-d %b %Y" }).to_string()
     }
 
     fn zoned(&self, moment: Wall) -> Zoned {
@@ -117,12 +122,6 @@ pub(crate) fn until(moment: Wall, now: Wall) -> String {
     if left.as_secs() == 0 { "now".to_owned() } else { format!("in {}", duration(left)) }
 }
 
-/// `3 s ago`, `just now`.
-pub(crate) fn ago(moment: Wall, now: Wall) -> String {
-    let age = now.since(moment);
-    if age.as_secs() < 1 { "just now".to_owned() } else { format!("{} ago", duration(age)) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +173,5 @@ mod tests {
         assert_eq!(until(NOON, NOON), "now");
         assert_eq!(until(NOON, NOON.after(seconds(5))), "now");
         assert_eq!(until(NOON.after(seconds(7_980)), NOON), "in 2 h 13 min");
-        assert_eq!(ago(NOON, NOON.after(seconds(3))), "3 s ago");
     }
 }

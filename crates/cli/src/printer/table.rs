@@ -173,6 +173,7 @@ mod tests {
     fn device(width: usize) -> Device {
         Device {
             terminal: true,
+            error_terminal: true,
             color: false,
             error_color: false,
             unicode: true,

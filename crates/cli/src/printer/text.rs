@@ -85,6 +85,11 @@ impl Text {
         self.parts.iter().map(|(_, text)| text.width()).sum()
     }
 
+    /// The same words, all in this tone.
+    pub(crate) fn tinted(self, tone: Tone) -> Self {
+        Self { parts: self.parts.into_iter().map(|(_, text)| (tone, text)).collect() }
+    }
+
     /// Spaces added at the right end, up to `width`.
     pub(crate) fn padded_right(self, width: usize) -> Self {
         let missing = width.saturating_sub(self.width());
@@ -119,18 +124,20 @@ impl Text {
         cut
     }
 
-    /// Broken at spaces into lines of at most `width` columns, each indented by `indent`.
-    pub(crate) fn wrapped(&self, width: usize, indent: usize) -> Vec<Self> {
-        let room = width.saturating_sub(indent).max(20);
-        let margin = " ".repeat(indent);
+    /// Broken at spaces into lines of at most `width` columns: the first indented by `indent`, the others by `more`
+    /// on top.
+    pub(crate) fn wrapped(&self, width: usize, indent: usize, more: usize) -> Vec<Self> {
+        let mut room = width.saturating_sub(indent).max(20);
+        let margin = " ".repeat(indent + more);
         let mut lines = Vec::new();
-        let mut line = Self::new().plain(margin.as_str());
+        let mut line = Self::new().plain(" ".repeat(indent));
         let mut used = 0;
         for (tone, word, glued) in self.words() {
             let columns = word.width();
             let space = usize::from(used > 0 && !glued);
             if used > 0 && !glued && used + space + columns > room {
                 lines.push(std::mem::replace(&mut line, Self::new().plain(margin.as_str())));
+                room = width.saturating_sub(indent + more).max(20);
                 used = 0;
             } else if space == 1 {
                 line = line.plain(" ");
@@ -232,7 +239,7 @@ mod tests {
     fn words_wrap_with_their_indentation_and_tones_stay_glued() {
         let text =
             Text::from("the account ").then(Tone::Strong, "work").plain(": has no room left today");
-        let lines: Vec<_> = text.wrapped(24, 2).iter().map(|line| line.render(false)).collect();
+        let lines: Vec<_> = text.wrapped(24, 2, 0).iter().map(|line| line.render(false)).collect();
         assert_eq!(lines, ["  the account work: has", "  no room left today"]);
     }
 

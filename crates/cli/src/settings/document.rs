@@ -114,7 +114,7 @@ impl<'t> Section<'t> {
     }
 
     /// Reads the table under `key`, if there is one.
-    pub(crate) fn table(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'t>)) {
+    pub(crate) fn table(&mut self, key: &'static str, read: impl FnOnce(&mut Self)) {
         self.known.push(key);
         let Some(value) = self.table.get(key) else { return };
         match value.get_ref() {
@@ -142,11 +142,7 @@ impl<'t> Section<'t> {
     }
 
     /// Reads every table of the array under `key`, each with the line it begins on.
-    pub(crate) fn tables(
-        &mut self,
-        key: &'static str,
-        mut read: impl FnMut(&mut Section<'t>, Origin),
-    ) {
+    pub(crate) fn tables(&mut self, key: &'static str, mut read: impl FnMut(&mut Self, Origin)) {
         self.known.push(key);
         let Some(value) = self.table.get(key) else { return };
         let tables = match value.get_ref() {

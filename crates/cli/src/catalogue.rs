@@ -1,0 +1,424 @@
+//! The models of the platform: three public lists joined into one, each entry with its state and the evidence.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ripcord_rules::model_state::{Because, Listing, ModelEvidence, ModelState, decide};
+use ripcord_rules::time::Wall;
+use ripcord_rules::units::{NanoUsd, Rounding};
+use ripcord_wire::chutes::{Chute, Utilization};
+use ripcord_wire::decimal::Decimal;
+use ripcord_wire::models::Model;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::printer::text::Tone;
+use crate::settings::document::nearest;
+
+/// The prefix under which other tools know the models of Chutes.
+const PROVIDER_PREFIX: &str = "chutes/";
+
+/// What the three lists said; `None` where a list could not be read.
+#[derive(Debug, Default)]
+pub(crate) struct Lists {
+    /// `/v1/models`: names, prices, features.
+    pub(crate) models: Option<Vec<Model>>,
+    /// `/chutes/`: instances and the operator's switch.
+    pub(crate) chutes: Option<Vec<Chute>>,
+    /// `/chutes/utilization`: load.
+    pub(crate) loads: Option<Vec<Utilization>>,
+}
+
+/// Every model that one of the lists names, in the order of the server.
+#[derive(Debug, Default)]
+pub(crate) struct Catalogue {
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// One model.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) chute_id: Option<String>,
+    pub(crate) model: Option<Model>,
+    pub(crate) chute: Option<Chute>,
+    pub(crate) load: Option<Utilization>,
+    pub(crate) evidence: ModelEvidence,
+    pub(crate) state: ModelState,
+    pub(crate) because: Because,
+}
+
+/// A model's state as JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StateWord {
+    /// Instances are up and have room.
+    Hot,
+    /// Instances are up and full.
+    Busy,
+    /// Nothing runs it at the moment.
+    Cold,
+    /// Switched off, or gone.
+    Down,
+    /// Not known: a look-up failed.
+    Unknown,
+}
+
+/// A name that the catalogue does not have as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotFound {
+    /// The name that differs only in case, if there is one.
+    pub(crate) other_case: Option<String>,
+    /// Names that look like it, best first.
+    pub(crate) near: Vec<String>,
+}
+
+// === impl StateWord ===
+
+impl From<ModelState> for StateWord {
+    fn from(state: ModelState) -> Self {
+        match state {
+            ModelState::Hot => Self::Hot,
+            ModelState::Busy => Self::Busy,
+            ModelState::Cold => Self::Cold,
+            ModelState::Down => Self::Down,
+            ModelState::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl StateWord {
+    /// The word in a table.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Hot => "hot",
+            Self::Busy => "busy",
+            Self::Cold => "cold",
+            Self::Down => "down",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The sign before the word.
+    pub(crate) const fn sign(self) -> &'static str {
+        match self {
+            Self::Hot => "●",
+            Self::Busy => "◐",
+            Self::Cold => "○",
+            Self::Down => "✗",
+            Self::Unknown => "?",
+        }
+    }
+
+    /// How it should strike the eye.
+    pub(crate) const fn tone(self) -> Tone {
+        match self {
+            Self::Hot => Tone::Good,
+            Self::Busy => Tone::Warn,
+            Self::Cold => Tone::Accent,
+            Self::Down => Tone::Bad,
+            Self::Unknown => Tone::Dim,
+        }
+    }
+
+    /// Best first.
+    pub(crate) const fn rank(self) -> u8 {
+        match self {
+            Self::Hot => 0,
+            Self::Busy => 1,
+            Self::Unknown => 2,
+            Self::Cold => 3,
+            Self::Down => 4,
+        }
+    }
+}
+
+// === impl Catalogue ===
+
+impl Catalogue {
+    /// Joins the lists by chute id, else by name. All of them were read at `now`.
+    pub(crate) fn join(lists: Lists, now: Wall) -> Self {
+        let listed = lists.chutes.is_some();
+        let mut chutes: BTreeMap<String, Chute> = BTreeMap::new();
+        let mut order = Vec::new();
+        for chute in lists.chutes.into_iter().flatten() {
+            order.push(chute.chute_id.clone());
+            chutes.insert(chute.chute_id.clone(), chute);
+        }
+        let mut loads: BTreeMap<String, Utilization> = lists
+            .loads
+            .into_iter()
+            .flatten()
+            .filter_map(|load| Some((load.chute_id.clone()?, load)))
+            .collect();
+        let mut entries = Vec::new();
+        for model in lists.models.into_iter().flatten() {
+            let by_name = || {
+                let found = chutes.values().find(|chute| chute.name.as_deref() == Some(&model.id));
+                found.map(|chute| chute.chute_id.clone())
+            };
+            let chute_id = model.chute_id.clone().or_else(by_name);
+            let chute = chute_id.as_ref().and_then(|id| chutes.remove(id));
+            let load = chute_id.as_ref().and_then(|id| loads.remove(id));
+            entries.push(Entry::new(
+                model.id.clone(),
+                chute_id,
+                Some(model),
+                chute,
+                load,
+                listed,
+                now,
+            ));
+        }
+        for id in order {
+            let Some(chute) = chutes.remove(&id) else { continue };
+            let Some(name) = chute.name.clone() else { continue };
+            let load = loads.remove(&id);
+            entries.push(Entry::new(name, Some(id), None, Some(chute), load, listed, now));
+        }
+        Self { entries }
+    }
+
+    /// The entry of that exact name, with or without the `chutes/` prefix, or of that chute id.
+    pub(crate) fn find(&self, wanted: &str) -> Result<&Entry, NotFound> {
+        let exact = |name: &str| {
+            self.entries
+                .iter()
+                .find(|entry| entry.name == name || entry.chute_id.as_deref() == Some(name))
+        };
+        let bare = without_prefix(wanted);
+        if let Some(entry) = exact(wanted).or_else(|| exact(bare)) {
+            return Ok(entry);
+        }
+        let other_case = self.entries.iter().find(|entry| entry.name.eq_ignore_ascii_case(bare));
+        Err(NotFound {
+            other_case: other_case.map(|entry| entry.name.clone()),
+            near: self.near(bare),
+        })
+    }
+
+    /// At most three names that look like `wanted`: those that contain it, and the nearest by spelling.
+    fn near(&self, wanted: &str) -> Vec<String> {
+        let names = || self.entries.iter().map(|entry| entry.name.as_str());
+        let short = |name: &str| name.rsplit('/').next().unwrap_or(name).to_lowercase();
+        let needle = short(wanted);
+        let mut near: Vec<&str> = Vec::new();
+        near.extend(nearest(wanted, names()));
+        near.extend(names().filter(|name| needle.len() >= 3 && short(name).contains(&needle)));
+        let tails = names().max_by(|left, right| {
+            let likeness = |name: &str| strsim::jaro_winkler(&short(name), &needle);
+            likeness(left).total_cmp(&likeness(right))
+        });
+        near.extend(tails.filter(|name| strsim::jaro_winkler(&short(name), &needle) > 0.85));
+        let mut unique: Vec<String> = Vec::new();
+        for name in near {
+            if !unique.iter().any(|seen| seen == name) {
+                unique.push(name.to_owned());
+            }
+        }
+        unique.truncate(3);
+        unique
+    }
+}
+
+/// The name as Chutes knows it.
+pub(crate) fn without_prefix(name: &str) -> &str {
+    name.trim().strip_prefix(PROVIDER_PREFIX).unwrap_or(name.trim())
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn new(
+        name: String,
+        chute_id: Option<String>,
+        model: Option<Model>,
+        chute: Option<Chute>,
+        load: Option<Utilization>,
+        listed: bool,
+        now: Wall,
+    ) -> Self {
+        let evidence = evidence(chute.as_ref(), load.as_ref(), listed, now);
+        let (state, because) = decide(&evidence);
+        Self { name, chute_id, model, chute, load, evidence, state, because }
+    }
+
+    /// The state as JSON and in tables.
+    pub(crate) fn state_word(&self) -> StateWord {
+        self.state.into()
+    }
+
+    /// Why it is in that state, with the figures that decided.
+    pub(crate) fn why(&self) -> String {
+        let percent =
+            |permille: Option<u64>| permille.map(|permille| format!("{} %", permille / 10));
+        let instances = self.evidence.active_instances.map(|count| match count {
+            1 => "1 instance".to_owned(),
+            _ => format!("{count} instances"),
+        });
+        let load = percent(self.evidence.utilization_permille).map(|share| format!("{share} busy"));
+        let refused = percent(self.evidence.refused_permille.filter(|share| *share > 0))
+            .map(|share| format!("{share} refused"));
+        let figures = |parts: [Option<String>; 3]| {
+            let parts: Vec<String> = parts.into_iter().flatten().collect();
+            (!parts.is_empty()).then(|| parts.join(", "))
+        };
+        let reason = match self.because {
+            Because::Disabled => "switched off by its operator",
+            Because::NotListed => "not in the catalogue",
+            Because::NoInstances | Because::OwnNoInstances => "no instance is running",
+            Because::NothingKnown => "its state could not be read",
+            Because::Refusals => {
+                return figures([refused, load, instances]).unwrap_or_else(|| "full".to_owned());
+            }
+            Because::Utilization | Because::OwnCapacity => {
+                return figures([load, refused, instances]).unwrap_or_else(|| "full".to_owned());
+            }
+            Because::InstancesUp | Because::OwnAnswered => {
+                return figures([load, refused, instances]).unwrap_or_else(|| "running".to_owned());
+            }
+        };
+        reason.to_owned()
+    }
+
+    /// Whether it runs in a trusted execution environment; `None` if no list says.
+    pub(crate) fn tee(&self) -> Option<bool> {
+        let by_model = self.model.as_ref().and_then(|model| model.confidential_compute);
+        by_model.or_else(|| self.chute.as_ref().and_then(|chute| chute.tee))
+    }
+
+    /// US dollars per million prompt tokens.
+    pub(crate) fn price_in(&self) -> Option<NanoUsd> {
+        self.price(Model::prompt_price, |table| table.input.as_ref())
+    }
+
+    /// US dollars per million generated tokens.
+    pub(crate) fn price_out(&self) -> Option<NanoUsd> {
+        self.price(Model::completion_price, |table| table.output.as_ref())
+    }
+
+    /// US dollars per million prompt tokens found in a cache.
+    pub(crate) fn price_cached(&self) -> Option<NanoUsd> {
+        self.price(Model::cache_read_price, |table| table.input_cache_read.as_ref())
+    }
+
+    fn price(
+        &self,
+        of_model: impl Fn(&Model) -> Option<&Decimal>,
+        of_table: impl Fn(&ripcord_wire::models::PriceTable) -> Option<&ripcord_wire::models::Amount>,
+    ) -> Option<NanoUsd> {
+        let estimated = || {
+            let chute = self.chute.as_ref()?;
+            let table = chute.current_estimated_price.as_ref()?.per_million_tokens.as_ref()?;
+            of_table(table)?.usd.as_ref()
+        };
+        let price = self.model.as_ref().and_then(of_model).or_else(estimated)?;
+        NanoUsd::from_decimal(price.as_str(), Rounding::Up)
+    }
+
+    /// Tokens that fit in its context.
+    pub(crate) fn context(&self) -> Option<u64> {
+        let tokens = self.model.as_ref().and_then(Model::context_tokens)?;
+        u64::try_from(tokens).ok()
+    }
+}
+
+fn evidence(
+    chute: Option<&Chute>,
+    load: Option<&Utilization>,
+    listed: bool,
+    now: Wall,
+) -> ModelEvidence {
+    let listing = match chute {
+        Some(chute) => Listing::Present {
+            hot: chute.hot.unwrap_or(chute.ready_instances() > 0),
+            disabled: chute.disabled == Some(true),
+        },
+        None if listed => Listing::Absent,
+        None => Listing::Unknown,
+    };
+    let sampled = load.and_then(|load| load.timestamp.as_ref()?.unix_micros());
+    let count = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
+    ModelEvidence {
+        listing,
+        listing_age: (listing != Listing::Unknown).then_some(Duration::ZERO),
+        active_instances: load.and_then(|load| count(load.active_instance_count)),
+        utilization_permille: load.and_then(|load| permille(load.utilization_current)),
+        refused_permille: load.and_then(|load| permille(load.rate_limit_ratio_5m)),
+        utilization_age: sampled.map(|micros| now.since(Wall::from_unix_micros(micros))),
+        own: None,
+    }
+}
+
+/// A share from 0 to 1 in thousandths; what is no share is not known.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the value is checked to lie between 0 and 1000"
+)]
+pub(crate) fn permille(share: Option<f64>) -> Option<u64> {
+    share.filter(|share| (0.0..=1.0).contains(share)).map(|share| (share * 1000.0).round() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const NOW: Wall = Wall::from_unix_seconds(1_790_510_400);
+
+    fn lists() -> Lists {
+        let read = |value| serde_json::from_value(value).unwrap();
+        Lists {
+            models: Some(vec![
+                read(json!({"id": "Qwen/Qwen3-32B-TEE", "chute_id": "c1", "pricing": {"prompt": 0.1, "completion": 0.4}})),
+                serde_json::from_value(json!({"id": "zai-org/GLM-5.2-TEE", "chute_id": "c2"})).unwrap(),
+            ]),
+            chutes: Some(vec![
+                serde_json::from_value(json!({"chute_id": "c1", "name": "Qwen/Qwen3-32B-TEE", "hot": true})).unwrap(),
+                serde_json::from_value(json!({"chute_id": "c3", "name": "someone/embed", "hot": false})).unwrap(),
+            ]),
+            loads: Some(vec![
+                serde_json::from_value(json!({"chute_id": "c1", "timestamp": "2026-09-27T11:59:50",
+                    "utilization_current": 0.97, "rate_limit_ratio_5m": 0.0, "active_instance_count": 3})).unwrap(),
+            ]),
+        }
+    }
+
+    #[test]
+    fn the_lists_are_joined_and_each_entry_has_its_state() {
+        let catalogue = Catalogue::join(lists(), NOW);
+        let states: Vec<_> = catalogue
+            .entries
+            .iter()
+            .map(|entry| (entry.name.as_str(), entry.state_word().word()))
+            .collect();
+        assert_eq!(
+            states,
+            [
+                ("Qwen/Qwen3-32B-TEE", "busy"),
+                ("zai-org/GLM-5.2-TEE", "down"),
+                ("someone/embed", "cold")
+            ]
+        );
+        assert_eq!(catalogue.entries[0].why(), "97 % busy, 3 instances");
+    }
+
+    #[test]
+    fn a_list_that_could_not_be_read_makes_unknown_not_down() {
+        let catalogue = Catalogue::join(Lists { chutes: None, ..lists() }, NOW);
+        assert_eq!(catalogue.entries[1].state_word(), StateWord::Unknown);
+    }
+
+    #[test]
+    fn names_are_found_with_prefix_and_by_id_and_near_misses_are_named() {
+        let catalogue = Catalogue::join(lists(), NOW);
+        assert!(catalogue.find("chutes/Qwen/Qwen3-32B-TEE").is_ok());
+        assert!(catalogue.find("c1").is_ok());
+        let miss = catalogue.find("qwen/qwen3-32b-tee").unwrap_err();
+        assert_eq!(miss.other_case.as_deref(), Some("Qwen/Qwen3-32B-TEE"));
+        let miss = catalogue.find("GLM-5.2").unwrap_err();
+        assert_eq!(miss.near, ["zai-org/GLM-5.2-TEE"]);
+        assert!(catalogue.find("gpt-7").unwrap_err().near.is_empty());
+    }
+}

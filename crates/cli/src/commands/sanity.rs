@@ -1,0 +1,206 @@
+//! `ripcord sanity [MODEL]`: one tiny real inference, timed. It costs one request unit, and says so.
+
+use ripcord_rules::quota::{Verdict, may_spend};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::args::SanityArguments;
+use crate::catalogue::{Catalogue, Entry, StateWord};
+use crate::commands::model_health::not_found;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::printer::text::{Text, Tone};
+use crate::printer::{Page, moment, number};
+use crate::upstream::{Measured, Reading, Upstream};
+use crate::verdict::VerdictReport;
+
+/// What `ripcord sanity --json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct SanityReport {
+    #[schemars(extend("const" = "ripcord/sanity/1"))]
+    schema: &'static str,
+    /// When the report was made, UTC.
+    generated_at: String,
+    /// The model that was asked.
+    model: String,
+    /// The model that was meant, where the catalogue lacks it.
+    instead_of: Option<String>,
+    /// The model that the answer names; Chutes rewrites some names.
+    answered_as: Option<String>,
+    /// The account that paid.
+    account: String,
+    /// Milliseconds until the first piece of the answer.
+    first_token_ms: u64,
+    /// Milliseconds until its end.
+    total_ms: u64,
+    /// Generated tokens per second after the first; null if there were too few to measure.
+    tokens_per_second: Option<f64>,
+    /// Prompt tokens as counted by the server.
+    prompt_tokens: Option<u64>,
+    /// Generated tokens as counted by the server.
+    completion_tokens: Option<u64>,
+    /// What it said, shortened.
+    said: String,
+}
+
+/// Asks the model one short question.
+pub(crate) async fn run(
+    arguments: &SanityArguments,
+    context: &Context,
+) -> Result<Exit, CommandError> {
+    let upstream = Upstream::new(context)?;
+    let (lists, problems) = upstream.lists().await;
+    let catalogue = Catalogue::join(lists, context.now());
+    let (model, instead_of) = match problems.into_iter().next() {
+        // Without the catalogue the name is taken as it is: the call will tell.
+        Some(_) if catalogue.entries.is_empty() => (wanted(arguments, context).to_owned(), None),
+        _ => choose(arguments, &catalogue, context)?,
+    };
+    let readings = upstream.selected_readings(context).await?;
+    let reading = payer(&readings, context)?;
+    if let Some(missing) = &instead_of {
+        context
+            .printer
+            .warn(&format!("the catalogue has no `{missing}`; asking `{model}` instead"));
+    }
+    let measured = upstream.measure(reading, &model, context).await?;
+    let report = report(&model, instead_of, reading, &measured, context);
+    context.printer.answer(&report, || page(&report, context))?;
+    Ok(Exit::Done)
+}
+
+fn wanted<'c>(arguments: &'c SanityArguments, context: &'c Context) -> &'c str {
+    arguments.model.as_deref().unwrap_or(&context.settings.models.sanity.value)
+}
+
+/// The model to ask, and the one it stands in for. A name the user typed is never replaced.
+fn choose(
+    arguments: &SanityArguments,
+    catalogue: &Catalogue,
+    context: &Context,
+) -> Result<(String, Option<String>), CommandError> {
+    let wanted = wanted(arguments, context);
+    let miss = match catalogue.find(wanted) {
+        Ok(entry) => return Ok((entry.name.clone(), None)),
+        Err(miss) => miss,
+    };
+    if arguments.model.is_some() {
+        return Err(not_found(wanted, &miss));
+    }
+    let hot = |entry: &&Entry| entry.state_word() == StateWord::Hot && entry.model.is_some();
+    let near = miss
+        .near
+        .iter()
+        .find_map(|name| catalogue.entries.iter().find(|entry| entry.name == *name && hot(entry)));
+    let maker = wanted.split('/').next().unwrap_or(wanted);
+    let same_maker = || {
+        catalogue
+            .entries
+            .iter()
+            .filter(hot)
+            .find(|entry| entry.name.split('/').next() == Some(maker))
+    };
+    let cheapest = || {
+        catalogue
+            .entries
+            .iter()
+            .filter(hot)
+            .min_by_key(|entry| (entry.price_out().is_none(), entry.price_out()))
+    };
+    let stand_in = near.or_else(same_maker).or_else(cheapest);
+    stand_in.map(|entry| (entry.name.clone(), Some(wanted.to_owned()))).ok_or_else(|| {
+        CommandError::unknown(format!("the catalogue has no `{wanted}`, and no model is hot"))
+            .hint("`ripcord status` shows what is up")
+    })
+}
+
+/// The account to ask with: one with budget, else one whose budget is unknown. Never one that would spend what it
+/// may not.
+fn payer<'r>(readings: &'r [Reading], context: &Context) -> Result<&'r Reading, CommandError> {
+    let now = context.now();
+    let verdict =
+        |reading: &Reading| may_spend(&reading.snapshot, &reading.account.policy, None, now);
+    let find =
+        |wanted: fn(&Verdict) -> bool| readings.iter().find(|reading| wanted(&verdict(reading)));
+    if let Some(reading) = find(|verdict| matches!(verdict, Verdict::Yes(_)))
+        .or_else(|| find(|verdict| matches!(verdict, Verdict::Unknown(_))))
+    {
+        return Ok(reading);
+    }
+    let Some(reading) = readings.first() else {
+        return Err(CommandError::usage("no account is configured"));
+    };
+    let words = VerdictReport::new(
+        &verdict(reading),
+        &reading.snapshot,
+        &reading.account.policy,
+        &context.printer.moments,
+        now,
+    );
+    let mut error = CommandError::unknown(format!(
+        "not asked, since it would not be covered: {}",
+        words.explanation
+    ))
+    .account(reading.label.clone());
+    error.exit = Exit::No;
+    Err(match words.remedy(&reading.snapshot, &reading.account.policy) {
+        Some(remedy) => error.hint(remedy),
+        None => error.hint("`ripcord wait-for-reset` returns as soon as there is budget"),
+    })
+}
+
+fn report(
+    model: &str,
+    instead_of: Option<String>,
+    reading: &Reading,
+    measured: &Measured,
+    context: &Context,
+) -> SanityReport {
+    let millis =
+        |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let streaming = measured.total.saturating_sub(measured.first_token);
+    let after_first = measured.completion_tokens.and_then(|tokens| tokens.checked_sub(1));
+    let tokens_per_second = after_first
+        .filter(|tokens| *tokens >= 2 && !streaming.is_zero())
+        .map(|tokens| (tokens as f64 / streaming.as_secs_f64() * 10.0).round() / 10.0);
+    SanityReport {
+        schema: "ripcord/sanity/1",
+        generated_at: moment::utc(context.now()),
+        model: model.to_owned(),
+        instead_of,
+        answered_as: measured.model.clone(),
+        account: reading.label.clone(),
+        first_token_ms: millis(measured.first_token),
+        total_ms: millis(measured.total),
+        tokens_per_second,
+        prompt_tokens: measured.prompt_tokens,
+        completion_tokens: measured.completion_tokens,
+        said: ripcord_wire::text::clean(&measured.said, 200),
+    }
+}
+
+fn page(report: &SanityReport, context: &Context) -> Page {
+    let room = context.printer.device().width.saturating_sub(16);
+    let mut page = Page::new();
+    page.line(
+        Text::toned(Tone::Good, "✓ ").then(Tone::Strong, report.model.as_str()).plain(" answers"),
+    );
+    let pace = report
+        .tokens_per_second
+        .map_or_else(|| "too short to measure".to_owned(), |pace| format!("{pace:.1} tokens/s"));
+    let mut fact = |label: &str, value: String| {
+        page.line(Text::new().dim(format!("  {label:<13}")).plain(value));
+    };
+    fact("first token", format!("{} ms", number::grouped(report.first_token_ms)));
+    fact("pace", pace);
+    let tokens =
+        |count: Option<u64>| count.map_or_else(|| "unknown".to_owned(), |count| count.to_string());
+    fact(
+        "tokens",
+        format!("{} in, {} out", tokens(report.prompt_tokens), tokens(report.completion_tokens)),
+    );
+    fact("said", Text::from(report.said.as_str()).cut(room).render(false));
+    fact("cost", format!("1 request unit of {}", report.account));
+    page
+}

@@ -1,0 +1,261 @@
+//! `ripcord status`: is it down? Answered per model, since one model is full more often than the platform is down.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::args::StatusArguments;
+use crate::catalogue::{Catalogue, Entry, StateWord};
+use crate::commands::models::state_cell;
+use crate::commands::usage::ErrorReport;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::printer::table::{Column, Table};
+use crate::printer::text::{Text, Tone};
+use crate::printer::{Page, moment, number};
+use crate::upstream::Upstream;
+
+/// What `ripcord status --json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct StatusReport {
+    #[schemars(extend("const" = "ripcord/status/1"))]
+    schema: &'static str,
+    /// When the report was made, UTC.
+    generated_at: String,
+    /// The platform as a whole.
+    platform: PlatformReport,
+    /// The models named under `models.watch`, in that order; a name that is not in the catalogue is `down`.
+    mine: Vec<ModelStatus>,
+    /// The other models: those that are not hot, or with `--all` all of them; empty with `--mine`.
+    others: Vec<ModelStatus>,
+    /// What could not be read.
+    errors: Vec<ErrorReport>,
+}
+
+/// The platform as a whole.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PlatformReport {
+    /// Whether the management API answers a ping; null if it could not be asked.
+    answers: Option<bool>,
+    /// How long the ping took, in milliseconds.
+    ping_ms: Option<u64>,
+    /// Models in the catalogue; null if it could not be read.
+    models: Option<usize>,
+    /// How many are in each state.
+    hot: usize,
+    /// Instances up and full.
+    busy: usize,
+    /// Nothing runs them.
+    cold: usize,
+    /// Switched off.
+    down: usize,
+    /// Not known.
+    unknown: usize,
+    /// The share of calls refused for capacity over five minutes, in percent, over all models.
+    refused_percent: Option<f64>,
+    /// The age of the newest load figure in seconds.
+    load_age_seconds: Option<u64>,
+}
+
+/// One model.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ModelStatus {
+    /// Its name.
+    name: String,
+    /// Its state.
+    state: StateWord,
+    /// Why, in words.
+    why: String,
+}
+
+/// Reads the public lists, pings, and shows what is not as it should be.
+pub(crate) async fn run(
+    arguments: &StatusArguments,
+    context: &Context,
+) -> Result<Exit, CommandError> {
+    let upstream = Upstream::new(context)?;
+    let ((lists, mut problems), ping) = tokio::join!(upstream.lists(), upstream.ping(context));
+    let now = context.now();
+    let readable = lists.models.is_some() || lists.chutes.is_some();
+    let catalogue = Catalogue::join(lists, now);
+    let counted =
+        |word| catalogue.entries.iter().filter(|entry| entry.state_word() == word).count();
+    let platform = PlatformReport {
+        answers: match &ping {
+            Ok(_) => Some(true),
+            Err(_) => readable.then_some(false),
+        },
+        ping_ms: ping.as_ref().ok().and_then(|time| u64::try_from(time.as_millis()).ok()),
+        models: readable.then_some(catalogue.entries.len()),
+        hot: counted(StateWord::Hot),
+        busy: counted(StateWord::Busy),
+        cold: counted(StateWord::Cold),
+        down: counted(StateWord::Down),
+        unknown: counted(StateWord::Unknown),
+        refused_percent: refused_percent(&catalogue),
+        load_age_seconds: catalogue
+            .entries
+            .iter()
+            .filter_map(|entry| entry.evidence.utilization_age)
+            .min()
+            .map(|age| age.as_secs()),
+    };
+    let watched = &context.settings.models.watch.value;
+    let mine: Vec<ModelStatus> =
+        watched.iter().map(|name| mine(name, &catalogue, readable)).collect();
+    let is_mine = |entry: &Entry| mine.iter().any(|model| model.name == entry.name);
+    let mut others: Vec<&Entry> = catalogue
+        .entries
+        .iter()
+        .filter(|entry| !arguments.mine && !is_mine(entry))
+        .filter(|entry| arguments.all || entry.state_word() != StateWord::Hot)
+        .collect();
+    others.sort_by_key(|entry| worst_first(entry.state_word(), arguments.all));
+    if let Err(error) = &ping
+        && !problems.iter().any(|problem| problem.message == error.message)
+    {
+        problems.push(error.clone());
+    }
+    let report = StatusReport {
+        schema: "ripcord/status/1",
+        generated_at: moment::utc(now),
+        platform,
+        mine,
+        others: others.iter().map(|entry| status(entry)).collect(),
+        errors: problems.iter().map(ErrorReport::from).collect(),
+    };
+    context.printer.answer(&report, || page(&report, arguments, context))?;
+    for problem in &problems {
+        context.printer.error(problem);
+    }
+    Ok(if problems.is_empty() { Exit::Done } else { Exit::Unknown })
+}
+
+/// With `--all` the usable ones come first; without, what is full and may free up comes before what is off.
+fn worst_first(state: StateWord, all: bool) -> u8 {
+    match state {
+        _ if all => state.rank(),
+        StateWord::Busy => 0,
+        StateWord::Down => 1,
+        StateWord::Cold => 2,
+        StateWord::Unknown | StateWord::Hot => 3,
+    }
+}
+
+fn status(entry: &Entry) -> ModelStatus {
+    ModelStatus { name: entry.name.clone(), state: entry.state_word(), why: entry.why() }
+}
+
+fn mine(name: &str, catalogue: &Catalogue, readable: bool) -> ModelStatus {
+    match catalogue.find(name) {
+        Ok(entry) => status(entry),
+        Err(_) if !readable => ModelStatus {
+            name: name.to_owned(),
+            state: StateWord::Unknown,
+            why: "the catalogue could not be read".to_owned(),
+        },
+        Err(miss) => ModelStatus {
+            name: name.to_owned(),
+            state: StateWord::Down,
+            why: match miss.other_case.or_else(|| miss.near.into_iter().next()) {
+                Some(near) => format!("not in the catalogue; did you mean {near}?"),
+                None => "not in the catalogue".to_owned(),
+            },
+        },
+    }
+}
+
+/// Refused calls of all calls, over five minutes and all models; `None` without traffic figures.
+fn refused_percent(catalogue: &Catalogue) -> Option<f64> {
+    let loads = || catalogue.entries.iter().filter_map(|entry| entry.load.as_ref());
+    let total: f64 = loads().filter_map(|load| load.total_requests_5m).sum();
+    let refused: f64 = loads().filter_map(|load| load.rate_limited_requests_5m).sum();
+    (total > 0.0).then(|| (refused / total * 1000.0).round() / 10.0)
+}
+
+fn page(report: &StatusReport, arguments: &StatusArguments, context: &Context) -> Page {
+    let mut page = Page::new();
+    draw_platform(&mut page, &report.platform);
+    if !report.mine.is_empty() {
+        page.gap().line(Text::toned(Tone::Strong, "Your models"));
+        page.table(models(&report.mine));
+    } else if arguments.mine {
+        page.gap().paragraph(
+            0,
+            Text::from("No models are configured. Name them in the configuration: watch = [\"…\"] under [models]."),
+        );
+    }
+    if !report.others.is_empty() {
+        let title = match (arguments.all, report.mine.is_empty()) {
+            (true, true) => "All models",
+            (true, false) => "All other models",
+            (false, _) => "Not hot",
+        };
+        page.gap().line(Text::toned(Tone::Strong, title));
+        page.table(models(&report.others));
+    } else if !arguments.mine && report.platform.models.is_some() {
+        page.gap().line(Text::new().plain("Every other model is hot."));
+    }
+    if report.mine.is_empty()
+        && !arguments.mine
+        && !arguments.all
+        && context.printer.device().terminal
+    {
+        page.gap().line(
+            Text::new().dim("Models under [models] watch in the configuration come first here."),
+        );
+    }
+    page
+}
+
+fn draw_platform(page: &mut Page, platform: &PlatformReport) {
+    let ping = platform.ping_ms.map(|time| format!(" (ping {time} ms)")).unwrap_or_default();
+    let line = match (platform.answers, platform.models) {
+        (Some(true), _) => Text::toned(Tone::Good, "● Chutes answers").dim(ping),
+        (Some(false), _) => Text::toned(Tone::Warn, "◐ Chutes answers in part"),
+        (None, _) => Text::toned(Tone::Dim, "? Chutes could not be asked"),
+    };
+    page.line(line);
+    let Some(models) = platform.models else { return };
+    let counts = [
+        (platform.hot, StateWord::Hot),
+        (platform.busy, StateWord::Busy),
+        (platform.cold, StateWord::Cold),
+        (platform.down, StateWord::Down),
+        (platform.unknown, StateWord::Unknown),
+    ];
+    let mut line =
+        Text::new().plain(format!("  {}: ", number::counted(models as u64, "model", "models")));
+    for (index, (count, state)) in counts.into_iter().filter(|(count, _)| *count > 0).enumerate() {
+        line = line
+            .dim(if index > 0 { ", " } else { "" })
+            .then(state.tone(), format!("{count} {}", state.word()));
+    }
+    page.line(line);
+    if let Some(refused) = platform.refused_percent {
+        let age = platform
+            .load_age_seconds
+            .map(|age| format!(", figures {} old", moment::duration(Duration::from_secs(age))));
+        page.line(Text::new().dim(format!(
+            "  {refused:.1} % of calls refused for capacity in the last 5 min{}",
+            age.unwrap_or_default()
+        )));
+    }
+}
+
+fn models(models: &[ModelStatus]) -> Table {
+    let mut table = Table::new(
+        2,
+        vec![Column::left(""), Column::left("").shrinks_to(24), Column::left("").shrinks_to(24)],
+    );
+    for model in models {
+        table.row(vec![
+            state_cell(model.state),
+            Text::from(model.name.as_str()),
+            Text::new().dim(model.why.as_str()),
+        ]);
+    }
+    table
+}

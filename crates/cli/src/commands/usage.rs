@@ -1,0 +1,348 @@
+//! `ripcord usage`, and `ripcord` alone: plan, windows, balance, and when each would run out.
+
+use ripcord_rules::quota::{Plan, Unit, Verdict, Window, may_spend};
+use ripcord_rules::time::Wall;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::accounts::paygo_word;
+use crate::args::UsageArguments;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::figures::{self, WindowReport};
+use crate::printer::Page;
+use crate::printer::moment;
+use crate::printer::text::{Text, Tone};
+use crate::upstream::{Reading, Upstream};
+use crate::verdict::{Answer, VerdictReport, window_words};
+
+/// What `ripcord usage --json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct UsageReport {
+    #[schemars(extend("const" = "ripcord/usage/1"))]
+    schema: &'static str,
+    /// When the report was made, UTC.
+    generated_at: String,
+    /// The accounts, in the order of the configuration.
+    accounts: Vec<AccountUsage>,
+}
+
+/// One account.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AccountUsage {
+    /// What the account is called: its configured name, else its user name, else the beginning of its key.
+    account: String,
+    /// Its user name at Chutes; null if not known.
+    username: Option<String>,
+    /// The beginnings of its keys.
+    keys: Vec<String>,
+    /// The plan; null if not known.
+    plan: Option<PlanReport>,
+    /// Every window that limits the account.
+    windows: Vec<WindowReport>,
+    /// Pay-as-you-go money in US dollars; may be negative; null if not known.
+    balance_usd: Option<f64>,
+    /// The spending rule in force: `by_plan`, `never`, `allow`.
+    paygo: &'static str,
+    /// Whether that rule lets the balance pay; null while the plan is not known.
+    paygo_allowed: Option<bool>,
+    /// Whether the next call may go.
+    verdict: VerdictReport,
+    /// When the figures were true, UTC.
+    as_of: String,
+    /// Their age in seconds.
+    age_seconds: u64,
+    /// Why something could not be read; null if all of it was.
+    error: Option<ErrorReport>,
+}
+
+/// The plan.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct PlanReport {
+    /// `pay_as_you_go`, `legacy`, `base`, `plus`, `pro`, `custom_base`, `custom_plus`, `custom_pro`,
+    /// `unlimited`, `other`.
+    pub(crate) code: &'static str,
+    /// Its name for people.
+    pub(crate) name: &'static str,
+    /// The list price of a month in US dollars; null without a subscription.
+    pub(crate) monthly_price_usd: Option<f64>,
+}
+
+/// Something that went wrong, without ending the command.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct ErrorReport {
+    /// What was wrong.
+    pub(crate) message: String,
+    /// What to do next.
+    pub(crate) hints: Vec<String>,
+}
+
+// === impl PlanReport ===
+
+impl From<Plan> for PlanReport {
+    fn from(plan: Plan) -> Self {
+        Self {
+            code: plan.code(),
+            name: plan.name(),
+            monthly_price_usd: plan.monthly_price().map(figures::usd),
+        }
+    }
+}
+
+// === impl ErrorReport ===
+
+impl From<&CommandError> for ErrorReport {
+    fn from(error: &CommandError) -> Self {
+        Self { message: error.message.clone(), hints: error.hints.clone() }
+    }
+}
+
+/// Reads every account and shows it.
+pub(crate) async fn run(
+    arguments: &UsageArguments,
+    context: &Context,
+) -> Result<Exit, CommandError> {
+    show(arguments, context, false).await
+}
+
+/// `ripcord` alone: the same figures, and the next step.
+pub(crate) async fn run_with_next_step(context: &Context) -> Result<Exit, CommandError> {
+    show(&UsageArguments::default(), context, true).await
+}
+
+async fn show(
+    arguments: &UsageArguments,
+    context: &Context,
+    next_step: bool,
+) -> Result<Exit, CommandError> {
+    let upstream = Upstream::new(context)?;
+    let readings = upstream.selected_readings(context).await?;
+    let now = context.now();
+    let chute_id = arguments.chute_id.as_deref();
+    let report = UsageReport {
+        schema: "ripcord/usage/1",
+        generated_at: moment::utc(now),
+        accounts: readings.iter().map(|reading| account(reading, chute_id, context, now)).collect(),
+    };
+    context
+        .printer
+        .answer(&report, || page(&readings, &report, chute_id, context, now, next_step))?;
+    for reading in &readings {
+        if let Some(error) = &reading.problem {
+            context.printer.error(error);
+        }
+    }
+    let unread = readings.iter().any(|reading| reading.problem.is_some());
+    Ok(if unread { Exit::Unknown } else { Exit::Done })
+}
+
+fn verdict(reading: &Reading, chute_id: Option<&str>, now: Wall) -> Verdict {
+    may_spend(&reading.snapshot, &reading.account.policy, chute_id, now)
+}
+
+fn account(
+    reading: &Reading,
+    chute_id: Option<&str>,
+    context: &Context,
+    now: Wall,
+) -> AccountUsage {
+    let (snapshot, policy) = (&reading.snapshot, &reading.account.policy);
+    let windows = windows(reading, chute_id, now);
+    AccountUsage {
+        account: reading.label.clone(),
+        username: reading.username.clone(),
+        keys: reading.account.keys.iter().map(ToString::to_string).collect(),
+        plan: snapshot.plan.map(PlanReport::from),
+        windows: windows
+            .iter()
+            .map(|(chute, window)| WindowReport::new(window, chute.as_deref(), now))
+            .collect(),
+        balance_usd: snapshot.balance.map(figures::usd),
+        paygo: paygo_word(policy.paygo),
+        paygo_allowed: policy.allows_paygo(snapshot.plan),
+        verdict: VerdictReport::new(
+            &verdict(reading, chute_id, now),
+            snapshot,
+            policy,
+            &context.printer.moments,
+            now,
+        ),
+        as_of: moment::utc(snapshot.as_of),
+        age_seconds: now.since(snapshot.as_of).as_secs(),
+        error: reading.problem.as_ref().map(ErrorReport::from),
+    }
+}
+
+/// The account-wide windows, and the own ones of chutes: of all, or of the one that was asked for.
+fn windows(reading: &Reading, chute_id: Option<&str>, now: Wall) -> Vec<(Option<String>, Window)> {
+    let wide = reading.snapshot.windows.iter().map(|window| (None, window.at(now)));
+    let own = reading
+        .snapshot
+        .chute_windows
+        .iter()
+        .filter(|(chute, _)| chute_id.is_none_or(|wanted| wanted == chute))
+        .map(|(chute, window)| (Some(chute.clone()), window.at(now)));
+    wide.chain(own).collect()
+}
+
+fn page(
+    readings: &[Reading],
+    report: &UsageReport,
+    chute_id: Option<&str>,
+    context: &Context,
+    now: Wall,
+    next_step: bool,
+) -> Page {
+    let mut page = Page::new();
+    for (reading, account) in readings.iter().zip(&report.accounts) {
+        page.gap();
+        draw_account(&mut page, reading, account, chute_id, context, now);
+    }
+    if next_step {
+        let answer = Answer::any(report.accounts.iter().map(|account| account.verdict.verdict));
+        let (command, purpose) = match answer {
+            Answer::Yes => ("ripcord status", "which models are up"),
+            Answer::No => ("ripcord wait-for-reset", "return as soon as there is budget"),
+            Answer::Unknown => ("ripcord doctor", "find out what is wrong and what to fix"),
+        };
+        page.gap().line(
+            Text::new().dim("Next: ").then(Tone::Strong, command).dim(format!("  {purpose}")),
+        );
+    }
+    page
+}
+
+fn draw_account(
+    page: &mut Page,
+    reading: &Reading,
+    account: &AccountUsage,
+    chute_id: Option<&str>,
+    context: &Context,
+    now: Wall,
+) {
+    let device = context.printer.device();
+    let moments = &context.printer.moments;
+    let snapshot = &reading.snapshot;
+    page.line(heading(reading, context, now));
+    let windows = windows(reading, chute_id, now);
+    if !windows.is_empty() {
+        page.gap().table(figures::table(&windows, moments, now, device.width)).gap();
+    }
+    if let Some(wanted) = chute_id
+        && !windows.iter().any(|(chute, _)| chute.as_deref() == Some(wanted))
+        && snapshot.plan.is_some()
+    {
+        page.paragraph(
+            2,
+            Text::new().dim(format!(
+                "{wanted} has no quota of its own; its calls count against the day quota."
+            )),
+        );
+    }
+    page.line(balance_line(reading, account));
+    page.line(verdict_line(&account.verdict));
+    if let Some(remedy) = account.verdict.remedy(snapshot, &reading.account.policy) {
+        page.paragraph(4, Text::new().dim(remedy));
+    }
+    draw_paces(page, &windows, context, now);
+}
+
+fn heading(reading: &Reading, context: &Context, now: Wall) -> Text {
+    let snapshot = &reading.snapshot;
+    let mut left = Text::toned(Tone::Strong, reading.label.as_str());
+    if let Some(name) = &reading.username
+        && *name != reading.label
+    {
+        left = left.dim(format!(" ({name})"));
+    }
+    let plan = match snapshot.plan {
+        None => "plan unknown".to_owned(),
+        Some(Plan::Other(units)) => format!("{units} requests a day"),
+        Some(plan) => match plan.monthly_price() {
+            Some(price) => format!("{}, {price} a month", plan.name()),
+            None => plan.name().to_owned(),
+        },
+    };
+    left = left.dim(" · ").plain(plan);
+    if let Some(key) = reading.account.keys.first().filter(|_| reading.account.keys.len() == 1) {
+        if reading.label != key.to_string() {
+            left = left.dim(format!(" · {key}"));
+        }
+    } else {
+        left = left.dim(format!(" · {} keys", reading.account.keys.len()));
+    }
+    let age = now.since(snapshot.as_of);
+    let read = if snapshot.windows.is_empty() {
+        String::new()
+    } else if age.as_secs() < 60 {
+        format!("from Chutes, {} s old", age.as_secs())
+    } else {
+        format!("from Chutes, {} old", moment::duration(age))
+    };
+    let room = context.printer.device().width.min(100);
+    let gap = room.saturating_sub(left.width() + read.chars().count()).max(2);
+    left.plain(" ".repeat(gap)).dim(read)
+}
+
+fn balance_line(reading: &Reading, account: &AccountUsage) -> Text {
+    let line = Text::new().plain("  ").then(Tone::Strong, "balance").plain("  ");
+    let line = match reading.snapshot.balance {
+        None => line.dim("unknown"),
+        Some(balance) if balance.0 < 0 => line.then(Tone::Bad, balance.to_string()),
+        Some(balance) => line.plain(balance.to_string()),
+    };
+    line.dim(match (account.paygo_allowed, account.paygo) {
+        (Some(true), "by_plan") => "  pays for every call".to_owned(),
+        (Some(true), _) => "  may pay when a window is used up".to_owned(),
+        (Some(false), "by_plan") => {
+            "  not spent: a subscription never slides into pay-as-you-go".to_owned()
+        }
+        (Some(false), _) => "  not spent: paygo = \"never\"".to_owned(),
+        (None, _) => String::new(),
+    })
+}
+
+/// The verdict with its sign.
+pub(crate) fn verdict_line(verdict: &VerdictReport) -> Text {
+    let (tone, sign, word) = match verdict.verdict {
+        Answer::Yes => (Tone::Good, "✓", "go on"),
+        Answer::No => (Tone::Bad, "✗", "stop"),
+        Answer::Unknown => (Tone::Warn, "?", "unknown"),
+    };
+    Text::new()
+        .plain("  ")
+        .then(tone, format!("{sign} {word}"))
+        .plain(format!(": {}", verdict.explanation))
+}
+
+fn draw_paces(page: &mut Page, windows: &[(Option<String>, Window)], context: &Context, now: Wall) {
+    let mut measured = false;
+    let mut ends = Vec::new();
+    for (_, window) in windows {
+        let Some(pace) = figures::pace(window) else { continue };
+        if window.remaining() == Some(0) {
+            continue;
+        }
+        measured |= pace.per_hour > 0;
+        if let Some(end) = pace.runs_out_at {
+            let unit = match window.unit {
+                Unit::Requests => " requests",
+                Unit::Usd => "",
+            };
+            ends.push(format!(
+                "At {}{unit} an hour the {} runs out {}, at {}, before it resets.",
+                figures::amount_words(window.unit, pace.per_hour),
+                window_words(window.kind),
+                moment::until(end, now),
+                context.printer.moments.at(end, now)
+            ));
+        }
+    }
+    for end in &ends {
+        page.paragraph(4, Text::toned(Tone::Warn, end.as_str()));
+    }
+    if measured && ends.is_empty() {
+        page.paragraph(4, Text::new().dim("At the pace so far nothing runs out before it resets."));
+    }
+}

@@ -1,0 +1,327 @@
+//! What the commands ask Chutes, each question once, with errors that say what to do next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ripcord_client::chutes::{ChuteQuery, Chutes, ChutesSettings};
+use ripcord_client::endpoints::{Endpoints, PlainHttp};
+use ripcord_client::error::{Error, ErrorKind};
+use ripcord_client::snapshot::{AccountKeys, read_account_with};
+use ripcord_client::transport::{Transport, TransportLimits, TransportSettings};
+use ripcord_rules::quota::{AccountSnapshot, Readable};
+use ripcord_wire::chutes::Chute;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::accounts::Account;
+use crate::catalogue::Lists;
+use crate::clock::Clock;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::settings::Settings;
+
+/// Accounts that are read at once.
+const AT_ONCE: usize = 5;
+/// The question of `sanity`: long enough an answer to measure a pace, and cheap.
+const QUESTION: &str = "Count from 1 to 20, separated by spaces. Write nothing else.";
+const ANSWER_TOKENS: u32 = 64;
+
+/// A connection to Chutes as it is configured.
+pub(crate) struct Upstream {
+    public: Chutes,
+    /// The addresses, read.
+    pub(crate) endpoints: Endpoints,
+}
+
+/// What was read of one account.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) account: Account,
+    /// What it is called: its configured name, else its user name, else the beginning of its key.
+    pub(crate) label: String,
+    pub(crate) username: Option<String>,
+    pub(crate) snapshot: AccountSnapshot,
+    /// Why something could not be read.
+    pub(crate) problem: Option<CommandError>,
+}
+
+/// One timed answer.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) first_token: Duration,
+    pub(crate) total: Duration,
+    pub(crate) model: Option<String>,
+    pub(crate) prompt_tokens: Option<u64>,
+    pub(crate) completion_tokens: Option<u64>,
+    pub(crate) said: String,
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    /// Reads the addresses and prepares; nothing is opened yet.
+    pub(crate) fn new(context: &Context) -> Result<Self, CommandError> {
+        let endpoints = endpoints(&context.settings)?;
+        let limits = limits(&context.settings);
+        let transport =
+            Transport::new(TransportSettings { limits, ..TransportSettings::default() });
+        let settings = ChutesSettings { transport: limits, ..ChutesSettings::default() };
+        let public = Chutes::new(&endpoints, transport)
+            .map_err(|problem| CommandError::unknown(problem.to_string()))?
+            .with_settings(settings);
+        Ok(Self { public, endpoints })
+    }
+
+    /// The client without a key.
+    pub(crate) const fn public(&self) -> &Chutes {
+        &self.public
+    }
+
+    /// The three public lists, side by side, and why any could not be read.
+    pub(crate) async fn lists(&self) -> (Lists, Vec<CommandError>) {
+        let query = ChuteQuery::default();
+        let (models, chutes, loads) = tokio::join!(
+            self.public.models(),
+            self.public.chutes(&query),
+            self.public.utilization()
+        );
+        let mut problems = Vec::new();
+        let mut note = |error: &Error| {
+            let problem = explain(error);
+            // One dead host is one problem, not three.
+            let same = |seen: &CommandError| seen.hints == problem.hints;
+            if !problems.iter().any(same) {
+                problems.push(problem);
+            }
+        };
+        let lists = Lists {
+            models: models.map(|reply| reply.value.data.items).map_err(|error| note(&error)).ok(),
+            chutes: chutes.map(|reply| reply.value.items.items).map_err(|error| note(&error)).ok(),
+            loads: loads.map(|reply| reply.value.items).map_err(|error| note(&error)).ok(),
+        };
+        (lists, problems)
+    }
+
+    /// One chute of any kind; `None` if there is none of that name.
+    pub(crate) async fn chute(&self, id_or_name: &str) -> Result<Option<Chute>, CommandError> {
+        match self.public.chute(id_or_name).await {
+            Ok(reply) => Ok(Some(reply.value)),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(explain(&error)),
+        }
+    }
+
+    /// How long the management API takes to answer.
+    pub(crate) async fn ping(&self, context: &Context) -> Result<Duration, CommandError> {
+        let stopwatch = context.clock.stopwatch();
+        match self.public.ping().await {
+            Ok(_) => Ok(stopwatch.elapsed()),
+            Err(error) => Err(explain(&error)),
+        }
+    }
+
+    /// Reads the accounts that `--account` names, or all. One that fails stops no other.
+    pub(crate) async fn selected_readings(
+        &self,
+        context: &Context,
+    ) -> Result<Vec<Reading>, CommandError> {
+        let accounts = context.roster().usable()?;
+        let is_named =
+            |account: &Account| context.selected.iter().any(|name| account.is_called(name));
+        let all_known = context
+            .selected
+            .iter()
+            .all(|name| accounts.iter().any(|account| account.is_called(name)));
+        let wanted: Vec<Account> = accounts
+            .iter()
+            .filter(|account| context.selected.is_empty() || !all_known || is_named(account))
+            .cloned()
+            .collect();
+        let mut readings = self.readings(wanted, context).await;
+        if !context.selected.is_empty() && !all_known {
+            // Some names may be user names, which only the answers tell.
+            let means = |reading: &Reading, name: &String| {
+                reading.account.is_called(name) || reading.username.as_ref() == Some(name)
+            };
+            let missing = context
+                .selected
+                .iter()
+                .find(|name| !readings.iter().any(|reading| means(reading, name)));
+            if let Some(missing) = missing {
+                let labels: Vec<&str> =
+                    readings.iter().map(|reading| reading.label.as_str()).collect();
+                return Err(CommandError::usage(format!("there is no account `{missing}`"))
+                    .hint(format!("the accounts are: {}", labels.join(", "))));
+            }
+            readings.retain(|reading| context.selected.iter().any(|name| means(reading, name)));
+        }
+        Ok(readings)
+    }
+
+    async fn readings(&self, accounts: Vec<Account>, context: &Context) -> Vec<Reading> {
+        let gate = Arc::new(Semaphore::new(AT_ONCE));
+        let mut tasks = JoinSet::new();
+        for (index, account) in accounts.into_iter().enumerate() {
+            let (gate, public, clock) = (Arc::clone(&gate), self.public.clone(), context.clock);
+            tasks.spawn(async move {
+                // Never closed, so there is always a permit at last.
+                let _permit = gate.acquire_owned().await;
+                (index, read(public, account, clock).await)
+            });
+        }
+        let mut readings = Vec::new();
+        while let Some(done) = tasks.join_next().await {
+            readings.extend(done.ok());
+        }
+        readings.sort_by_key(|(index, _)| *index);
+        readings.into_iter().map(|(_, reading)| reading).collect()
+    }
+
+    /// Asks the model one short question with the account's first key that may call models.
+    pub(crate) async fn measure(
+        &self,
+        reading: &Reading,
+        model: &str,
+        context: &Context,
+    ) -> Result<Measured, CommandError> {
+        let body = serde_json::json!({
+            "model": model,
+            "messages": [{"role": "user", "content": QUESTION}],
+            "max_tokens": ANSWER_TOKENS,
+            "temperature": 0,
+            "stream": true,
+        });
+        let mut last = None;
+        for key in &reading.account.keys {
+            let chutes = self.public.clone().with_key(key.clone());
+            match time_answer(&chutes, body.to_string(), context).await {
+                Ok(measured) => return Ok(measured),
+                Err(error) if error.status() == Some(401) => last = Some(error),
+                Err(error) => return Err(explain(&error).account(&reading.label)),
+            }
+        }
+        Err(match last {
+            Some(error) => explain(&error).account(&reading.label),
+            None => CommandError::usage("the account has no key").account(&reading.label),
+        })
+    }
+}
+
+async fn time_answer(chutes: &Chutes, body: String, context: &Context) -> Result<Measured, Error> {
+    let stopwatch = context.clock.stopwatch();
+    let mut stream = chutes.chat_stream(body).await?;
+    let mut measured = Measured {
+        first_token: Duration::ZERO,
+        total: Duration::ZERO,
+        model: None,
+        prompt_tokens: None,
+        completion_tokens: None,
+        said: String::new(),
+    };
+    let mut begun = false;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        measured.model = measured.model.or(chunk.model);
+        for choice in &chunk.choices {
+            let text = choice.delta.text().or_else(|| choice.delta.reasoning_content.clone());
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                if !begun {
+                    begun = true;
+                    measured.first_token = stopwatch.elapsed();
+                }
+                measured.said.push_str(&text);
+            }
+        }
+        if let Some(usage) = chunk.usage {
+            let count = |tokens: Option<i64>| tokens.and_then(|tokens| u64::try_from(tokens).ok());
+            // Running totals: the last one counts.
+            measured.prompt_tokens = count(usage.prompt_tokens).or(measured.prompt_tokens);
+            measured.completion_tokens =
+                count(usage.completion_tokens).or(measured.completion_tokens);
+        }
+    }
+    measured.total = stopwatch.elapsed();
+    Ok(measured)
+}
+
+/// Reads one account, with the first of its keys that may.
+async fn read(public: Chutes, account: Account, clock: Clock) -> Reading {
+    let keys = AccountKeys { account: account.id.clone(), keys: account.keys.clone() };
+    let reading = read_account_with(&public, &keys, &|| clock.now()).await;
+    let label = account
+        .name
+        .clone()
+        .or_else(|| reading.username.clone())
+        .unwrap_or_else(|| account.label());
+    let problem = match reading.snapshot.readable {
+        Readable::Forbidden => Some(refused(&public, &account).await),
+        Readable::Yes | Readable::Failed => {
+            reading.problems.first().map(|(_, error)| explain(error))
+        }
+    };
+    Reading {
+        problem: problem.map(|problem| problem.account(label.clone())),
+        label,
+        username: reading.username,
+        snapshot: reading.snapshot,
+        account,
+    }
+}
+
+/// The account endpoints say the same of a dead key and of one without the scope; the list of models tells the two
+/// apart, and costs nothing.
+async fn refused(public: &Chutes, account: &Account) -> CommandError {
+    let Some(key) = account.keys.first() else {
+        return CommandError::usage("the account has no key");
+    };
+    match public.clone().with_key(key.clone()).models_with_key().await {
+        Ok(_) => CommandError::unknown(format!(
+            "the key {key} may call models but not read the account"
+        ))
+        .hint(
+            "add an admin key of this account to see its quota; until then its calls are unguarded",
+        ),
+        Err(error) if error.status() == Some(401) => CommandError::unknown(format!(
+            "Chutes refuses the key {key}: it is dead, or has no useful scope"
+        ))
+        .hint("create a new key at https://chutes.ai/app/api"),
+        Err(error) => explain(&error),
+    }
+}
+
+/// The addresses of the settings.
+pub(crate) fn endpoints(settings: &Settings) -> Result<Endpoints, CommandError> {
+    let chutes = &settings.chutes;
+    Endpoints::from_urls(
+        Some(&chutes.api_url.value),
+        Some(&chutes.llm_url.value),
+        None,
+        PlainHttp::LoopbackOnly,
+    )
+    .map_err(|problem| {
+        let origin = match problem.service {
+            ripcord_client::endpoints::Service::Api => &chutes.api_url.origin,
+            _ => &chutes.llm_url.origin,
+        };
+        CommandError::usage(format!("{problem} (from {origin})"))
+            .hint(format!("write {}", problem.suggestion()))
+    })
+}
+
+fn limits(settings: &Settings) -> TransportLimits {
+    TransportLimits {
+        connect: settings.limits.connect.value,
+        first_byte: settings.limits.first_byte.value,
+        idle: settings.limits.idle.value,
+        ..TransportLimits::default()
+    }
+}
+
+/// A failed call in the words of a command.
+pub(crate) fn explain(error: &Error) -> CommandError {
+    let told = match error.kind() {
+        ErrorKind::NoKey => CommandError::usage(error.to_string()),
+        _ => CommandError::unknown(error.to_string()),
+    };
+    told.hint(error.hint())
+}

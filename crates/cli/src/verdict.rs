@@ -1,0 +1,208 @@
+//! "May I go on?" in words and as JSON, the same for every command that asks.
+
+use ripcord_rules::quota::{
+    AccountSnapshot, Missing, Payer, Shortage, SpendingPolicy, Verdict, WindowKind,
+};
+use ripcord_rules::time::Wall;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::printer::moment::{self, Moments};
+
+/// Whether an account may go on, and why.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct VerdictReport {
+    /// The answer.
+    pub(crate) verdict: Answer,
+    /// Why: `windows_open`, `balance_pays`, `unlimited`, `paygo_not_allowed`, `window_used_up`,
+    /// `balance_too_low`, or what is not known: `forbidden`, `failed`, `window_unknown`, `balance_unknown`,
+    /// `plan_unknown`.
+    pub(crate) reason: &'static str,
+    /// The window that decides, if one does: `day`, `four_hour`, `month`, `chute`.
+    pub(crate) window: Option<&'static str>,
+    /// When the answer turns by itself, UTC; null if it does not, or nobody knows.
+    pub(crate) turns_at: Option<String>,
+    /// The same in words.
+    pub(crate) explanation: String,
+}
+
+/// Yes, no, or not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    Yes,
+    No,
+    Unknown,
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// The exit code it leads to.
+    pub(crate) const fn exit(self) -> Exit {
+        match self {
+            Self::Yes => Exit::Done,
+            Self::No => Exit::No,
+            Self::Unknown => Exit::Unknown,
+        }
+    }
+
+    /// The answer over a pool of accounts.
+    pub(crate) fn any(answers: impl IntoIterator<Item = Self>) -> Self {
+        match Exit::any(answers.into_iter().map(Self::exit)) {
+            Exit::Done => Self::Yes,
+            Exit::No => Self::No,
+            Exit::Usage | Exit::Unknown => Self::Unknown,
+        }
+    }
+}
+
+// === impl VerdictReport ===
+
+impl VerdictReport {
+    /// Puts a verdict into words.
+    pub(crate) fn new(
+        verdict: &Verdict,
+        account: &AccountSnapshot,
+        policy: &SpendingPolicy,
+        moments: &Moments,
+        now: Wall,
+    ) -> Self {
+        let balance =
+            account.balance.map_or_else(|| "unknown".to_owned(), |money| money.to_string());
+        let yes = |reason, explanation| Self {
+            verdict: Answer::Yes,
+            reason,
+            window: None,
+            turns_at: None,
+            explanation,
+        };
+        match verdict {
+            Verdict::Yes(Payer::Windows) => {
+                yes("windows_open", "the windows of the plan have room".to_owned())
+            }
+            Verdict::Yes(Payer::Unlimited) => {
+                yes("unlimited", "nothing limits this account".to_owned())
+            }
+            Verdict::Yes(Payer::Balance) => {
+                let used_up = account
+                    .windows_at(None, now)
+                    .into_iter()
+                    .find(|window| {
+                        policy.is_used_up(window) == Some(true)
+                            && window.cap != ripcord_rules::quota::Cap::Limited(0)
+                    })
+                    .map(|window| format!("the {} is used up and ", window_words(window.kind)));
+                yes(
+                    "balance_pays",
+                    format!("{}the balance pays: {balance}", used_up.unwrap_or_default()),
+                )
+            }
+            Verdict::No { shortage, turns_at } => {
+                let turns = turns_at.map(|turns| {
+                    format!(
+                        "; it turns {}, at {}",
+                        moment::until(turns, now),
+                        moments.at(turns, now)
+                    )
+                });
+                let turns_words = turns.unwrap_or_default();
+                let (reason, window, explanation) = match shortage {
+                    Shortage::PaygoNotAllowed(kind) => (
+                        "paygo_not_allowed",
+                        Some(kind.name()),
+                        format!(
+                            "the {} is used up and the balance may not pay{turns_words}",
+                            window_words(*kind)
+                        ),
+                    ),
+                    Shortage::WindowUsedUp(kind) => (
+                        "window_used_up",
+                        Some(kind.name()),
+                        format!(
+                            "the {} is used up and the balance ({balance}) is too low to pay{turns_words}",
+                            window_words(*kind)
+                        ),
+                    ),
+                    Shortage::BalanceTooLow => (
+                        "balance_too_low",
+                        None,
+                        format!(
+                            "the balance ({balance}) is below the minimum ({})",
+                            policy.min_balance
+                        ),
+                    ),
+                };
+                Self {
+                    verdict: Answer::No,
+                    reason,
+                    window,
+                    turns_at: turns_at.map(moment::utc),
+                    explanation,
+                }
+            }
+            Verdict::Unknown(missing) => {
+                let (reason, window, explanation) = unknown_words(*missing);
+                Self { verdict: Answer::Unknown, reason, window, turns_at: None, explanation }
+            }
+        }
+    }
+
+    /// The change that would turn a "no", if there is one.
+    pub(crate) fn remedy(
+        &self,
+        account: &AccountSnapshot,
+        policy: &SpendingPolicy,
+    ) -> Option<String> {
+        match (self.reason, account.balance) {
+            ("paygo_not_allowed", Some(balance))
+                if balance >= policy.min_balance && balance.0 > 0 =>
+            {
+                Some(format!(
+                    "to let the balance ({balance}) pay: paygo = \"allow\" under [spending]"
+                ))
+            }
+            ("balance_too_low", _) => Some("top up at https://chutes.ai".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+fn unknown_words(missing: Missing) -> (&'static str, Option<&'static str>, String) {
+    match missing {
+        Missing::Forbidden => (
+            "forbidden",
+            None,
+            "the key may not read the account, so its quota is unknown".to_owned(),
+        ),
+        Missing::Failed => ("failed", None, "the account could not be read".to_owned()),
+        Missing::Window(kind) => (
+            "window_unknown",
+            Some(kind.name()),
+            format!("the state of the {} is unknown", window_words(kind)),
+        ),
+        Missing::Balance => ("balance_unknown", None, "the balance is unknown".to_owned()),
+        Missing::Plan => ("plan_unknown", None, "the plan is unknown".to_owned()),
+    }
+}
+
+/// A window's name in a sentence.
+pub(crate) const fn window_words(kind: WindowKind) -> &'static str {
+    match kind {
+        WindowKind::Day => "day quota",
+        WindowKind::FourHour => "4-hour window",
+        WindowKind::Month => "month window",
+        WindowKind::Chute => "chute's own quota",
+    }
+}
+
+/// A window's name in a table.
+pub(crate) const fn window_label(kind: WindowKind) -> &'static str {
+    match kind {
+        WindowKind::Day => "day",
+        WindowKind::FourHour => "4 hours",
+        WindowKind::Month => "month",
+        WindowKind::Chute => "chute",
+    }
+}
