@@ -21,8 +21,8 @@ use crate::transport::Body;
 /// The chunks of a streamed chat. Dropping it closes the connection, which cancels the generation.
 ///
 /// The end ([`ChatStream::next`] gives `None`) comes only after `[DONE]`, or after a finish reason where the server
-/// left `[DONE]` away. Everything else is an error: an error event, a bare error line, a connection that closes
-/// early.
+/// left `[DONE]` away. Everything else is an error: an error event, a bare error line, an answer that begins
+/// again, a connection that closes early.
 pub struct ChatStream {
     body: Body,
     reader: EventReader,
@@ -31,6 +31,8 @@ pub struct ChatStream {
     key: Option<Key>,
     limits: LimitHeaders,
     line_limit_bytes: usize,
+    /// The answer's id. Another one means that the server began the answer again.
+    id: Option<String>,
     useful: bool,
     finished: bool,
     ended: bool,
@@ -52,6 +54,7 @@ impl ChatStream {
             key,
             limits: classify::limits(&head.headers),
             line_limit_bytes,
+            id: None,
             useful: false,
             finished: false,
             ended: false,
@@ -88,13 +91,8 @@ impl ChatStream {
                         self.feed(&data);
                     }
                 }
-                Some(Err(error)) => {
-                    self.finish();
-                    // The stream itself said that it was whole, or why not.
-                    if !self.ended && self.seen.is_empty() {
-                        self.seen.push_back(Err(ErrorKind::Transport(error)));
-                    }
-                }
+                // What the reader still holds is half an event, and not the server's last word.
+                Some(Err(error)) => self.seen.push_back(Err(ErrorKind::Transport(error))),
                 None => {
                     self.finish();
                     if !self.ended && !self.finished && !self.seen.iter().any(Result::is_err) {
@@ -148,12 +146,30 @@ impl ChatStream {
             return;
         }
         match serde_json::from_value::<ChatCompletionChunk>(value) {
+            Ok(chunk) if self.is_begun_again(&chunk) => {
+                let message = "the server began the answer again".to_owned();
+                let failure = classify::stream_cut_short(self.phase());
+                self.seen.push_back(Err(ErrorKind::BrokenStream { message, failure }));
+            }
             Ok(chunk) => {
                 self.useful = true;
                 self.finished |= chunk.choices.iter().any(|choice| choice.finish_reason.is_some());
                 self.seen.push_back(Ok(chunk));
             }
             Err(_) => self.seen.push_back(Err(self.broken(data))),
+        }
+    }
+
+    /// After a failure behind the first chunk the server repeats the text from its start, with a new id, in the same
+    /// stream (recordings, D37).
+    fn is_begun_again(&mut self, chunk: &ChatCompletionChunk) -> bool {
+        match (&self.id, &chunk.id) {
+            (Some(known), Some(id)) => known != id,
+            (None, Some(id)) => {
+                self.id = Some(id.clone());
+                false
+            }
+            (_, None) => false,
         }
     }
 

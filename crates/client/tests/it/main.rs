@@ -5,5 +5,8 @@
     reason = "helpers of tests, which clippy does not recognise as test code"
 )]
 
+mod endpoints;
+mod recordings;
 mod server;
+mod snapshots;
 mod transport;
