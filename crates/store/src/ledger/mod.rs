@@ -13,6 +13,8 @@ use row::{RequestRow, RequestStory, Row, Totals};
 /// * [`append`](Self::append) is the only method for a hot path: it never waits for a disk or another program.
 /// * A row is known by its id (the request's id, for an attempt also its number). Appending it again changes nothing, so
 ///   a writer that is not sure may simply write again.
+/// * Ids that begin with the time they were made at keep writing cheap: with random ones each row dirties a page of its own
+///   (5 against 17 µs of processor time for a request and its attempt, measured with SQLite).
 /// * Nothing is lost silently: rows that could not be kept are counted in [`Health::rows_lost`].
 ///
 /// All other methods may block for a while; asynchronous callers use a blocking thread for them.
