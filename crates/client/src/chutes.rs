@@ -37,6 +37,7 @@ use crate::transport::{Target, Transport, TransportError, TransportLimits};
 
 mod call;
 mod path;
+mod shape;
 mod stream;
 
 pub use path::ChuteQuery;

@@ -142,7 +142,7 @@ impl Transport {
         }))
     }
 
-    /// The target for an address. Two targets for the same origin share their connections; make them once, not per
+    /// The target for an address. Two targets for the same address share their connections; make them once, not per
     /// request.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use ripcord_wire::error::{ErrorBody, ErrorShape};
 use ripcord_wire::text;
 use serde::de::DeserializeOwned;
 
+use super::shape::Recognised;
 use super::{ChatStream, Chutes, Reply};
 use crate::classify;
 use crate::clock;
@@ -70,7 +71,7 @@ impl Plan<'_> {
 
 impl Chutes {
     /// Makes a call and reads its answer as JSON.
-    pub(super) async fn read<T: DeserializeOwned>(
+    pub(super) async fn read<T: DeserializeOwned + Recognised>(
         &self,
         plan: Plan<'_>,
     ) -> Result<Reply<T>, Error> {
@@ -214,7 +215,7 @@ fn redirect_host(headers: &HeaderMap) -> Option<String> {
     uri.host().map(|host| text::clean(host, 100))
 }
 
-fn parse<T: DeserializeOwned>(
+fn parse<T: DeserializeOwned + Recognised>(
     bytes: &Bytes,
     call: &Call,
     headers: &HeaderMap,
@@ -225,8 +226,9 @@ fn parse<T: DeserializeOwned>(
         let kind = ErrorKind::Unreadable { fault: Unreadable::Compressed, excerpt: String::new() };
         return Err(Error::new(call.clone(), kind));
     }
-    let problem = match serde_json::from_slice(bytes) {
-        Ok(value) => return Ok(value),
+    let problem = match serde_json::from_slice::<T>(bytes) {
+        Ok(value) if value.is_recognised() => return Ok(value),
+        Ok(_) => return Err(Error::new(call.clone(), error_in_200(bytes, call, headers, key))),
         Err(problem) => problem,
     };
     let shown = without_key(bytes, key);
@@ -255,6 +257,22 @@ fn parse<T: DeserializeOwned>(
     // A wrong key cannot move the place: it is masked by as many characters.
     let excerpt = excerpt(&shown, problem.line(), problem.column());
     Err(Error::new(call.clone(), ErrorKind::Unreadable { fault, excerpt }))
+}
+
+/// JSON that is not this endpoint's answer: an error with the wrong status, or another shape.
+fn error_in_200(bytes: &Bytes, call: &Call, headers: &HeaderMap, key: Option<&Key>) -> ErrorKind {
+    let shown = without_key(bytes, key);
+    let read = ErrorBody::read(200, classify::content_type(headers), &shown);
+    match read.shape {
+        ErrorShape::OtherJson | ErrorShape::Text | ErrorShape::Html | ErrorShape::Empty => {
+            ErrorKind::Unreadable { fault: Unreadable::OtherShape, excerpt: excerpt(&shown, 1, 1) }
+        }
+        _ => {
+            let mut failure = classify::stream_error(&shown, Phase::FirstEvent);
+            failure.endpoint = call.endpoint;
+            ErrorKind::Answered { status: 200, message: read.message, failure }
+        }
+    }
 }
 
 /// A few cleaned characters from before and behind a place.

@@ -59,7 +59,7 @@ fn pro() -> serde_json::Value {
 #[test]
 fn a_subscription_has_three_windows_on_the_safe_side() {
     let answers =
-        Answers::new(row(5000), json!({"quota": 5000, "used": 1234.300_000_000_000_2}), pro());
+        Answers::new(row(5000), json!({"quota": 5000, "used": 1_234.300_000_000_000_2}), pro());
     assert_eq!(answers.plan(), Some(Plan::Pro));
     let [day, four_hour, month] = answers.windows().try_into().unwrap();
     assert_eq!(

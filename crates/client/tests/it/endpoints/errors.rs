@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ripcord_client::chutes::ChutesSettings;
 use ripcord_client::error::{Blame, Error, ErrorKind, Unreadable};
+use ripcord_rules::cause::Cause;
 use tokio::io::AsyncWriteExt as _;
 
 use super::*;
@@ -99,6 +100,23 @@ async fn an_unreadable_answer_says_where_and_shows_little() {
     let error = error_of("200 OK\r\ncontent-encoding: gzip", "xxxx").await;
     assert!(
         matches!(error.kind(), ErrorKind::Unreadable { fault: Unreadable::Compressed, .. }),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_error_inside_a_200_is_no_answer() {
+    let engine = r#"{"error":{"object":"error","message":"boom","code":500},"model":"m","usage":{"prompt_tokens":12}}"#;
+    let server = answering(JSON, engine).await;
+    let chutes = client(&server.url()).with_key(canary());
+    let error = in_time(chutes.chat(chat("m", false))).await.unwrap_err();
+    assert!(error.to_string().ends_with(" answered 200: boom"), "{error}");
+    assert_eq!((error.cause(), error.blame()), (Some(Cause::Transient), Blame::Chutes));
+    let error = error_of(JSON, r#"{"detail":"something new"}"#).await;
+    assert!(error.to_string().ends_with(" answered 200: something new"), "{error}");
+    let error = error_of(JSON, r#"{"status":"ok"}"#).await;
+    assert!(
+        matches!(error.kind(), ErrorKind::Unreadable { fault: Unreadable::OtherShape, .. }),
         "{error:?}"
     );
 }
