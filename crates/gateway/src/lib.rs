@@ -1,1 +1,52 @@
-//! ripcord-gateway
+//! The gateway: an OpenAI-compatible endpoint on this machine, in front of one or more Chutes accounts.
+//!
+//! # The life of a request
+//!
+//! ```text
+//! client ── server ── router ── request_body ── call ──┐
+//!                                                      │  serve: until answered, refused or out of time
+//!              ┌───────────────────────────────────────┘
+//!              ▼
+//!      gate (slot, queue) ── attempt ── Chutes
+//!              ▲                │
+//!              │                ├─ failed: classify ─ rests ─ try again, elsewhere or not at all
+//!              └────────────────┘
+//!                               └─ answered: whole, or a relay once the first useful event is in hand
+//!                                                      │
+//! client ◀─────────────────────────────────────────────┘      story: ledger and metrics, on every path
+//! ```
+//!
+//! 1. `server` accepts connections within bounds and drains them at the end.
+//! 2. `router` checks who calls (`Host`, `Origin`, a Chutes key that does not belong here) and finds the route.
+//! 3. `request_body` reads the body whole: a retry needs it again, and a body left unread would hide a client that
+//!    leaves.
+//! 4. `pipeline::call` finds the model in the raw bytes and changes only what must change.
+//! 5. `pipeline::serve` asks the gate (`driver::gate`, decisions in `ripcord_rules::admit`) for a slot on an account
+//!    that may serve it, makes an attempt, and asks `ripcord_rules::recover` what follows from a failure.
+//! 6. A plain answer is read whole before it goes on. A stream goes on from its first useful event (`pipeline::relay`),
+//!    whole events only; if it breaks, the client gets an error event.
+//! 7. The slot and the record live in the body of the answer. Dropping it, because the client left or because it
+//!    ended, closes the upstream call, gives the slot back and writes the rows (`story`).
+//!
+//! Nothing is spawned for a request, so nothing outlives it.
+#![warn(missing_docs)]
+
+mod accounts;
+mod admin;
+mod body;
+mod catalogue;
+mod clock;
+mod config;
+mod driver;
+mod metrics;
+mod pipeline;
+mod refusal;
+mod request_body;
+mod router;
+mod server;
+mod shared;
+mod start;
+mod story;
+
+pub use config::{AccountConfig, Config, GUARD_PERMILLE, Limits};
+pub use start::{Gateway, StartError};

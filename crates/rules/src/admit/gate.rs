@@ -27,8 +27,6 @@ pub enum Closure {
     Rest,
     /// Its budget does not allow more.
     Budget,
-    /// None of its keys can be used.
-    Keys,
 }
 
 /// The answer to an offer.
@@ -79,7 +77,6 @@ struct Account {
     in_use: u32,
     rest: Closed,
     budget: Closed,
-    keys: Closed,
 }
 
 #[derive(Clone, Debug)]
@@ -105,12 +102,11 @@ impl Account {
         match closure {
             Closure::Rest => &mut self.rest,
             Closure::Budget => &mut self.budget,
-            Closure::Keys => &mut self.keys,
         }
     }
 
     fn closures(&self) -> impl Iterator<Item = Option<Mono>> {
-        [self.rest, self.budget, self.keys].into_iter().flatten()
+        [self.rest, self.budget].into_iter().flatten()
     }
 
     /// When every closure has ended: now, later, or `None` if that is not known.
@@ -327,7 +323,7 @@ mod tests {
         let mut gate = Gate::new(LIMITS, 2);
         gate.close(0, Closure::Rest, Some(at(100)));
         gate.close(0, Closure::Budget, Some(at(50)));
-        gate.close(1, Closure::Keys, None);
+        gate.close(1, Closure::Budget, None);
         let refused = Offer::Refused(Refused::ClosedPastDeadline(Some(at(100))));
         assert_eq!(gate.offer(at(0), vec![0, 1], Some(at(100))), refused);
         let ticket = queued(gate.offer(at(0), vec![0, 1], Some(at(101))));

@@ -1,0 +1,204 @@
+//! `/-/status`: what the gateway knows and does, as JSON. Never a key, never a prompt.
+
+use crate::accounts::Budget;
+use crate::shared::Shared;
+use bytes::Bytes;
+use ripcord_rules::quota::{Cap, Plan, Readable, Source, Unit, Verdict, Window};
+use ripcord_rules::recover::Scope;
+use ripcord_rules::time::Wall;
+use ripcord_wire::time::format_timestamp;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Status<'a> {
+    version: &'static str,
+    uptime_seconds: u64,
+    now: String,
+    server_clock_ahead_seconds: i64,
+    requests_in_flight: i64,
+    queue: Queue,
+    accounts: Vec<AccountStatus<'a>>,
+    models_resting: Vec<Resting>,
+    models_listed: Option<usize>,
+    ledger: LedgerStatus,
+}
+
+#[derive(Serialize)]
+struct Queue {
+    waiting: usize,
+    places: usize,
+}
+
+#[derive(Serialize)]
+struct AccountStatus<'a> {
+    account: &'a str,
+    plan: Option<&'static str>,
+    /// `read`, `forbidden` (the key may not), `failed`, `not_read_yet`.
+    figures: &'static str,
+    as_of: Option<String>,
+    slots_in_use: u32,
+    slots: u32,
+    /// `open`, `unguarded` (open, though nobody knows what is left), `not_read_yet`, `closed`.
+    budget: &'static str,
+    /// When it takes requests again; null if it does now, or if nobody knows.
+    opens_at: Option<String>,
+    /// Why it rests.
+    resting_because: Option<&'static str>,
+    keys: Vec<KeyStatus<'a>>,
+    windows: Vec<WindowStatus>,
+    balance_usd: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct KeyStatus<'a> {
+    key: &'a str,
+    /// `ok` or `quarantined`.
+    state: &'static str,
+    until: Option<String>,
+}
+
+#[derive(Serialize)]
+struct WindowStatus {
+    window: &'static str,
+    unit: &'static str,
+    used: Option<f64>,
+    cap: Option<f64>,
+    uncapped: bool,
+    used_percent: Option<f64>,
+    resets_at: Option<String>,
+    as_of: String,
+    source: &'static str,
+}
+
+#[derive(Serialize)]
+struct Resting {
+    model: String,
+    until: String,
+}
+
+#[derive(Serialize)]
+struct LedgerStatus {
+    rows_queued: u64,
+    rows_kept: u64,
+    rows_lost: u64,
+    problem: Option<String>,
+}
+
+/// The report as JSON.
+pub(crate) fn report(shared: &Shared) -> Bytes {
+    let now = shared.clock.now();
+    let wall_of =
+        |mono: ripcord_rules::time::Mono| format_time(now.wall.after(mono.since(now.mono)));
+    let rests = shared.rests.lock();
+    let models_resting = rests
+        .in_force(now.mono)
+        .filter_map(|(scope, until)| match scope {
+            Scope::Model(model) => Some(Resting { model: model.clone(), until: wall_of(until) }),
+            Scope::Edge | Scope::Account(_) | Scope::Key(_) | Scope::AccountModel(..) => None,
+        })
+        .collect();
+    let accounts = shared.accounts.iter().enumerate().map(|(index, account)| {
+        let snapshot = account.snapshot();
+        let windows = snapshot
+            .as_ref()
+            .map(|snapshot| snapshot.windows_at(None, now.wall))
+            .unwrap_or_default();
+        AccountStatus {
+            account: &account.label,
+            plan: snapshot.as_ref().and_then(|snapshot| snapshot.plan).map(Plan::code),
+            figures: match snapshot.as_ref().map(|snapshot| snapshot.readable) {
+                None => "not_read_yet",
+                Some(Readable::Yes) => "read",
+                Some(Readable::Forbidden) => "forbidden",
+                Some(Readable::Failed) => "failed",
+            },
+            as_of: snapshot.as_ref().map(|snapshot| format_time(snapshot.as_of)),
+            slots_in_use: shared.gate.in_use(index),
+            slots: shared.limits.slots_per_account,
+            budget: match account.budget(now.wall) {
+                Budget::Open => "open",
+                Budget::Unguarded(_) => "unguarded",
+                Budget::NotReadYet => "not_read_yet",
+                Budget::Closed(Verdict::Yes(_) | Verdict::No { .. } | Verdict::Unknown(_)) => {
+                    "closed"
+                }
+            },
+            opens_at: shared.gate.opens_at(index).filter(|&opens| opens > now.mono).map(wall_of),
+            resting_because: account.resting(now.mono).map(|(cause, _)| cause.name()),
+            keys: account
+                .keys
+                .iter()
+                .map(|key| {
+                    let until = rests.resting_until(&Scope::Key(key.number), now.mono);
+                    KeyStatus {
+                        key: &key.label,
+                        state: if until.is_some() { "quarantined" } else { "ok" },
+                        until: until.map(wall_of),
+                    }
+                })
+                .collect(),
+            windows: windows.iter().map(WindowStatus::of).collect(),
+            balance_usd: snapshot
+                .and_then(|snapshot| snapshot.balance)
+                .map(|balance| decimal(Unit::Usd, balance.0)),
+        }
+    });
+    let health = shared.ledger.health();
+    let status = Status {
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: now.mono.as_micros() / 1_000_000,
+        now: format_time(now.wall),
+        server_clock_ahead_seconds: shared.clock.server_ahead_seconds(),
+        requests_in_flight: shared.metrics.requests_in_flight.get(),
+        queue: Queue { waiting: shared.gate.queued(), places: shared.limits.queue },
+        accounts: accounts.collect(),
+        models_resting,
+        models_listed: shared.catalogue.listing().map(|listing| listing.count()),
+        ledger: LedgerStatus {
+            rows_queued: health.rows_queued,
+            rows_kept: health.rows_kept,
+            rows_lost: health.rows_lost,
+            problem: health.problem.map(|problem| problem.kind.to_string()),
+        },
+    };
+    // Plain values always serialise.
+    serde_json::to_vec_pretty(&status).unwrap_or_default().into()
+}
+
+impl WindowStatus {
+    fn of(window: &Window) -> Self {
+        Self {
+            window: window.kind.name(),
+            unit: match window.unit {
+                Unit::Requests => "requests",
+                Unit::Usd => "usd",
+            },
+            used: window.used.map(|used| decimal(window.unit, used)),
+            cap: match window.cap {
+                Cap::Limited(cap) => Some(decimal(window.unit, cap)),
+                Cap::Uncapped | Cap::Unknown => None,
+            },
+            uncapped: window.cap == Cap::Uncapped,
+            used_percent: window.used_permille().map(|permille| permille as f64 / 10.0),
+            resets_at: window.resets_at.map(format_time),
+            as_of: format_time(window.as_of),
+            source: match window.source {
+                Source::Server => "server",
+                Source::Header => "header",
+                Source::Estimate => "estimate",
+            },
+        }
+    }
+}
+
+fn decimal(unit: Unit, value: i64) -> f64 {
+    let scale = match unit {
+        Unit::Requests => 1e3,
+        Unit::Usd => 1e9,
+    };
+    value as f64 / scale
+}
+
+fn format_time(moment: Wall) -> String {
+    format_timestamp(moment.as_unix_micros())
+}

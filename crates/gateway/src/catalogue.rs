@@ -1,0 +1,185 @@
+//! The models that Chutes lists: passed on as it sent them, and searched for prices and near names.
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+use ripcord_rules::time::Mono;
+use ripcord_rules::units::{NanoUsd, Rounding};
+use ripcord_wire::chat::UsageGlance;
+use ripcord_wire::models::{Model, ModelList};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The server caches its list as long.
+pub(crate) const CATALOGUE_FRESH: Duration = Duration::from_secs(300);
+
+/// The models of Chutes, as last read.
+#[derive(Default)]
+pub(crate) struct Catalogue {
+    listing: RwLock<Option<Arc<Listing>>>,
+}
+
+/// One reading of the list.
+pub(crate) struct Listing {
+    /// The list as it came.
+    pub(crate) bytes: Bytes,
+    pub(crate) as_of: Mono,
+    models: HashMap<String, Prices>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Prices {
+    prompt: Option<NanoUsd>,
+    completion: Option<NanoUsd>,
+    cached: Option<NanoUsd>,
+}
+
+impl Catalogue {
+    pub(crate) fn listing(&self) -> Option<Arc<Listing>> {
+        self.listing.read().clone()
+    }
+
+    /// Takes over a list; `None` if it is none.
+    pub(crate) fn learn(&self, bytes: Bytes, now: Mono) -> Option<Arc<Listing>> {
+        let list: ModelList = serde_json::from_slice(&bytes).ok()?;
+        if list.data.is_empty() {
+            return None;
+        }
+        let models = list.data.iter().map(|model| (model.id.clone(), Prices::of(model))).collect();
+        let listing = Arc::new(Listing { bytes, as_of: now, models });
+        *self.listing.write() = Some(Arc::clone(&listing));
+        Some(listing)
+    }
+
+    /// What an answer costs at list price; `None` where the model or its price is not known.
+    pub(crate) fn list_price(&self, model: &str, usage: UsageGlance) -> Option<NanoUsd> {
+        let listing = self.listing.read();
+        let prices = listing.as_ref()?.models.get(model)?;
+        let prompt = usage.prompt_tokens.unwrap_or(0);
+        let cached = usage.cached_tokens.unwrap_or(0).min(prompt);
+        let cached_price = prices.cached.or(prices.prompt)?;
+        Some(
+            NanoUsd::for_tokens(prices.prompt?, prompt - cached)
+                .plus(NanoUsd::for_tokens(cached_price, cached))
+                .plus(NanoUsd::for_tokens(
+                    prices.completion?,
+                    usage.completion_tokens.unwrap_or(0),
+                )),
+        )
+    }
+
+    /// Names that someone who wrote `model` may have meant, nearest first.
+    pub(crate) fn near(&self, model: &str) -> Vec<String> {
+        let listing = self.listing.read();
+        let Some(listing) = listing.as_ref() else { return Vec::new() };
+        let wanted = model.to_lowercase();
+        let bare = wanted.rsplit('/').next().unwrap_or(&wanted);
+        let mut near: Vec<(f64, &String)> = listing
+            .models
+            .keys()
+            .map(|name| {
+                let lower = name.to_lowercase();
+                let tail = lower.rsplit('/').next().unwrap_or(&lower);
+                let likeness = strsim::normalized_levenshtein(&lower, &wanted)
+                    .max(strsim::normalized_levenshtein(tail, bare) * 0.98);
+                (likeness, name)
+            })
+            .filter(|&(likeness, _)| likeness >= 0.6)
+            .collect();
+        near.sort_by(|left, right| right.0.total_cmp(&left.0).then_with(|| left.1.cmp(right.1)));
+        near.into_iter().take(3).map(|(_, name)| name.clone()).collect()
+    }
+}
+
+impl Listing {
+    /// One model as the list has it.
+    pub(crate) fn model(&self, id: &str) -> Option<Bytes> {
+        #[derive(serde::Deserialize)]
+        struct Raw<'a> {
+            #[serde(borrow)]
+            data: Vec<&'a serde_json::value::RawValue>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Id {
+            id: String,
+        }
+        let raw: Raw<'_> = serde_json::from_slice(&self.bytes).ok()?;
+        let found = raw.data.into_iter().find(|item| {
+            serde_json::from_str::<Id>(item.get()).is_ok_and(|model| model.id == id)
+        })?;
+        Some(Bytes::copy_from_slice(found.get().as_bytes()))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.models.len()
+    }
+}
+
+impl Prices {
+    fn of(model: &Model) -> Self {
+        let price = |decimal: Option<&ripcord_wire::decimal::Decimal>| {
+            decimal.and_then(|decimal| NanoUsd::from_decimal(decimal.as_str(), Rounding::Up))
+        };
+        Self {
+            prompt: price(model.prompt_price()),
+            completion: price(model.completion_price()),
+            cached: price(model.cache_read_price()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalogue() -> Catalogue {
+        let catalogue = Catalogue::default();
+        let list = br#"{"object":"list","data":[
+            {"id":"acme/Writer-9-TEE","pricing":{"prompt":0.2,"completion":0.8,"input_cache_read":0.1},"x":1},
+            {"id":"acme/Writer-9","pricing":{"prompt":0.1,"completion":0.4}},
+            {"id":"other/Unpriced"}]}"#;
+        catalogue.learn(Bytes::from_static(list), Mono::default()).unwrap();
+        catalogue
+    }
+
+    #[test]
+    fn an_answer_is_priced_with_its_cached_part() {
+        let usage = UsageGlance {
+            prompt_tokens: Some(1_000),
+            completion_tokens: Some(100),
+            cached_tokens: Some(400),
+            ..UsageGlance::default()
+        };
+        let price = |model| catalogue().list_price(model, usage);
+        assert_eq!(price("acme/Writer-9-TEE"), Some(NanoUsd(120_000 + 40_000 + 80_000)));
+        // Without a price of its own, a cached token counts in full.
+        assert_eq!(price("acme/Writer-9"), Some(NanoUsd(100_000 + 40_000)));
+        assert_eq!(price("other/Unpriced"), None, "unknown is not free");
+        assert_eq!(price("nobody"), None);
+    }
+
+    #[test]
+    fn names_wrong_in_case_or_nearly_right_are_found() {
+        let near = |name| catalogue().near(name);
+        assert_eq!(near("ACME/writer-9")[0], "acme/Writer-9");
+        assert_eq!(near("Writer-9-TEE")[0], "acme/Writer-9-TEE");
+        assert!(near("gpt-4o").is_empty());
+    }
+
+    #[test]
+    fn a_model_is_passed_on_as_it_came() {
+        let listing = catalogue().listing().unwrap();
+        let model = listing.model("acme/Writer-9-TEE").unwrap();
+        assert!(std::str::from_utf8(&model).unwrap().ends_with(r#""x":1}"#));
+        assert!(listing.model("acme/writer-9-tee").is_none());
+    }
+
+    #[test]
+    fn what_is_no_list_does_not_replace_one() {
+        let catalogue = catalogue();
+        for bad in ["<html>", "{}", r#"{"data":[]}"#, ""] {
+            assert!(catalogue.learn(Bytes::from(bad), Mono::default()).is_none(), "{bad}");
+        }
+        assert_eq!(catalogue.listing().unwrap().count(), 3);
+    }
+}

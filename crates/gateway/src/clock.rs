@@ -1,0 +1,65 @@
+//! The only place in this crate that reads a clock.
+
+use ripcord_rules::time::{Mono, Now, Wall};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
+
+/// Both clocks. The calendar follows the server's where that was learned: windows turn by the server's clock.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    started: Instant,
+    server_ahead_micros: AtomicI64,
+}
+
+/// Offsets below this are the resolution of a `Date` header, not a wrong clock.
+const NOTICEABLE_OFFSET_MICROS: i64 = 2_000_000;
+
+impl Clock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub(crate) fn start() -> Self {
+        Self { started: Instant::now(), server_ahead_micros: AtomicI64::new(0) }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        let ahead = self.server_ahead_micros.load(Ordering::Relaxed);
+        Now {
+            mono: self.mono(),
+            wall: Wall::from_unix_micros(Self::local_wall().as_unix_micros().saturating_add(ahead)),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub(crate) fn mono(&self) -> Mono {
+        let elapsed = Instant::now().duration_since(self.started);
+        Mono::from_micros(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// The moment on tokio's clock. What is further away than a year is a year away.
+    pub(crate) fn instant(&self, moment: Mono) -> Instant {
+        const YEAR: Duration = Duration::from_secs(365 * 86_400);
+        let furthest = self.mono().after(YEAR);
+        self.started + Duration::from_micros(moment.min(furthest).as_micros())
+    }
+
+    /// Takes over how far the server's clock is ahead of [`Self::now`]; whether that was worth it.
+    pub(crate) fn learn_server_offset(&self, ahead_micros: i64) -> bool {
+        if ahead_micros.saturating_abs() < NOTICEABLE_OFFSET_MICROS {
+            return false;
+        }
+        let known = self.server_ahead_micros.load(Ordering::Relaxed);
+        self.server_ahead_micros.store(known.saturating_add(ahead_micros), Ordering::Relaxed);
+        true
+    }
+
+    /// How far the server's clock is ahead of this machine's, in seconds.
+    pub(crate) fn server_ahead_seconds(&self) -> i64 {
+        self.server_ahead_micros.load(Ordering::Relaxed) / 1_000_000
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    fn local_wall() -> Wall {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Wall::from_unix_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}

@@ -1,0 +1,114 @@
+//! What the gateway is told before it starts.
+
+use ripcord_client::endpoints::Endpoints;
+use ripcord_client::key::Key;
+use ripcord_rules::quota::{Paygo, SpendingPolicy, WhenUnknown};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Everything the gateway is told. Checked by [`crate::Gateway::start`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen. Loopback only, as long as there are no client keys.
+    pub listen: SocketAddr,
+    /// Where Chutes is.
+    pub endpoints: Endpoints,
+    /// The accounts, in order of preference.
+    pub accounts: Vec<AccountConfig>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Names under which clients may call, besides this machine's own (`localhost`, `127.0.0.1`, `[::1]`).
+    pub allowed_hosts: Vec<String>,
+    /// Web origins whose pages may call, such as `https://chat.example`.
+    pub allowed_origins: Vec<String>,
+    /// How often the accounts' figures are read.
+    pub quota_refresh_interval: Duration,
+}
+
+/// One Chutes account.
+#[derive(Clone, Debug)]
+pub struct AccountConfig {
+    /// Its name in output, headers and records.
+    pub label: String,
+    /// Its keys; they share its windows and slots.
+    pub keys: Vec<Key>,
+    /// Whether its balance may pay.
+    pub paygo: Paygo,
+    /// What to do while its figures are not known.
+    pub when_unknown: WhenUnknown,
+    /// The policy's other numbers.
+    pub spending: SpendingPolicy,
+}
+
+/// Bounds of the gateway. The defaults are the product's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Attempts under way at once on each account.
+    pub slots_per_account: u32,
+    /// Requests waiting for a slot.
+    pub queue: usize,
+    /// The largest request body, in bytes.
+    pub body_bytes: usize,
+    /// All buffered bodies together, in bytes.
+    pub buffered_bytes: usize,
+    /// Connections at once.
+    pub connections: usize,
+    /// For the head of a request, and for a connection between requests.
+    pub header_timeout: Duration,
+    /// The longest pause while a request body arrives.
+    pub body_timeout: Duration,
+    /// Until the first byte of an answer, for callers that say nothing.
+    pub interactive_deadline: Duration,
+    /// Until the first byte of an answer, for agents.
+    pub agent_deadline: Duration,
+    /// Until the first useful event of a stream.
+    pub first_token: Duration,
+    /// Until a plain answer, which comes only when all of it has been generated.
+    pub plain_answer: Duration,
+    /// Between parts of an answer.
+    pub stall: Duration,
+    /// To connect upstream.
+    pub connect: Duration,
+    /// A stream that is silent this long gets a comment, so that nothing between takes it for dead.
+    pub heartbeat: Duration,
+    /// For requests under way at shutdown.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            slots_per_account: 5,
+            queue: 1_000,
+            body_bytes: 32 << 20,
+            buffered_bytes: 512 << 20,
+            connections: 2_048,
+            header_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(30),
+            interactive_deadline: Duration::from_secs(120),
+            agent_deadline: Duration::from_secs(600),
+            first_token: Duration::from_secs(60),
+            plain_answer: Duration::from_secs(600),
+            stall: Duration::from_secs(30),
+            connect: Duration::from_secs(5),
+            heartbeat: Duration::from_secs(10),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// From this share of a window on, a subscribed account takes no more requests, in thousandths. A coarse guard:
+/// the figures lag by a minute, so the last of a window cannot be used without predicting own traffic.
+pub const GUARD_PERMILLE: u64 = 950;
+
+impl AccountConfig {
+    /// The policy that decides whether the account takes a request.
+    pub(crate) fn guard(&self) -> SpendingPolicy {
+        SpendingPolicy {
+            paygo: self.paygo,
+            used_up_permille: GUARD_PERMILLE,
+            require_balance: false,
+            ..self.spending
+        }
+    }
+}

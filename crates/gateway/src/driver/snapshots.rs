@@ -1,0 +1,151 @@
+//! Keeps the accounts' figures fresh: in turn, a few at once, sooner after a 402 and right after a window turns,
+//! never in bursts.
+
+use crate::metrics::WindowLabels;
+use crate::shared::Shared;
+use ripcord_client::chutes::Chutes;
+use ripcord_client::endpoints::Endpoints;
+use ripcord_client::key::Key;
+use ripcord_client::snapshot::read_account;
+use ripcord_rules::quota::{AccountSnapshot, Readable};
+use ripcord_rules::time::Mono;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Accounts read at once.
+const AT_ONCE: usize = 5;
+/// The least time between two readings of one account, whatever asks for them.
+const LEAST_PAUSE: Duration = Duration::from_secs(10);
+/// After a window turns the server may show the old figures for a minute.
+const AFTER_TURN: Duration = Duration::from_secs(5);
+
+/// When an account was, and is to be, read.
+struct Schedule {
+    last: Option<Mono>,
+    due: Mono,
+}
+
+/// Reads figures until told to stop.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    endpoints: Endpoints,
+    interval: Duration,
+    stop: CancellationToken,
+) {
+    let start = shared.clock.mono();
+    let mut schedule: Vec<Schedule> =
+        shared.accounts.iter().map(|_| Schedule { last: None, due: start }).collect();
+    let mut reading: JoinSet<usize> = JoinSet::new();
+    let mut busy = vec![false; schedule.len()];
+    loop {
+        for account in shared.stale_accounts.lock().drain(..) {
+            let earliest = schedule[account].last.map_or(start, |last| last.after(LEAST_PAUSE));
+            schedule[account].due = schedule[account].due.min(earliest);
+        }
+        let now = shared.clock.mono();
+        for account in 0..schedule.len() {
+            if reading.len() < AT_ONCE && !busy[account] && schedule[account].due <= now {
+                busy[account] = true;
+                schedule[account].last = Some(now);
+                let (shared, endpoints) = (Arc::clone(&shared), endpoints.clone());
+                reading.spawn(async move {
+                    read(&shared, &endpoints, account).await;
+                    account
+                });
+            }
+        }
+        let next = (0..schedule.len())
+            .filter(|&account| !busy[account])
+            .map(|account| schedule[account].due)
+            .min();
+        let next = next.filter(|_| reading.len() < AT_ONCE);
+        let until_next = async {
+            match next {
+                Some(due) => {
+                    tokio::time::sleep_until(shared.clock.instant(due)).await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            () = stop.cancelled() => return,
+            () = shared.stale.notified() => None,
+            Some(ended) = reading.join_next(), if !reading.is_empty() => ended.ok(),
+            () = until_next => None,
+        };
+        if let Some(account) = ended {
+            busy[account] = false;
+            schedule[account].due = next_reading(&shared, account, interval);
+        }
+    }
+}
+
+/// The interval, or soon after the account's next window turns.
+fn next_reading(shared: &Shared, account: usize, interval: Duration) -> Mono {
+    let now = shared.clock.now();
+    let snapshot = shared.accounts[account].snapshot();
+    let failed = snapshot.as_ref().is_none_or(|snapshot| snapshot.readable == Readable::Failed);
+    let interval = if failed { interval.min(Duration::from_secs(30)) } else { interval };
+    let turns = snapshot
+        .iter()
+        .flat_map(|snapshot| snapshot.windows_at(None, now.wall))
+        .filter_map(|window| window.resets_at)
+        .filter(|&turns| turns > now.wall)
+        .min();
+    let regular = now.mono.after(interval);
+    let after_turn = turns.map(|turns| now.mono.after(turns.since(now.wall) + AFTER_TURN));
+    after_turn.map_or(regular, |turn| turn.min(regular)).max(now.mono.after(LEAST_PAUSE))
+}
+
+/// Reads one account with the first of its keys that may, and lets the figures open or close it.
+async fn read(shared: &Shared, endpoints: &Endpoints, account: usize) {
+    let keys = &shared.accounts[account].keys;
+    let mut best: Option<AccountSnapshot> = None;
+    for key in keys {
+        let snapshot = read_with(shared, endpoints, &key.key).await;
+        let readable = snapshot.as_ref().map(|snapshot| snapshot.readable);
+        // One that may not read tells nothing that the next could not tell better.
+        if best.is_none() || readable == Some(Readable::Yes) {
+            best = snapshot;
+        }
+        if readable != Some(Readable::Forbidden) {
+            break;
+        }
+    }
+    let Some(snapshot) = best else { return };
+    let known = shared.accounts[account].snapshot();
+    if snapshot.readable == Readable::Failed && known.is_some() {
+        // Old figures carry their age; none would be worse.
+        return;
+    }
+    for window in &snapshot.windows {
+        if let Some(used) = window.used_permille() {
+            let labels = WindowLabels {
+                account: shared.accounts[account].label.to_string(),
+                window: window.kind.name(),
+            };
+            let used = i64::try_from(used).unwrap_or(i64::MAX);
+            shared.metrics.account_window_used_permille.get_or_create(&labels).set(used);
+        }
+    }
+    shared.accounts[account].learn(snapshot);
+    shared.apply_budget(account);
+}
+
+async fn read_with(shared: &Shared, endpoints: &Endpoints, key: &Key) -> Option<AccountSnapshot> {
+    let chutes = Chutes::new(endpoints, shared.transport.clone()).ok()?.with_key(key.clone());
+    let now = || shared.clock.now().wall;
+    let reading = read_account(&chutes, &now).await;
+    for (question, error) in &reading.problems {
+        tracing::debug!(?question, %error, "account figures");
+    }
+    match reading.clock_offset_micros {
+        // Figures stamped by a wrong clock would seem to be from another window.
+        Some(offset) if shared.clock.learn_server_offset(offset) => {
+            Some(read_account(&chutes, &now).await.snapshot)
+        }
+        _ => Some(reading.snapshot),
+    }
+}

@@ -1,0 +1,149 @@
+//! What `/metrics` shows. Labels are few and bounded: routes, outcomes, causes, account labels; never a key, a
+//! model name that a client made up, or an address.
+
+use parking_lot::Mutex;
+use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::metrics::{
+    counter::Counter, family::Family, gauge::Gauge, histogram::Histogram,
+};
+use prometheus_client::registry::{Registry, Unit};
+use ripcord_store::Outcome;
+use std::time::Duration;
+
+/// The metrics of one gateway.
+pub(crate) struct Metrics {
+    registry: Mutex<Registry>,
+    requests: Family<RequestLabels, Counter>,
+    attempts: Family<AttemptLabels, Counter>,
+    pub(crate) requests_in_flight: Gauge,
+    pub(crate) requests_queued: Gauge,
+    pub(crate) buffered_bytes: Gauge,
+    pub(crate) ledger_rows_lost: Gauge,
+    pub(crate) account_slots_in_use: Family<AccountLabel, Gauge>,
+    pub(crate) account_window_used_permille: Family<WindowLabels, Gauge>,
+    pub(crate) first_byte_seconds: Histogram,
+    waited_seconds: Histogram,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptLabels {
+    outcome: &'static str,
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct AccountLabel {
+    pub(crate) account: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct WindowLabels {
+    pub(crate) account: String,
+    pub(crate) window: &'static str,
+}
+
+/// From a local hop to the longest deadline.
+const SECONDS: [f64; 14] =
+    [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let metrics = Self {
+            registry: Mutex::new(Registry::with_prefix("ripcord")),
+            requests: Family::default(),
+            attempts: Family::default(),
+            requests_in_flight: Gauge::default(),
+            requests_queued: Gauge::default(),
+            buffered_bytes: Gauge::default(),
+            ledger_rows_lost: Gauge::default(),
+            account_slots_in_use: Family::default(),
+            account_window_used_permille: Family::default(),
+            first_byte_seconds: Histogram::new(SECONDS),
+            waited_seconds: Histogram::new(SECONDS),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&self) {
+        let mut registry = self.registry.lock();
+        registry.register(
+            "requests",
+            "Requests ended, by route and outcome",
+            self.requests.clone(),
+        );
+        registry.register(
+            "attempts",
+            "Attempts ended upstream, by outcome and cause",
+            self.attempts.clone(),
+        );
+        registry.register(
+            "requests_in_flight",
+            "Requests under way",
+            self.requests_in_flight.clone(),
+        );
+        registry.register(
+            "requests_queued",
+            "Requests waiting for a slot",
+            self.requests_queued.clone(),
+        );
+        registry.register_with_unit(
+            "buffered",
+            "Request bodies held in memory",
+            Unit::Bytes,
+            self.buffered_bytes.clone(),
+        );
+        registry.register(
+            "ledger_rows_lost",
+            "Ledger rows that could not be kept",
+            self.ledger_rows_lost.clone(),
+        );
+        registry.register(
+            "account_slots_in_use",
+            "Attempts under way on an account",
+            self.account_slots_in_use.clone(),
+        );
+        registry.register(
+            "account_window_used_permille",
+            "Share of a window used, in thousandths, as last read",
+            self.account_window_used_permille.clone(),
+        );
+        registry.register_with_unit(
+            "first_byte",
+            "From the request to the first byte of the answer",
+            Unit::Seconds,
+            self.first_byte_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "waited",
+            "Waiting for a slot or for another attempt",
+            Unit::Seconds,
+            self.waited_seconds.clone(),
+        );
+    }
+
+    pub(crate) fn request_ended(&self, route: &'static str, outcome: Outcome, waited: Duration) {
+        self.requests_in_flight.dec();
+        self.requests.get_or_create(&RequestLabels { route, outcome: outcome.as_str() }).inc();
+        self.waited_seconds.observe(waited.as_secs_f64());
+    }
+
+    pub(crate) fn attempt_ended(&self, outcome: Outcome, cause: Option<&'static str>) {
+        let labels = AttemptLabels { outcome: outcome.as_str(), cause: cause.unwrap_or("none") };
+        self.attempts.get_or_create(&labels).inc();
+    }
+
+    /// The text that Prometheus reads.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut text, &self.registry.lock());
+        text
+    }
+}

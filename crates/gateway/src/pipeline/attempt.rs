@@ -1,0 +1,216 @@
+//! One attempt upstream: send, wait for something useful, or say what failed.
+
+use super::call::{Call, Route};
+use super::relay::{Opening, Relay};
+use super::watch::Break;
+use crate::accounts::AccountKey;
+use crate::shared::Shared;
+use crate::story::Story;
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use ripcord_client::classify::{self, FailedAnswer};
+use ripcord_client::transport::{Body, TransportError, TransportLimits};
+use ripcord_rules::cause::{Endpoint, Failure, Origin, Phase, Says};
+use ripcord_wire::chat::ChunkGlance;
+use ripcord_wire::error::ErrorBody;
+use std::sync::Arc;
+
+/// What came of it.
+pub(crate) enum Arrived {
+    /// A plain answer, whole.
+    Whole { status: StatusCode, content_type: Option<HeaderValue>, bytes: Bytes },
+    /// A stream whose first useful event is in hand.
+    Stream { content_type: HeaderValue, relay: Box<Relay> },
+}
+
+/// Why nothing did.
+pub(crate) struct Failed {
+    pub(crate) failure: Failure,
+    /// The upstream's own words, for errors that are the caller's.
+    pub(crate) said: Option<(u16, ErrorBody)>,
+    /// What to tell people.
+    pub(crate) message: String,
+}
+
+/// The largest error body that is read.
+const ERROR_BYTES: usize = 1 << 20;
+/// The largest plain answer that is read.
+const ANSWER_BYTES: usize = 64 << 20;
+
+/// Makes one attempt.
+pub(crate) async fn make(
+    shared: &Arc<Shared>,
+    call: &Call,
+    key: &AccountKey,
+    story: &mut Story,
+) -> Result<Arrived, Failed> {
+    let target = if call.route == Route::Embeddings { &shared.embed } else { &shared.llm };
+    let path = target.base().path(call.route.upstream_path());
+    let request = request(call, key, &path)
+        .map_err(|error| Failed::internal(format!("the request cannot be sent: {error}")))?;
+    let limits = TransportLimits {
+        connect: shared.limits.connect,
+        first_byte: if call.wants_stream {
+            shared.limits.first_token
+        } else {
+            shared.limits.plain_answer
+        },
+        // The relay has its own idea of a stall once an answer has begun.
+        idle: shared.limits.stall.max(shared.limits.first_token),
+        ..TransportLimits::default()
+    };
+    let sent_at = shared.clock.mono();
+    let response = shared
+        .transport
+        .send_with(target, request, limits)
+        .await
+        .map_err(|error| Failed::transport(&error))?;
+    story.answered(response.status().as_u16());
+    if !response.status().is_success() {
+        return Err(refused(shared, response).await);
+    }
+    let content_type = response.headers().get(CONTENT_TYPE).cloned();
+    let is_stream =
+        content_type.as_ref().and_then(|value| value.to_str().ok()).is_some_and(|value| {
+            value.trim_start().to_ascii_lowercase().starts_with("text/event-stream")
+        });
+    match content_type.filter(|_| is_stream) {
+        Some(content_type) => {
+            let mut relay =
+                Box::new(Relay::new(shared, response.into_body(), Arc::clone(&call.model)));
+            let patience =
+                shared.limits.first_token.saturating_sub(shared.clock.mono().since(sent_at));
+            match tokio::time::timeout(patience, relay.open()).await {
+                Ok(Opening::Useful) => Ok(Arrived::Stream { content_type, relay }),
+                Ok(Opening::Broken(broken)) => Err(Failed::before_first_event(broken)),
+                Ok(Opening::Failed(error)) => Err(Failed::transport(&error)),
+                Err(_) => Err(Failed::silent()),
+            }
+        }
+        None => whole(response).await,
+    }
+}
+
+fn request(call: &Call, key: &AccountKey, path: &str) -> Result<Request<Bytes>, http::Error> {
+    let mut request = Request::builder().method(Method::POST).uri(path).body(call.body.clone())?;
+    let headers = request.headers_mut();
+    headers.extend(call.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+    headers.insert(AUTHORIZATION, key.authorization.clone());
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // Compressed events would lose their usage and arrive in lumps.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    Ok(request)
+}
+
+/// A plain answer is read whole before any of it goes on, so that a broken one can be tried again.
+async fn whole(response: Response<Body>) -> Result<Arrived, Failed> {
+    let (head, body) = response.into_parts();
+    let bytes = match Limited::new(body, ANSWER_BYTES).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return Err(Failed::reading(error.as_ref())),
+    };
+    match ChunkGlance::read(&bytes) {
+        Some(glance) if glance.error.is_some() => {
+            Err(Failed::before_first_event(Break::Error(bytes.as_ref().into())))
+        }
+        Some(_) => Ok(Arrived::Whole {
+            status: head.status,
+            content_type: head.headers.get(CONTENT_TYPE).cloned(),
+            bytes,
+        }),
+        None => Err(Failed::before_first_event(Break::Malformed)),
+    }
+}
+
+async fn refused(shared: &Shared, response: Response<Body>) -> Failed {
+    let (head, body) = response.into_parts();
+    let status = head.status.as_u16();
+    let bytes = match Limited::new(body, ERROR_BYTES).collect().await {
+        Ok(body) => body.to_bytes(),
+        // The status alone still says something.
+        Err(_) => Bytes::new(),
+    };
+    let now = shared.clock.now().wall;
+    let answer = FailedAnswer {
+        endpoint: Endpoint::Inference,
+        status,
+        headers: &head.headers,
+        body: &bytes,
+    };
+    let failure = classify::answer(answer, now);
+    let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let said = ErrorBody::read(status, content_type, &bytes);
+    let message = said.message.clone();
+    Failed { failure, said: Some((said.inner_status.unwrap_or(status), said)), message }
+}
+
+impl Failed {
+    fn internal(message: String) -> Self {
+        let failure = Failure {
+            endpoint: Endpoint::Inference,
+            phase: Phase::Connect,
+            status: None,
+            origin: Origin::Transport,
+            says: Says::Unreachable,
+            retry_after: None,
+            reset_at: None,
+            limit_spent: false,
+        };
+        Self { failure, said: None, message }
+    }
+
+    fn transport(error: &TransportError) -> Self {
+        let failure = classify::transport(Endpoint::Inference, error, Phase::FirstEvent);
+        Self { failure, said: None, message: error.to_string() }
+    }
+
+    fn reading(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Self {
+        if error.is::<LengthLimitError>() {
+            return Self::internal("the answer is larger than 64 MiB".to_owned());
+        }
+        match error.downcast_ref::<TransportError>() {
+            Some(error) => Self::transport(error),
+            None => Self::internal("the answer cannot be read".to_owned()),
+        }
+    }
+
+    fn silent() -> Self {
+        let mut failed = Self::internal("the model said nothing in time".to_owned());
+        failed.failure.phase = Phase::FirstEvent;
+        failed.failure.says = Says::TimedOut;
+        failed
+    }
+
+    /// A 200 that turned out to be none.
+    fn before_first_event(broken: Break) -> Self {
+        let cut_short = |message: &str| Self {
+            failure: classify::stream_cut_short(Phase::FirstEvent),
+            said: None,
+            message: message.to_owned(),
+        };
+        match broken {
+            Break::Error(data) => {
+                let said = ErrorBody::read(200, None, &data);
+                Self {
+                    failure: classify::stream_error(&data, Phase::FirstEvent),
+                    message: said.message.clone(),
+                    said: Some((said.inner_status.unwrap_or(400), said)),
+                }
+            }
+            Break::BeganAgain | Break::EndedEarly => cut_short("the answer ended before it began"),
+            Break::Malformed => cut_short("the answer cannot be read"),
+        }
+    }
+}
+
+impl Route {
+    const fn upstream_path(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "/v1/chat/completions",
+            Self::Completions => "/v1/completions",
+            Self::Embeddings => "/v1/embeddings",
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What a client asks for, read from the head and the body of its request.
+
+use crate::refusal::Refusal;
+use crate::shared::Shared;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use ripcord_rules::recover::AttemptLimits;
+use ripcord_rules::time::Mono;
+use ripcord_wire::body::{RequestBody, Rewrite};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The routes that are forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    ChatCompletions,
+    Completions,
+    Embeddings,
+}
+
+/// One request of a client, ready to be sent as often as it takes.
+pub(crate) struct Call {
+    pub(crate) route: Route,
+    /// As the client wrote it.
+    pub(crate) requested_model: Arc<str>,
+    /// As it is sent.
+    pub(crate) model: Arc<str>,
+    pub(crate) body: Bytes,
+    pub(crate) wants_stream: bool,
+    pub(crate) deadline: Option<Mono>,
+    pub(crate) attempts: AttemptLimits,
+    /// The client's headers that go upstream.
+    pub(crate) headers: HeaderMap,
+}
+
+/// What of a client's headers goes upstream. Everything else stays here: its authorization, cookies, addresses.
+const FORWARDED: [&str; 4] = ["accept", "accept-language", "user-agent", "x-enable-thinking"];
+
+/// The longest deadline that a client may ask for.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(86_400);
+
+impl Route {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat/completions",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+        }
+    }
+}
+
+impl Call {
+    pub(crate) fn read(
+        shared: &Shared,
+        route: Route,
+        headers: &HeaderMap,
+        body: Bytes,
+        arrived: Mono,
+    ) -> Result<Self, Refusal> {
+        let scanned = RequestBody::scan(body).map_err(|problem| {
+            let code = problem.code();
+            let refusal = Refusal::of_request(StatusCode::BAD_REQUEST, code, &problem.to_string());
+            match problem.param() {
+                Some(param) => refusal.with_reply(|reply| reply.with_param(param)),
+                None => refusal,
+            }
+        })?;
+        let requested: Arc<str> = scanned.model().into();
+        // Some tools put the provider before the model.
+        let model: Arc<str> = match requested.strip_prefix("chutes/") {
+            Some(bare) if !bare.is_empty() => bare.into(),
+            _ => Arc::clone(&requested),
+        };
+        let rewrite =
+            Rewrite { model: (model != requested).then_some(&*model), include_usage: false };
+        let steering = Steering::read(shared, headers)?;
+        let mut forwarded = HeaderMap::new();
+        for name in FORWARDED {
+            if let Some(value) = headers.get(name) {
+                forwarded.insert(name, value.clone());
+            }
+        }
+        if steering.tee_required {
+            forwarded.insert("x-tee-only", http::HeaderValue::from_static("true"));
+        }
+        Ok(Self {
+            route,
+            wants_stream: scanned.wants_stream(),
+            body: scanned.rewrite(&rewrite),
+            requested_model: requested,
+            model,
+            deadline: steering.deadline.map(|deadline| arrived.after(deadline)),
+            attempts: steering.attempts,
+            headers: forwarded,
+        })
+    }
+}
+
+/// What a caller may decide with `x-ripcord-*` headers.
+struct Steering {
+    deadline: Option<Duration>,
+    attempts: AttemptLimits,
+    tee_required: bool,
+}
+
+impl Steering {
+    fn read(shared: &Shared, headers: &HeaderMap) -> Result<Self, Refusal> {
+        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("").trim());
+        let wrong = |name: &str, expected: &str| {
+            let message = format!("the header `{name}` should be {expected}");
+            Refusal::of_request(StatusCode::BAD_REQUEST, "invalid_header", &message)
+        };
+        let by_priority = match text("x-ripcord-priority") {
+            None | Some("interactive") => Some(shared.limits.interactive_deadline),
+            Some("agent") => Some(shared.limits.agent_deadline),
+            Some("batch") => None,
+            Some(_) => return Err(wrong("x-ripcord-priority", "interactive, agent or batch")),
+        };
+        let deadline = match text("x-ripcord-deadline") {
+            None => by_priority,
+            Some(seconds) => {
+                let seconds = seconds.parse::<u64>().ok().filter(|&seconds| seconds > 0);
+                let seconds = seconds.ok_or_else(|| {
+                    wrong("x-ripcord-deadline", "a whole number of seconds above 0")
+                })?;
+                Some(Duration::from_secs(seconds).min(LONGEST_DEADLINE))
+            }
+        };
+        let tee_required = match text("x-ripcord-tee") {
+            None => false,
+            Some("required") => true,
+            Some(_) => return Err(wrong("x-ripcord-tee", "`required`")),
+        };
+        // An SDK that is on its third try already has had ours twice.
+        let sdk_retries = text("x-stainless-retry-count")
+            .and_then(|count| count.parse::<u32>().ok())
+            .unwrap_or(0);
+        let mut attempts = AttemptLimits::default();
+        attempts.attempts = attempts.attempts.saturating_sub(sdk_retries).max(1);
+        Ok(Self { deadline, attempts, tee_required })
+    }
+}

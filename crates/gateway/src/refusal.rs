@@ -1,0 +1,228 @@
+//! Every error the gateway answers with: one table of situation, status, code and what the client should do.
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use ripcord_rules::quota::WindowKind;
+use ripcord_rules::time::Wall;
+use ripcord_wire::openai_error::ErrorReply;
+use std::time::Duration;
+
+/// Read by the OpenAI SDKs before they retry.
+pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// An SDK that waits longer than this for a retry only looks hung.
+const WORTH_WAITING: Duration = Duration::from_secs(60);
+
+/// An answer that is no answer of a model.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    reply: Box<ErrorReply>,
+    retry_after: Option<Duration>,
+    should_retry: bool,
+    /// For records and metrics: what it was, in one word.
+    pub(crate) cause: &'static str,
+}
+
+impl Refusal {
+    /// A request that cannot be served as it is, whatever happens.
+    pub(crate) fn of_request(status: StatusCode, code: &'static str, message: &str) -> Self {
+        Self {
+            status,
+            reply: Box::new(ErrorReply::new(status.as_u16(), code, message)),
+            retry_after: None,
+            should_retry: false,
+            cause: code,
+        }
+    }
+
+    pub(crate) fn with_reply(mut self, change: impl FnOnce(ErrorReply) -> ErrorReply) -> Self {
+        let reply = std::mem::replace(&mut *self.reply, ErrorReply::new(500, "", ""));
+        *self.reply = change(reply);
+        self
+    }
+
+    fn waiting(
+        status: StatusCode,
+        code: &'static str,
+        message: &str,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        let should_retry = retry_after.is_some_and(|wait| wait <= WORTH_WAITING);
+        Self { retry_after, should_retry, ..Self::of_request(status, code, message) }
+    }
+
+    pub(crate) fn queue_full(queue: usize) -> Self {
+        let message = format!("all {queue} places in the queue are taken; try again in a moment");
+        Self::waiting(
+            StatusCode::TOO_MANY_REQUESTS,
+            "queue_full",
+            &message,
+            Some(Duration::from_secs(5)),
+        )
+    }
+
+    pub(crate) fn deadline(why: &str, retry_after: Option<Duration>) -> Self {
+        let message = format!(
+            "no slot came free before the deadline: {why}. Send `x-ripcord-deadline: SECONDS` to wait longer"
+        );
+        Self::waiting(StatusCode::TOO_MANY_REQUESTS, "deadline", &message, retry_after)
+    }
+
+    pub(crate) fn window_exhausted(
+        account: &str,
+        window: Option<WindowKind>,
+        reset_at: Option<Wall>,
+        now: Wall,
+    ) -> Self {
+        let which =
+            window.map_or_else(|| "a window".to_owned(), |kind| format!("the {kind} window"));
+        let message = format!("{which} of account `{account}` is used up{}", until(reset_at, now));
+        Self::waiting(
+            StatusCode::TOO_MANY_REQUESTS,
+            "window_exhausted",
+            &message,
+            reset_at.map(|reset| reset.since(now)),
+        )
+        .with_window(window, reset_at)
+    }
+
+    pub(crate) fn paygo_not_allowed(
+        account: &str,
+        window: WindowKind,
+        reset_at: Option<Wall>,
+        now: Wall,
+    ) -> Self {
+        let message = format!(
+            "the {window} window of account `{account}` is (nearly) used up{}, and its balance would be charged from \
+             here on. To allow that, set `paygo = \"allow\"` for this account in the configuration",
+            until(reset_at, now)
+        );
+        Self {
+            retry_after: reset_at.map(|reset| reset.since(now)),
+            ..Self::of_request(StatusCode::PAYMENT_REQUIRED, "paygo_not_allowed", &message)
+        }
+        .with_window(Some(window), reset_at)
+    }
+
+    pub(crate) fn balance_too_low(account: &str) -> Self {
+        let message = format!(
+            "the balance of account `{account}` is below the minimum, and its plan does not cover this call; top it up, or \
+             lower `min_balance`"
+        );
+        Self::of_request(StatusCode::PAYMENT_REQUIRED, "budget_exhausted", &message)
+    }
+
+    pub(crate) fn unknown_budget(account: &str) -> Self {
+        let message = format!(
+            "the figures of account `{account}` cannot be read, and its configuration forbids spending that is not known \
+             to be covered (`paygo = \"never\"` or `when_unknown = \"refuse\"`)"
+        );
+        Self::of_request(StatusCode::PAYMENT_REQUIRED, "paygo_not_allowed", &message)
+    }
+
+    pub(crate) fn no_capacity(model: &str) -> Self {
+        let message = format!(
+            "Chutes has no free capacity for `{model}` right now; other keys would not help"
+        );
+        let wait = Some(Duration::from_secs(30));
+        Self::waiting(StatusCode::SERVICE_UNAVAILABLE, "no_capacity", &message, wait)
+    }
+
+    pub(crate) fn model_cold(model: &str) -> Self {
+        let message =
+            format!("no instance of `{model}` is running; it may take minutes to come up");
+        let wait = Some(Duration::from_secs(60));
+        Self::waiting(StatusCode::SERVICE_UNAVAILABLE, "model_cold", &message, wait)
+    }
+
+    pub(crate) fn model_down(model: &str) -> Self {
+        let message = format!("`{model}` is switched off at Chutes");
+        let wait = Some(Duration::from_secs(60));
+        Self::waiting(StatusCode::SERVICE_UNAVAILABLE, "model_down", &message, wait)
+    }
+
+    pub(crate) fn model_not_found(model: &str, near: &[String]) -> Self {
+        let mut message = format!("there is no model `{model}`");
+        if let Some((first, rest)) = near.split_first() {
+            message.push_str(&format!("; did you mean `{first}`"));
+            rest.iter().for_each(|name| message.push_str(&format!(" or `{name}`")));
+            message.push('?');
+        }
+        Self::of_request(StatusCode::NOT_FOUND, "model_not_found", &message)
+            .with_reply(|reply| reply.with_param("model"))
+    }
+
+    pub(crate) fn upstream_auth(account: &str) -> Self {
+        let message = format!(
+            "Chutes accepts none of the keys of account `{account}`; `ripcord doctor` tells which and why"
+        );
+        Self::of_request(StatusCode::BAD_GATEWAY, "upstream_auth", &message)
+    }
+
+    pub(crate) fn upstream_failed(message: &str) -> Self {
+        let wait = Some(Duration::from_secs(2));
+        Self::waiting(StatusCode::BAD_GATEWAY, "upstream_failed", message, wait)
+    }
+
+    pub(crate) fn timed_out(message: &str) -> Self {
+        Self::of_request(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", message)
+    }
+
+    pub(crate) fn busy(message: &str) -> Self {
+        let wait = Some(Duration::from_secs(5));
+        Self::waiting(StatusCode::SERVICE_UNAVAILABLE, "busy", message, wait)
+    }
+
+    fn with_window(self, window: Option<WindowKind>, reset_at: Option<Wall>) -> Self {
+        self.with_reply(|mut reply| {
+            if let Some(window) = window {
+                reply = reply.with_window(window.name());
+            }
+            match reset_at {
+                Some(reset) => reply.with_reset_at(reset.as_unix_micros()),
+                None => reply,
+            }
+        })
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        self.reply.message()
+    }
+
+    /// As an event of a stream that has begun.
+    pub(crate) fn event(&self) -> Vec<u8> {
+        let mut event = Vec::new();
+        self.reply.write_event(&mut event);
+        event
+    }
+
+    pub(crate) fn into_response<B: From<bytes::Bytes>>(self) -> Response<B> {
+        let mut response = Response::new(B::from(self.reply.to_json().into()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(
+            SHOULD_RETRY,
+            HeaderValue::from_static(if self.should_retry { "true" } else { "false" }),
+        );
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, rounded up: a client that comes a moment early comes twice.
+            headers.insert(
+                RETRY_AFTER,
+                HeaderValue::from(wait.as_millis().div_ceil(1_000).max(1) as u64),
+            );
+        }
+        response
+    }
+}
+
+fn until(reset_at: Option<Wall>, now: Wall) -> String {
+    let Some(reset) = reset_at else { return String::new() };
+    let minutes = reset.since(now).as_secs().div_ceil(60);
+    match (minutes / 60, minutes % 60) {
+        (0, minutes) => format!(" until its reset in {minutes} min"),
+        (hours, minutes) => format!(" until its reset in {hours} h {minutes} min"),
+    }
+}

@@ -1,0 +1,375 @@
+//! Every route, and the checks that stand before all of them.
+
+use crate::admin;
+use crate::body::AnswerBody;
+use crate::pipeline::call::{Call, Route};
+use crate::pipeline::early::{EarlyStream, Pending};
+use crate::pipeline::{Answer, Decision, serve};
+use crate::refusal::Refusal;
+use crate::request_body;
+use crate::shared::Shared;
+use crate::story::Story;
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, AUTHORIZATION, CACHE_CONTROL,
+    CONTENT_TYPE, HOST, ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use ripcord_rules::time::Mono;
+use std::sync::Arc;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-ripcord-request-id");
+const MODEL: HeaderName = HeaderName::from_static("x-ripcord-model");
+const ACCOUNT: HeaderName = HeaderName::from_static("x-ripcord-account");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-ripcord-attempts");
+const UNGUARDED: HeaderName = HeaderName::from_static("x-ripcord-unguarded");
+
+/// What a page of a listed origin may read.
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "x-ripcord-request-id, x-ripcord-model, x-ripcord-account, x-ripcord-attempts, x-ripcord-unguarded, retry-after, \
+     x-should-retry",
+);
+
+/// Who may call, by name and by page.
+#[derive(Debug)]
+pub(crate) struct Callers {
+    pub(crate) hosts: Vec<String>,
+    pub(crate) origins: Vec<String>,
+}
+
+/// Answers one request.
+pub(crate) async fn handle(
+    shared: Arc<Shared>,
+    callers: Arc<Callers>,
+    request: Request<Incoming>,
+) -> Response<AnswerBody> {
+    let arrived = shared.clock.mono();
+    let request_id = new_request_id();
+    let origin = request.headers().get(ORIGIN).cloned();
+    let mut response = match callers.check(request.headers()) {
+        Err(refusal) => refusal.into_response(),
+        Ok(()) if request.method() == Method::OPTIONS => preflight(request.headers()),
+        Ok(()) => match route(&shared, request, arrived, &request_id).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                tracing::debug!(request = %request_id, status = refusal.status.as_u16(), cause = refusal.cause, message = refusal.message(), "refused");
+                refusal.into_response()
+            }
+        },
+    };
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    // Checked above: an origin that comes this far is listed. Credentials are never allowed.
+    if let Some(origin) = origin.filter(|origin| callers.lists(origin)) {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        headers.insert(VARY, HeaderValue::from_static("origin"));
+    }
+    response
+}
+
+async fn route(
+    shared: &Arc<Shared>,
+    request: Request<Incoming>,
+    arrived: Mono,
+    request_id: &Arc<str>,
+) -> Result<Response<AnswerBody>, Refusal> {
+    let path = request.uri().path().to_owned();
+    let method = request.method().clone();
+    match (path.as_str(), &method) {
+        ("/v1/chat/completions", &Method::POST) => {
+            forward(shared, Route::ChatCompletions, request, arrived, request_id).await
+        }
+        ("/v1/completions", &Method::POST) => {
+            forward(shared, Route::Completions, request, arrived, request_id).await
+        }
+        ("/v1/embeddings", &Method::POST) => {
+            forward(shared, Route::Embeddings, request, arrived, request_id).await
+        }
+        ("/v1/models", &Method::GET) => {
+            refuse_chutes_key(request.headers())?;
+            let listing = admin::models::listing(shared).await?;
+            Ok(json(StatusCode::OK, listing.bytes.clone()))
+        }
+        (path, &Method::GET) if path.starts_with("/v1/models/") => {
+            refuse_chutes_key(request.headers())?;
+            let id = path.trim_start_matches("/v1/models/").replace("%2F", "/").replace("%2f", "/");
+            let listing = admin::models::listing(shared).await?;
+            let model = listing.model(&id);
+            model
+                .map(|model| json(StatusCode::OK, model))
+                .ok_or_else(|| Refusal::model_not_found(&id, &shared.catalogue.near(&id)))
+        }
+        ("/-/health", &Method::GET) => {
+            Ok(json(StatusCode::OK, Bytes::from_static(b"{\"status\":\"ok\"}")))
+        }
+        ("/-/ready", &Method::GET) => Ok(admin::ready(shared)),
+        ("/-/status", &Method::GET) => Ok(json(StatusCode::OK, admin::status::report(shared))),
+        ("/metrics", &Method::GET) => Ok(admin::metrics(shared)),
+        (path, method) => Err(unknown(path, method)),
+    }
+}
+
+async fn forward(
+    shared: &Arc<Shared>,
+    route: Route,
+    request: Request<Incoming>,
+    arrived: Mono,
+    request_id: &Arc<str>,
+) -> Result<Response<AnswerBody>, Refusal> {
+    let (head, body) = request.into_parts();
+    refuse_chutes_key(&head.headers)?;
+    let mut story = Story::begin(shared, Arc::clone(request_id), route.name());
+    let refuse = |refusal: Refusal, story: &mut Story| {
+        story.refused(refusal.status.as_u16(), refusal.cause);
+        refusal
+    };
+    let (bytes, buffered) = match request_body::read(shared, &head.headers, body).await {
+        Ok(read) => read,
+        Err(refusal) => return Err(refuse(refusal, &mut story)),
+    };
+    let call = match Call::read(shared, route, &head.headers, bytes, arrived) {
+        Ok(call) => call,
+        Err(refusal) => return Err(refuse(refusal, &mut story)),
+    };
+    story.asks_for(&call.requested_model, call.wants_stream);
+    let wants_stream = call.wants_stream;
+    let parts = Arc::clone(shared);
+    let mut pending: Pending = Box::pin(async move {
+        let _buffered = buffered;
+        serve(parts, call, story).await
+    });
+    if !wants_stream {
+        return pending.await.map(response);
+    }
+    let decision: Result<Decision, _> =
+        tokio::time::timeout(shared.limits.heartbeat, &mut pending).await;
+    match decision {
+        Ok(decision) => decision.map(response),
+        Err(_) => Ok(early(EarlyStream::new(pending, shared.limits.heartbeat))),
+    }
+}
+
+fn response(answer: Answer) -> Response<AnswerBody> {
+    let is_stream = matches!(answer.body, AnswerBody::Relay(_));
+    let mut response = Response::new(answer.body);
+    *response.status_mut() = answer.status;
+    let headers = response.headers_mut();
+    if let Some(content_type) = answer.content_type {
+        headers.insert(CONTENT_TYPE, content_type);
+    }
+    if is_stream {
+        stream_headers(headers);
+    }
+    for (name, value) in [(MODEL, &answer.model), (ACCOUNT, &answer.account)] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    }
+    headers.insert(ATTEMPTS, HeaderValue::from(answer.attempts));
+    if answer.unguarded {
+        headers.insert(UNGUARDED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+fn early(stream: EarlyStream) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::Early(Box::new(stream)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    stream_headers(headers);
+    response
+}
+
+/// So that nothing between here and the client holds events back.
+fn stream_headers(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+}
+
+pub(crate) fn json(status: StatusCode, body: Bytes) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A client that sends a Chutes key would spend it past the gateway's accounts, or does not know that it need not.
+fn refuse_chutes_key(headers: &HeaderMap) -> Result<(), Refusal> {
+    let sends_one = headers.get_all(AUTHORIZATION).iter().any(|value| {
+        let value = value.as_bytes();
+        value.windows(4).any(|part| part == b"cpk_")
+    });
+    if !sends_one {
+        return Ok(());
+    }
+    let message = "this is Ripcord, not Chutes: it uses the accounts it was configured with. Remove your Chutes key from \
+                   this client; any other text will do as its API key";
+    Err(Refusal::of_request(StatusCode::UNAUTHORIZED, "invalid_api_key", message))
+}
+
+fn unknown(path: &str, method: &Method) -> Refusal {
+    const ROUTES: [(&str, &str); 7] = [
+        ("/v1/chat/completions", "POST"),
+        ("/v1/completions", "POST"),
+        ("/v1/embeddings", "POST"),
+        ("/v1/models", "GET"),
+        ("/-/health", "GET"),
+        ("/-/status", "GET"),
+        ("/metrics", "GET"),
+    ];
+    if let Some((path, allowed)) = ROUTES.iter().find(|(known, _)| *known == path) {
+        let message = format!("{path} takes {allowed}, not {method}");
+        return Refusal::of_request(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &message);
+    }
+    let message = if path.contains("/v1/v1/") {
+        "the path has `/v1` twice: the client adds it itself, so leave it away from the base URL, or the other way round"
+            .to_owned()
+    } else if ROUTES.iter().any(|(known, _)| known.strip_prefix("/v1") == Some(path)) {
+        format!("there is nothing at {path}; the base URL should end in `/v1`")
+    } else if path == "/v1/responses" || path == "/v1/messages" {
+        format!("{path} is not served; use /v1/chat/completions")
+    } else {
+        "there is nothing at this path; Ripcord serves /v1/chat/completions, /v1/completions, /v1/embeddings and /v1/models"
+            .to_owned()
+    };
+    Refusal::of_request(StatusCode::NOT_FOUND, "not_found", &message)
+}
+
+fn preflight(headers: &HeaderMap) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::Whole(None));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let answer = response.headers_mut();
+    answer.insert(ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
+    if headers.contains_key(ORIGIN) {
+        answer.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+        answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        if let Some(asked) = headers.get("access-control-request-headers") {
+            answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+        }
+    }
+    response
+}
+
+// === impl Callers ===
+
+impl Callers {
+    fn lists(&self, origin: &HeaderValue) -> bool {
+        self.origins.iter().any(|listed| listed.as_bytes() == origin.as_bytes())
+    }
+
+    /// Refuses names that are not this machine's (DNS rebinding) and pages that are not listed.
+    fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let mut hosts = headers.get_all(HOST).iter();
+        let host = hosts.next().and_then(|host| host.to_str().ok());
+        if hosts.next().is_some() || !host.is_some_and(|host| self.knows_host(host)) {
+            let message = "this gateway does not go by that name; add it to `allowed_hosts` in the configuration if it should";
+            return Err(Refusal::of_request(StatusCode::FORBIDDEN, "not_allowed", message));
+        }
+        match headers.get(ORIGIN) {
+            Some(origin) if !self.lists(origin) => {
+                let message = "pages of this origin may not call the gateway; add it to `allowed_origins` in the configuration \
+                               if they should";
+                Err(Refusal::of_request(StatusCode::FORBIDDEN, "not_allowed", message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn knows_host(&self, host: &str) -> bool {
+        let name = match host.rsplit_once(':') {
+            Some((name, port))
+                if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
+                name
+            }
+            _ => host,
+        };
+        self.hosts
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host))
+    }
+}
+
+/// 128 random bits; should the system have none, a time-free constant would do no harm but confuse, so say so.
+fn new_request_id() -> Arc<str> {
+    let mut random = [0_u8; 16];
+    if getrandom::fill(&mut random).is_err() {
+        return "req_unknown".into();
+    }
+    let mut id = String::with_capacity(36);
+    id.push_str("req_");
+    for byte in random {
+        id.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+        id.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+    }
+    id.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn callers() -> Callers {
+        Callers {
+            hosts: ["localhost", "127.0.0.1", "[::1]", "box.lan"].map(str::to_owned).to_vec(),
+            origins: vec!["https://chat.example".to_owned()],
+        }
+    }
+
+    fn check(pairs: &[(&str, &str)]) -> Result<(), StatusCode> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        callers().check(&headers).map_err(|refusal| refusal.status)
+    }
+
+    #[test]
+    fn only_own_names_are_answered() {
+        for host in
+            ["localhost", "LOCALHOST:8790", "127.0.0.1:1", "[::1]:8790", "[::1]", "box.lan:80"]
+        {
+            assert_eq!(check(&[("host", host)]), Ok(()), "{host}");
+        }
+        for host in
+            ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8790", "", "::1"]
+        {
+            assert_eq!(check(&[("host", host)]), Err(StatusCode::FORBIDDEN), "{host}");
+        }
+        assert_eq!(check(&[]), Err(StatusCode::FORBIDDEN));
+        assert_eq!(
+            check(&[("host", "localhost"), ("host", "evil.example")]),
+            Err(StatusCode::FORBIDDEN)
+        );
+    }
+
+    #[test]
+    fn only_listed_pages_may_call() {
+        assert_eq!(check(&[("host", "localhost"), ("origin", "https://chat.example")]), Ok(()));
+        for origin in
+            ["https://evil.example", "null", "http://chat.example", "https://chat.example.evil"]
+        {
+            assert_eq!(
+                check(&[("host", "localhost"), ("origin", origin)]),
+                Err(StatusCode::FORBIDDEN)
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_path_says_what_is_wrong_with_it() {
+        let message = |path| unknown(path, &Method::POST).message().to_owned();
+        assert!(message("/v1/v1/chat/completions").contains("twice"));
+        assert!(message("/chat/completions").contains("should end in `/v1`"));
+        assert!(message("/v1/messages").contains("not served"));
+        assert_eq!(unknown("/v1/models", &Method::POST).status, StatusCode::METHOD_NOT_ALLOWED);
+    }
+}

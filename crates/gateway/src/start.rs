@@ -1,0 +1,218 @@
+//! Starting and stopping.
+
+use crate::accounts::Account;
+use crate::admin::models;
+use crate::catalogue::Catalogue;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::driver::gate::GateDriver;
+use crate::driver::snapshots;
+use crate::metrics::Metrics;
+use crate::router::Callers;
+use crate::server;
+use crate::shared::Shared;
+use parking_lot::Mutex;
+use ripcord_client::transport::{Transport, TransportError, TransportSettings};
+use ripcord_rules::admit::GateLimits;
+use ripcord_store::Ledger;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is nobody to serve a request.
+    #[error(
+        "no account is configured; set CHUTES_API_KEY or add [[accounts]] to the configuration"
+    )]
+    NoAccount,
+    /// An account without a key.
+    #[error("account `{0}` has no key")]
+    NoKey(String),
+    /// Others could reach it.
+    #[error(
+        "will not listen on {0}: anyone who can reach it could spend your quota. Beyond this machine the gateway needs \
+         client keys, which this version does not have yet; listen on 127.0.0.1 and put an authenticating proxy before it"
+    )]
+    NotLoopback(SocketAddr),
+    /// The port is taken.
+    #[error(
+        "{0} is in use by another program, perhaps another `ripcord serve`; choose another port with --listen"
+    )]
+    AddressInUse(SocketAddr),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// An upstream address cannot be used.
+    #[error("cannot use the address of Chutes: {0}")]
+    Target(#[from] TransportError),
+}
+
+/// A running gateway. [`Gateway::shutdown`] drains it; dropping it stops it at once.
+pub struct Gateway {
+    address: SocketAddr,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Listens, and serves in the background.
+    ///
+    /// # Errors
+    /// When the configuration or the machine does not allow it; see [`StartError`].
+    pub async fn start(config: Config, ledger: Arc<dyn Ledger>) -> Result<Self, StartError> {
+        if config.accounts.is_empty() {
+            return Err(StartError::NoAccount);
+        }
+        if let Some(account) = config.accounts.iter().find(|account| account.keys.is_empty()) {
+            return Err(StartError::NoKey(account.label.clone()));
+        }
+        if !config.listen.ip().is_loopback() {
+            return Err(StartError::NotLoopback(config.listen));
+        }
+        let listener = listen(config.listen).await?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| StartError::Listen { address: config.listen, error })?;
+        let shared = Self::shared(&config, ledger)?;
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        (0..shared.accounts.len()).for_each(|account| shared.apply_budget(account));
+        tasks.spawn(Arc::clone(&shared.gate).run(stop.clone()));
+        tasks.spawn(snapshots::run(
+            Arc::clone(&shared),
+            config.endpoints.clone(),
+            config.quota_refresh_interval,
+            stop.clone(),
+        ));
+        tasks.spawn(read_catalogue(Arc::clone(&shared), stop.clone()));
+        let callers = Arc::new(callers(&config));
+        tasks.spawn(server::run(listener, Arc::clone(&shared), callers, stop.clone()));
+        tasks.close();
+        Ok(Self { address, stop, tasks, shared })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Requests waiting for a slot.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.shared.gate.queued()
+    }
+
+    /// Attempts under way on all accounts.
+    #[must_use]
+    pub fn slots_in_use(&self) -> u32 {
+        (0..self.shared.accounts.len()).map(|account| self.shared.gate.in_use(account)).sum()
+    }
+
+    /// Takes no new requests, waits for those under way (at most the drain limit), and writes the ledger out.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+        let ledger = Arc::clone(&self.shared.ledger);
+        let flushed =
+            tokio::task::spawn_blocking(move || ledger.flush(Duration::from_secs(5))).await;
+        if let Ok(Err(error)) = flushed {
+            tracing::warn!(%error, "at shutdown");
+        }
+    }
+
+    fn shared(config: &Config, ledger: Arc<dyn Ledger>) -> Result<Arc<Shared>, TransportError> {
+        let clock = Arc::new(Clock::start());
+        let transport = Transport::new(TransportSettings::default());
+        let limits = GateLimits {
+            slots_per_account: config.limits.slots_per_account,
+            queue: config.limits.queue,
+        };
+        let accounts = Account::all(&config.accounts);
+        Ok(Arc::new(Shared {
+            gate: GateDriver::new(Arc::clone(&clock), limits, accounts.len()),
+            llm: transport.target(&config.endpoints.llm)?,
+            embed: transport.target(&config.endpoints.embed)?,
+            transport,
+            clock,
+            limits: config.limits,
+            accounts,
+            rests: Mutex::default(),
+            catalogue: Catalogue::default(),
+            ledger,
+            metrics: Metrics::new(),
+            stale: Notify::new(),
+            stale_accounts: Mutex::default(),
+        }))
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            StartError::AddressInUse(address)
+        } else {
+            StartError::Listen { address, error }
+        }
+    })
+}
+
+/// Prices and names are wanted before somebody asks for the list.
+async fn read_catalogue(shared: Arc<Shared>, stop: CancellationToken) {
+    let read = async {
+        loop {
+            let pause = match models::refresh(&shared).await {
+                Ok(_) => crate::catalogue::CATALOGUE_FRESH,
+                Err(message) => {
+                    tracing::debug!(message, "list of models");
+                    Duration::from_secs(30)
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = read => {}
+    }
+}
+
+fn callers(config: &Config) -> Callers {
+    let own = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
+    let listen = match config.listen {
+        SocketAddr::V4(address) => address.ip().to_string(),
+        SocketAddr::V6(address) => format!("[{}]", address.ip()),
+    };
+    Callers {
+        hosts: own
+            .into_iter()
+            .chain([listen])
+            .chain(config.allowed_hosts.iter().cloned())
+            .collect(),
+        origins: config.allowed_origins.clone(),
+    }
+}

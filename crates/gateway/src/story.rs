@@ -1,0 +1,220 @@
+//! What happened to one request, written to the ledger and the metrics when it ends, however it ends.
+//!
+//! A [`Story`] lives with the request: in the pipeline first, then inside the body of the answer. Dropping it
+//! before its end means that the client left.
+
+use crate::shared::Shared;
+use ripcord_rules::time::{Mono, Wall};
+use ripcord_rules::units::NanoUsd;
+use ripcord_store::{AttemptRow, Cost, Outcome, RequestRow, Row, ServedBy, Timing, Tokens};
+use ripcord_wire::chat::UsageGlance;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The record of one request.
+pub(crate) struct Story {
+    shared: Arc<Shared>,
+    pub(crate) request_id: Arc<str>,
+    route: &'static str,
+    requested_model: Option<Arc<str>>,
+    is_stream: bool,
+    started: Mono,
+    started_wall: Wall,
+    waited: Duration,
+    first_byte: Option<Duration>,
+    status: Option<u16>,
+    served_by: ServedBy,
+    tokens: Tokens,
+    cost: Cost,
+    attempts: u32,
+    attempt: Option<Attempt>,
+    ending: Option<(Outcome, Option<&'static str>)>,
+}
+
+/// The attempt under way.
+struct Attempt {
+    served_by: ServedBy,
+    started: Mono,
+    started_wall: Wall,
+    status: Option<u16>,
+    first_byte: Option<Duration>,
+    tokens: Tokens,
+    cost: Cost,
+}
+
+impl Story {
+    pub(crate) fn begin(shared: &Arc<Shared>, request_id: Arc<str>, route: &'static str) -> Self {
+        let now = shared.clock.now();
+        shared.metrics.requests_in_flight.inc();
+        Self {
+            shared: Arc::clone(shared),
+            request_id,
+            route,
+            requested_model: None,
+            is_stream: false,
+            started: now.mono,
+            started_wall: now.wall,
+            waited: Duration::ZERO,
+            first_byte: None,
+            status: None,
+            served_by: ServedBy::default(),
+            tokens: Tokens::default(),
+            cost: Cost::default(),
+            attempts: 0,
+            attempt: None,
+            ending: None,
+        }
+    }
+
+    pub(crate) fn asks_for(&mut self, model: &str, is_stream: bool) {
+        self.requested_model = Some(model.into());
+        self.is_stream = is_stream;
+    }
+
+    pub(crate) fn waited(&mut self, waited: Duration) {
+        self.waited += waited;
+    }
+
+    pub(crate) const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    pub(crate) fn begin_attempt(&mut self, served_by: ServedBy) {
+        self.attempts += 1;
+        let now = self.shared.clock.now();
+        self.attempt = Some(Attempt {
+            served_by,
+            started: now.mono,
+            started_wall: now.wall,
+            status: None,
+            first_byte: None,
+            tokens: Tokens::default(),
+            cost: Cost::default(),
+        });
+    }
+
+    /// The head of the upstream's answer came.
+    pub(crate) fn answered(&mut self, status: u16) {
+        let now = self.shared.clock.mono();
+        if let Some(attempt) = &mut self.attempt {
+            attempt.status = Some(status);
+            attempt.first_byte = Some(now.since(attempt.started));
+        }
+    }
+
+    /// The first byte of an answer goes to the client.
+    pub(crate) fn first_byte(&mut self, status: u16) {
+        let elapsed = self.shared.clock.mono().since(self.started);
+        self.status = Some(status);
+        if self.first_byte.is_none() {
+            self.first_byte = Some(elapsed);
+            self.shared.metrics.first_byte_seconds.observe(elapsed.as_secs_f64());
+        }
+    }
+
+    /// What the upstream says it used, with the list price of that.
+    pub(crate) fn used(&mut self, usage: UsageGlance, price: Option<NanoUsd>) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.tokens = Tokens {
+                prompt: usage.prompt_tokens,
+                completion: usage.completion_tokens,
+                cached: usage.cached_tokens,
+                estimated: false,
+            };
+            attempt.cost = Cost { list_price_nano_usd: price.map(|price| price.0), coverage: None };
+        }
+    }
+
+    /// The attempt is over.
+    pub(crate) fn end_attempt(&mut self, outcome: Outcome, cause: Option<&'static str>) {
+        let Some(attempt) = self.attempt.take() else { return };
+        self.shared.metrics.attempt_ended(outcome, cause);
+        self.tokens = add_tokens(self.tokens, attempt.tokens);
+        self.cost.list_price_nano_usd = add(
+            self.cost.list_price_nano_usd,
+            attempt.cost.list_price_nano_usd,
+            i64::saturating_add,
+        );
+        self.served_by = attempt.served_by.clone();
+        let total = self.shared.clock.mono().since(attempt.started);
+        self.shared.ledger.append(Row::Attempt(AttemptRow {
+            request_id: Arc::clone(&self.request_id),
+            number: self.attempts,
+            served_by: attempt.served_by,
+            status: attempt.status,
+            outcome,
+            cause: cause.map(Arc::from),
+            tokens: attempt.tokens,
+            cost: attempt.cost,
+            timing: Timing {
+                started_at_unix_us: attempt.started_wall.as_unix_micros(),
+                waited_us: 0,
+                first_byte_us: attempt.first_byte.map(micros),
+                total_us: micros(total),
+            },
+        }));
+    }
+
+    /// The request is over. What is not said before the story is dropped counts as "the client left".
+    pub(crate) fn end(&mut self, outcome: Outcome, cause: Option<&'static str>) {
+        self.end_attempt(outcome, cause);
+        self.ending = Some((outcome, cause));
+    }
+
+    /// The request is refused with this status.
+    pub(crate) fn refused(&mut self, status: u16, cause: &'static str) {
+        self.status = Some(status);
+        let outcome = if self.attempts == 0 { Outcome::Refused } else { Outcome::Failed };
+        self.end(outcome, Some(cause));
+    }
+}
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        let (outcome, cause) = self.ending.take().unwrap_or((Outcome::Cancelled, None));
+        self.end_attempt(outcome, cause);
+        let total = self.shared.clock.mono().since(self.started);
+        self.shared.metrics.request_ended(self.route, outcome, self.waited);
+        self.shared.ledger.append(Row::Request(RequestRow {
+            request_id: Arc::clone(&self.request_id),
+            client_key: None,
+            route: self.route.into(),
+            requested_model: self.requested_model.take(),
+            served_by: std::mem::take(&mut self.served_by),
+            is_stream: self.is_stream,
+            status: self.status,
+            outcome,
+            cause: cause.map(Arc::from),
+            attempt_count: self.attempts,
+            tokens: self.tokens,
+            cost: self.cost,
+            timing: Timing {
+                started_at_unix_us: self.started_wall.as_unix_micros(),
+                waited_us: micros(self.waited),
+                first_byte_us: self.first_byte.map(micros),
+                total_us: micros(total),
+            },
+        }));
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn add<T: Copy>(left: Option<T>, right: Option<T>, sum: impl Fn(T, T) -> T) -> Option<T> {
+    match (left, right) {
+        (Some(left), Some(right)) => Some(sum(left, right)),
+        (left, right) => left.or(right),
+    }
+}
+
+fn add_tokens(left: Tokens, right: Tokens) -> Tokens {
+    let sum = |left, right| add(left, right, u64::saturating_add);
+    Tokens {
+        prompt: sum(left.prompt, right.prompt),
+        completion: sum(left.completion, right.completion),
+        cached: sum(left.cached, right.cached),
+        estimated: left.estimated || right.estimated,
+    }
+}

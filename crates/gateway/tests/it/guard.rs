@@ -1,0 +1,100 @@
+//! Money is not spent that was not allowed to be.
+
+use crate::world::{MODEL, Plan, chat};
+use chutes_emulator::{AccountSpec, KeyKind, PlanSpec};
+use http::StatusCode;
+use ripcord_rules::quota::Paygo;
+
+fn plan(account: AccountSpec) -> Plan {
+    let mut plan = Plan::new();
+    plan.scenario.accounts = vec![account];
+    plan
+}
+
+#[tokio::test]
+async fn a_subscription_stops_at_95_percent_of_a_window_and_names_the_one_line_change() {
+    let account = AccountSpec::new("first", PlanSpec::Pro).used_usd(8.0, 20.0).balance_usd(5.0);
+    let world = plan(account).start().await;
+    let answered = world.chat(&chat(MODEL)).await;
+    assert_eq!(
+        answered.refusal(),
+        (402, "paygo_not_allowed".to_owned(), "false"),
+        "{}",
+        answered.text()
+    );
+    assert!(answered.text().contains(r#"paygo = \"allow\""#), "{}", answered.text());
+    assert_eq!(answered.json()["error"]["window"], "four_hour");
+    assert!(answered.json()["error"]["reset_at"].is_string());
+    assert!(world.upstream_calls().is_empty());
+    assert_eq!(world.control().account("first").unwrap().paid_nano_usd, 0);
+}
+
+#[tokio::test]
+async fn without_money_the_same_is_a_429_until_the_reset() {
+    let account = AccountSpec::new("first", PlanSpec::Pro).used_units(4_900.0);
+    let world = plan(account).start().await;
+    let answered = world.chat(&chat(MODEL)).await;
+    assert_eq!((answered.refusal().0, answered.refusal().1.as_str()), (429, "window_exhausted"));
+    assert_eq!(answered.json()["error"]["window"], "day");
+    let wait: u64 = answered.header("retry-after").parse().unwrap();
+    assert!(wait <= 86_400, "{wait}");
+    assert!(world.upstream_calls().is_empty());
+}
+
+#[tokio::test]
+async fn whoever_allows_paygo_gets_it() {
+    let account = AccountSpec::new("first", PlanSpec::Pro).used_usd(9.0, 20.0).balance_usd(5.0);
+    let mut plan = plan(account);
+    plan.accounts[0].paygo = Paygo::Allow;
+    let world = plan.start().await;
+    assert_eq!(world.chat(&chat(MODEL)).await.status, StatusCode::OK);
+    assert!(world.control().account("first").unwrap().paid_nano_usd > 0);
+}
+
+#[tokio::test]
+async fn pay_as_you_go_works_down_to_the_minimum() {
+    let account = AccountSpec::new("first", PlanSpec::Paygo).balance_usd(1.0);
+    assert_eq!(plan(account).start().await.chat(&chat(MODEL)).await.status, StatusCode::OK);
+    let account = AccountSpec::new("first", PlanSpec::Paygo).balance_usd(0.04);
+    let world = plan(account).start().await;
+    let answered = world.chat(&chat(MODEL)).await;
+    assert_eq!(
+        answered.refusal(),
+        (402, "budget_exhausted".to_owned(), "false"),
+        "{}",
+        answered.text()
+    );
+    assert!(world.upstream_calls().is_empty());
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_read_is_used_and_marked_unless_its_owner_wrote_never() {
+    let account = || AccountSpec::new("first", PlanSpec::Pro).keys(&[KeyKind::Invoke]);
+    let world = plan(account()).start().await;
+    let answered = world.chat(&chat(MODEL)).await;
+    assert_eq!(answered.status, StatusCode::OK, "{}", answered.text());
+    assert_eq!(answered.header("x-ripcord-unguarded"), "true");
+    assert_eq!(world.status_report().await["accounts"][0]["budget"], "unguarded");
+    let mut never = plan(account());
+    never.accounts[0].paygo = Paygo::Never;
+    let world = never.start().await;
+    let answered = world.chat(&chat(MODEL)).await;
+    assert_eq!(
+        answered.refusal(),
+        (402, "paygo_not_allowed".to_owned(), "false"),
+        "{}",
+        answered.text()
+    );
+    assert!(world.upstream_calls().is_empty());
+}
+
+#[tokio::test]
+async fn an_account_that_is_used_up_leaves_the_work_to_the_next() {
+    let mut plan = Plan::new().and_second();
+    plan.scenario.accounts[0] = AccountSpec::new("first", PlanSpec::Pro).used_usd(8.3, 20.0);
+    let world = plan.start().await;
+    for _ in 0..3 {
+        assert_eq!(world.chat(&chat(MODEL)).await.header("x-ripcord-account"), "second");
+    }
+    assert!(world.upstream_calls().iter().all(|call| call.account.as_deref() == Some("second")));
+}

@@ -1,0 +1,17 @@
+//! The gateway before the emulator, over real sockets. Each test asserts what the client got and what the
+//! upstream saw.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that fails should fail loudly, measures time, and aborts its own tasks"
+)]
+
+mod failures;
+mod forwarding;
+mod guard;
+mod input;
+mod leaving;
+mod raw;
+mod slots;
+mod world;

@@ -1,0 +1,295 @@
+//! A gateway, an emulator behind it, and a client before it.
+
+use bytes::Bytes;
+use chutes_emulator::{
+    AccountSpec, Control, Emulator, KeyKind, LogEntry, ModelSpec, PlanSpec, Running, Scenario,
+};
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use ripcord_client::endpoints::{BaseUrl, Endpoints, PlainHttp, Service};
+use ripcord_client::key::Key;
+use ripcord_client::transport::{Body, Target, Transport, TransportSettings};
+use ripcord_gateway::{AccountConfig, Config, Gateway, Limits};
+use ripcord_rules::quota::{Paygo, SpendingPolicy, WhenUnknown};
+use ripcord_store::{MemoryLedger, RequestStory};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) const MODEL: &str = "acme/Writer-9-TEE";
+pub(crate) const OTHER_MODEL: &str = "acme/Sketch-2";
+
+/// What a test may change before the world starts.
+pub(crate) struct Plan {
+    pub(crate) scenario: Scenario,
+    pub(crate) limits: Limits,
+    pub(crate) accounts: Vec<AccountConfig>,
+    pub(crate) allowed_origins: Vec<String>,
+}
+
+pub(crate) struct World {
+    pub(crate) emulator: Running,
+    pub(crate) gateway: Option<Gateway>,
+    pub(crate) address: SocketAddr,
+    pub(crate) ledger: Arc<MemoryLedger>,
+    transport: Transport,
+    target: Target,
+}
+
+/// A whole answer.
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Plan {
+    /// One Pro account with room, and two models.
+    pub(crate) fn new() -> Self {
+        let scenario = Scenario::empty()
+            .lag(chutes_emulator::Lag::none())
+            .account(
+                AccountSpec::new("first", PlanSpec::Pro).keys(&[KeyKind::Admin, KeyKind::Admin]),
+            )
+            .model(ModelSpec::new(MODEL).price(0.2, 0.8, 0.1).pace(0, 0.0).tokens(10, 12))
+            .model(ModelSpec::new(OTHER_MODEL).price(0.1, 0.4, 0.1).pace(0, 0.0));
+        let limits = Limits {
+            stall: Duration::from_millis(400),
+            first_token: Duration::from_millis(800),
+            plain_answer: Duration::from_secs(5),
+            body_timeout: Duration::from_millis(400),
+            header_timeout: Duration::from_millis(600),
+            drain: Duration::from_secs(5),
+            ..Limits::default()
+        };
+        Self {
+            scenario,
+            limits,
+            accounts: vec![account("first", &[0])],
+            allowed_origins: Vec::new(),
+        }
+    }
+
+    /// A second Pro account.
+    pub(crate) fn and_second(mut self) -> Self {
+        self.scenario = self.scenario.account(AccountSpec::new("second", PlanSpec::Pro));
+        self.accounts.push(account("second", &[0]));
+        self
+    }
+
+    pub(crate) async fn start(self) -> World {
+        let emulator = Emulator::start(self.scenario).await.unwrap();
+        let url = emulator.url();
+        let config = Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            endpoints: Endpoints::from_urls(Some(&url), Some(&url), None, PlainHttp::LoopbackOnly)
+                .unwrap(),
+            accounts: self.accounts,
+            limits: self.limits,
+            allowed_hosts: Vec::new(),
+            allowed_origins: self.allowed_origins,
+            quota_refresh_interval: Duration::from_secs(300),
+        };
+        let ledger = Arc::new(MemoryLedger::default());
+        let gateway = Gateway::start(config, ledger.clone()).await.unwrap();
+        let address = gateway.address();
+        let transport = Transport::new(TransportSettings::default());
+        let base =
+            BaseUrl::parse(Service::Llm, &format!("http://{address}"), PlainHttp::LoopbackOnly)
+                .unwrap();
+        let target = transport.target(&base).unwrap();
+        let world = World { emulator, gateway: Some(gateway), address, ledger, transport, target };
+        world
+            .wait_for("first figures", || async {
+                let status = world.status_report().await;
+                status["accounts"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .all(|account| account["figures"] != "not_read_yet")
+                    && !status["models_listed"].is_null()
+            })
+            .await;
+        world
+    }
+}
+
+pub(crate) fn account(name: &str, keys: &[usize]) -> AccountConfig {
+    AccountConfig {
+        label: name.to_owned(),
+        keys: keys
+            .iter()
+            .map(|&index| Key::parse(&Scenario::key(name, index)).unwrap().0)
+            .collect(),
+        paygo: Paygo::ByPlan,
+        when_unknown: WhenUnknown::Allow,
+        spending: SpendingPolicy::default(),
+    }
+}
+
+pub(crate) fn chat(model: &str) -> Value {
+    json!({ "model": model, "messages": [{ "role": "user", "content": "Say something." }] })
+}
+
+pub(crate) fn streamed(model: &str) -> Value {
+    json!({ "model": model, "messages": [{ "role": "user", "content": "Say something." }], "stream": true })
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        Plan::new().start().await
+    }
+
+    pub(crate) fn control(&self) -> Control {
+        self.emulator.control()
+    }
+
+    pub(crate) fn gateway(&self) -> &Gateway {
+        self.gateway.as_ref().unwrap()
+    }
+
+    /// The inference calls that the upstream saw, in order.
+    pub(crate) fn upstream_calls(&self) -> Vec<LogEntry> {
+        self.control()
+            .log()
+            .into_iter()
+            .filter(|entry| entry.method == "POST" && entry.path.starts_with("/v1/"))
+            .collect()
+    }
+
+    pub(crate) async fn open(&self, request: Request<Bytes>) -> Response<Body> {
+        self.transport.send(&self.target, request).await.unwrap()
+    }
+
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> Answered {
+        let (head, body) = self.open(request).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answered { status: head.status, headers: head.headers, body }
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answered {
+        self.send(post(path, body)).await
+    }
+
+    pub(crate) async fn chat(&self, body: &Value) -> Answered {
+        self.post("/v1/chat/completions", body.to_string()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answered {
+        self.send(Request::get(path).body(Bytes::new()).unwrap()).await
+    }
+
+    pub(crate) async fn status_report(&self) -> Value {
+        self.get("/-/status").await.json()
+    }
+
+    /// Polls until `condition` holds; fails loudly after five seconds.
+    pub(crate) async fn wait_for<F: Future<Output = bool>>(
+        &self,
+        what: &str,
+        condition: impl Fn() -> F,
+    ) {
+        let polled = async {
+            while !condition().await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), polled)
+            .await
+            .unwrap_or_else(|_| panic!("never: {what}"));
+    }
+
+    /// No slot, place in the queue or upstream call is left; the emulator agrees.
+    pub(crate) async fn wait_until_idle(&self) {
+        self.wait_for("everything given back", || async {
+            let gateway = self.gateway();
+            let upstream = self.control().accounts().iter().all(|account| account.in_flight == 0);
+            gateway.slots_in_use() == 0 && gateway.queued() == 0 && upstream
+        })
+        .await;
+    }
+
+    /// The story of the newest request, once it is written.
+    pub(crate) async fn story(&self, answered: &Answered) -> RequestStory {
+        let id = answered.header("x-ripcord-request-id").to_owned();
+        self.story_of(&id).await
+    }
+
+    pub(crate) async fn story_of(&self, id: &str) -> RequestStory {
+        use ripcord_store::Ledger as _;
+        self.wait_for("the request's row", || async {
+            self.ledger.request(id).unwrap().is_some_and(|story| story.request.is_some())
+        })
+        .await;
+        self.ledger.request(id).unwrap().unwrap()
+    }
+}
+
+pub(crate) fn post(path: &str, body: impl Into<Bytes>) -> Request<Bytes> {
+    Request::post(path).header("content-type", "application/json").body(body.into()).unwrap()
+}
+
+impl Answered {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Status, code, and whether an SDK should try again.
+    pub(crate) fn refusal(&self) -> (u16, String, &str) {
+        let code = self.json()["error"]["code"].as_str().unwrap_or("").to_owned();
+        (self.status.as_u16(), code, self.header("x-should-retry"))
+    }
+
+    /// The data of a stream's events.
+    pub(crate) fn events(&self) -> Vec<String> {
+        let mut reader = ripcord_wire::sse::EventReader::new(1 << 20);
+        let mut events = Vec::new();
+        let mut take = |event: ripcord_wire::sse::Event<'_>| match event {
+            ripcord_wire::sse::Event::Data(data) => {
+                events.push(String::from_utf8(data.to_vec()).unwrap())
+            }
+            ripcord_wire::sse::Event::Stray(line) => {
+                panic!("stray line: {}", String::from_utf8_lossy(line))
+            }
+            ripcord_wire::sse::Event::Comment(_) | ripcord_wire::sse::Event::Field { .. } => {}
+        };
+        reader.feed(&self.body, &mut take).unwrap();
+        reader.finish(&mut take).unwrap();
+        events
+    }
+
+    /// The text of a stream.
+    pub(crate) fn streamed_text(&self) -> String {
+        self.events()
+            .iter()
+            .filter_map(|data| serde_json::from_str::<Value>(data).ok())
+            .filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned))
+            .collect()
+    }
+
+    /// A stream that broke says so, and never looks finished.
+    pub(crate) fn assert_broken_stream(&self) {
+        let events = self.events();
+        let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
+        assert_eq!(last["error"]["code"], "stream_broken", "{}", self.text());
+        assert!(!events.iter().any(|data| data == "[DONE]"), "{}", self.text());
+        assert!(!self.text().contains(r#""finish_reason":"stop""#), "{}", self.text());
+    }
+
+    pub(crate) fn assert_whole_stream(&self) {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.text());
+        let events = self.events();
+        assert_eq!(events.last().map(String::as_str), Some("[DONE]"), "{}", self.text());
+        assert!(self.text().contains(r#""finish_reason":"stop""#), "{}", self.text());
+        assert!(!self.streamed_text().is_empty());
+    }
+}
