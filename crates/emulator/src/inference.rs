@@ -20,6 +20,7 @@ use crate::{
     quota::Tokens,
     render::{Identity, Kind},
     reply::Reply,
+    routing,
     scenario::{ModelSpec, StateSpec, Template},
     stream::{StepBody, stream_steps, whole_steps},
     world::{CallGuard, LogTicket, State, World},
@@ -103,14 +104,52 @@ enum CallKind {
     Embedding,
 }
 
-/// Serves one call.
+/// Serves one call. A list of models is tried in turn while the answer is 429 or 503; when all of
+/// them fail the first of these answers goes back.
 pub(crate) async fn serve(
     world: &Arc<World>,
     incoming: &Incoming,
     connection: &Arc<ConnectionControl>,
-    ticket: LogTicket,
+    mut ticket: LogTicket,
 ) -> Outcome {
-    let admitted = match admit(world, incoming, &ticket) {
+    let mut first = None;
+    let mut turn = Turn { member: 0, members: 1 };
+    loop {
+        match attempt(world, incoming, connection, ticket, &mut turn).await {
+            Outcome::Reply(reply, returned) if fails_over(&reply) => {
+                let reply = first.unwrap_or(reply);
+                if turn.member + 1 >= turn.members {
+                    return Outcome::Reply(reply, returned);
+                }
+                first = Some(reply);
+                ticket = returned;
+                turn.member += 1;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Which member of a list is tried.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    member: usize,
+    members: usize,
+}
+
+fn fails_over(reply: &Reply) -> bool {
+    !reply.from_edge
+        && matches!(reply.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+}
+
+async fn attempt(
+    world: &Arc<World>,
+    incoming: &Incoming,
+    connection: &Arc<ConnectionControl>,
+    ticket: LogTicket,
+    turn: &mut Turn,
+) -> Outcome {
+    let admitted = match admit(world, incoming, &ticket, turn) {
         Ok(admitted) => admitted,
         Err(Stop::Reply(reply)) => return Outcome::Reply(*reply, ticket),
         Err(Stop::Fault(fault)) => return refuse(&fault, "", None, ticket).await,
@@ -186,21 +225,30 @@ fn success_headers(world: &World, limits: &LimitHeaders) -> Vec<(&'static str, S
 }
 
 /// Every check, in the server's order.
-fn admit(world: &Arc<World>, incoming: &Incoming, ticket: &LogTicket) -> Result<Admitted, Stop> {
+fn admit(
+    world: &Arc<World>,
+    incoming: &Incoming,
+    ticket: &LogTicket,
+    turn: &mut Turn,
+) -> Result<Admitted, Stop> {
     let now = world.now();
     let mut guard = world.state();
     let state = &mut *guard;
     let caller = Caller::read(&incoming.headers, state);
-    let account_fault = edge(state, caller, now)?;
+    let account_fault = if turn.member == 0 { edge(state, caller, now)? } else { None };
     let (account, _) = caller.require(Scope::Invoke, REQUIRED).map_err(Reply::unauthorized)?;
     let body = read_body(&incoming.body)?;
+    check_regex(&body)?;
     let name = match body.get("model") {
         None => return Err(Reply::no_chute().into()),
         Some(Value::String(name)) if name.is_empty() => return Err(Reply::no_chute().into()),
         Some(Value::String(name)) => name.clone(),
         Some(_) => return Err(Reply::plain_500().into()),
     };
-    let model = find_model(state, incoming, &name, account)
+    let members = routing::candidates(state, incoming, &name, account);
+    turn.members = members.len();
+    let model = *members
+        .get(turn.member)
         .ok_or_else(|| Reply::not_found(&format!("model not found: {name}")))?;
     let spec = state.models[model].spec.clone();
     let chute_id = state.models[model].chute_id.clone();
@@ -271,23 +319,6 @@ fn is_full(state: &mut State, model: usize, spec: &ModelSpec) -> bool {
     spec.state == StateSpec::Busy && (state.draw() as f64) < spec.busy_share * 1e6
 }
 
-fn find_model(state: &State, incoming: &Incoming, name: &str, account: usize) -> Option<usize> {
-    let template = match incoming.host {
-        Host::Embed => Template::Embedding,
-        Host::Llm => Template::Vllm,
-        _ if incoming.path == "/v1/embeddings" => Template::Embedding,
-        _ => Template::Vllm,
-    };
-    let found = state.find_model(name)?;
-    let spec = &state.models[found].spec;
-    let owner = &state.accounts[account].spec.name;
-    let visible = spec.private_to.as_ref().is_none_or(|private_to| private_to == owner);
-    // On a bare address the path alone says which host was meant: let the cord check refuse.
-    let fits = spec.template == template
-        || (incoming.host == Host::Other && template == Template::Embedding);
-    (visible && fits).then_some(found)
-}
-
 fn refused(refusal: &Refusal, payment_address: &str, now: i64) -> Reply {
     match refusal {
         Refusal::FreeModelLimit => Reply::detail(
@@ -350,6 +381,33 @@ fn read_body(body: &Bytes) -> Result<Map<String, Value>, Reply> {
             )))
         }
     }
+}
+
+/// Output by regular expression is refused, before the model is looked up.
+fn check_regex(body: &Map<String, Value>) -> Result<(), Reply> {
+    let nested = body.get("structured_outputs").and_then(|outputs| outputs.get("regex"));
+    if nested.is_some() || ["regex", "guided_regex"].iter().any(|name| body.contains_key(*name)) {
+        return Err(Reply::detail(
+            StatusCode::BAD_REQUEST,
+            "Regex-based structured output is temporarily disabled.",
+        ));
+    }
+    let schema = body.get("response_format").and_then(|f| f.pointer("/json_schema/schema"));
+    if schema.is_some_and(has_pattern) {
+        return Err(Reply::detail(
+            StatusCode::BAD_REQUEST,
+            "Regex-based structured output (JSON schema 'pattern' fields) is temporarily disabled.",
+        ));
+    }
+    Ok(())
+}
+
+/// The server's search: it takes a property named `pattern` for the keyword, and does not look into
+/// the schemas of properties.
+fn has_pattern(schema: &Value) -> bool {
+    schema.get("pattern").is_some()
+        || schema.pointer("/properties/pattern").is_some()
+        || schema.get("items").is_some_and(has_pattern)
 }
 
 /// The guardrails on messages.

@@ -44,6 +44,7 @@ mod plain;
 mod quota;
 mod render;
 mod reply;
+mod routing;
 mod running;
 mod scenario;
 mod server;

@@ -107,6 +107,9 @@ fn users(
         Err(text) => return Reply::unauthorized(text),
     };
     if who != "me" {
+        if what.is_empty() && state.find_account(who).is_none() {
+            return Reply::not_found("User not found");
+        }
         return Reply::detail(StatusCode::FORBIDDEN, ADMINS_ONLY);
     }
     let lag = world.scenario.lag;

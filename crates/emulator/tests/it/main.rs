@@ -1,5 +1,7 @@
 //! Behaviour of the emulator as its clients see it.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do")]
+
 mod conformance;
 mod control;
 mod faults;

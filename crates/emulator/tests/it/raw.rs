@@ -166,7 +166,7 @@ impl RawConnection {
         if answer.header("transfer-encoding") == Some("chunked") {
             self.chunked(&mut answer).await;
         } else {
-            let length: usize = answer.header("content-length").unwrap().parse().unwrap();
+            let length = answer.header("content-length").map_or(0, |text| text.parse().unwrap());
             while self.buffer.len() < length {
                 match self.more().await {
                     Ok(true) => {}

@@ -1,0 +1,104 @@
+//! Which models a request's `model` text stands for: exact names, renamed ones, and lists.
+
+use crate::{
+    inference::{Host, Incoming},
+    scenario::{StateSpec, Template},
+    world::{Model, State},
+};
+
+/// Plain names that the service serves from their confidential twins.
+const RENAMED: &[&str] = &[
+    "deepseek-ai/DeepSeek-V3-0324",
+    "deepseek-ai/DeepSeek-V3.1",
+    "deepseek-ai/DeepSeek-V3.1-Terminus",
+    "deepseek-ai/DeepSeek-V3.2",
+    "deepseek-ai/DeepSeek-R1",
+    "deepseek-ai/DeepSeek-R1-0528",
+    "zai-org/GLM-4.5",
+    "zai-org/GLM-4.6",
+    "zai-org/GLM-4.7",
+    "moonshotai/Kimi-K2-Thinking",
+    "openai/gpt-oss-120b",
+    "Qwen/Qwen3-235B-A22B-Instruct-2507",
+    "Qwen/Qwen3-32B",
+];
+
+/// How a list is to be ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    AsGiven,
+    Latency,
+    Throughput,
+}
+
+/// The models to try, in order. An exact name comes before anything its text could also mean.
+pub(crate) fn candidates(
+    state: &State,
+    incoming: &Incoming,
+    text: &str,
+    account: usize,
+) -> Vec<usize> {
+    let find = |name: &str| find(state, incoming, name, account);
+    if let Some(found) = find(text) {
+        return vec![found];
+    }
+    let text = text.strip_suffix(":THINKING").unwrap_or(text);
+    let renamed = RENAMED.contains(&text).then(|| format!("{text}-TEE"));
+    if let Some(found) = find(text).or_else(|| find(renamed.as_deref()?)) {
+        return vec![found];
+    }
+    let (text, order) = ordered(text);
+    if !text.contains(',') {
+        return find(text).into_iter().collect();
+    }
+    let model = |at: &usize| &state.models[*at];
+    let mut members: Vec<usize> = text
+        .split(',')
+        .filter_map(|name| find(name.trim()))
+        // Whatever has no instance is dropped without a word.
+        .filter(|at| model(at).spec.state != StateSpec::Cold)
+        .collect();
+    match order {
+        Order::AsGiven => {}
+        Order::Latency => members.sort_by_key(|at| model(at).spec.first_token_ms),
+        Order::Throughput => {
+            members.sort_by(|one, other| pace(model(other)).total_cmp(&pace(model(one))));
+        }
+    }
+    members
+}
+
+/// Tokens a second; without a pace, as fast as can be.
+fn pace(model: &Model) -> f64 {
+    let pace = model.spec.tokens_per_second;
+    if pace > 0.0 { pace } else { f64::INFINITY }
+}
+
+fn ordered(text: &str) -> (&str, Order) {
+    if let Some((before, suffix)) = text.rsplit_once(':') {
+        if suffix.eq_ignore_ascii_case("latency") {
+            return (before, Order::Latency);
+        }
+        if suffix.eq_ignore_ascii_case("throughput") {
+            return (before, Order::Throughput);
+        }
+    }
+    (text, Order::AsGiven)
+}
+
+fn find(state: &State, incoming: &Incoming, name: &str, account: usize) -> Option<usize> {
+    let template = match incoming.host {
+        Host::Embed => Template::Embedding,
+        Host::Llm => Template::Vllm,
+        _ if incoming.path == "/v1/embeddings" => Template::Embedding,
+        _ => Template::Vllm,
+    };
+    let found = state.find_model(name)?;
+    let spec = &state.models[found].spec;
+    let owner = &state.accounts[account].spec.name;
+    let visible = spec.private_to.as_ref().is_none_or(|private_to| private_to == owner);
+    // On a bare address the path alone says which host was meant: let the cord check refuse.
+    let fits = spec.template == template
+        || (incoming.host == Host::Other && template == Template::Embedding);
+    (visible && fits).then_some(found)
+}
