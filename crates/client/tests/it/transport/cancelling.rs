@@ -37,6 +37,28 @@ async fn dropping_the_wait_for_a_plain_answer_closes_the_connection() {
 }
 
 #[tokio::test]
+async fn dropping_a_request_that_is_still_going_out_closes_the_connection() {
+    let (gone, mut has_gone) = mpsc::unbounded_channel();
+    let server = RawServer::start(move |mut stream, _| {
+        let gone = gone.clone();
+        async move {
+            // Leaves the rest in the pipe until the client has had time to fill it and to leave.
+            let mut start = [0_u8; 1024];
+            tokio::io::AsyncReadExt::read(&mut stream, &mut start).await.unwrap();
+            tokio::time::sleep(SHORT).await;
+            gone.send(goes_away(&mut stream).await).unwrap();
+        }
+    })
+    .await;
+    let transport = transport();
+    let target = target(&transport, &server.url());
+    let sending = transport.send(&target, post(vec![b' '; 64 << 20]));
+    assert!(tokio::time::timeout(SHORT / 2, sending).await.is_err());
+    assert!(in_time(has_gone.recv()).await.unwrap());
+    until(|| transport.open_connections() == 0).await;
+}
+
+#[tokio::test]
 async fn dropping_a_stream_closes_the_connection() {
     let (server, _reached, mut gone) =
         watching(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
