@@ -10,7 +10,8 @@ use crate::{
     faults::{Fault, FaultList},
     ids,
     quota::{self, Booking, Meters, Prices, Terms, Tokens, UNIT},
-    scenario::{AccountSpec, KeyKind, Lag, ModelSpec, PlanSpec, Scenario},
+    scenario::{Lag, Scenario},
+    specs::{AccountSpec, KeyKind, ModelSpec, PlanSpec},
 };
 
 /// The row that stands for every chute without one of its own.

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use crate::{ids, scenario::KeyKind, world::State};
+use crate::{ids, specs::KeyKind, world::State};
 
 /// 401 on the management side without a key.
 pub(crate) const NO_USER: &str = "Can't find a user with that api key in our db :(";

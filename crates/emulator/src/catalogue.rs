@@ -3,7 +3,8 @@
 use crate::{
     clock::SECOND,
     faults::{Fault, FaultKind},
-    scenario::{AccountSpec, KeyKind, Lag, ModelSpec, PlanSpec, Scenario, StateSpec, Template},
+    scenario::{Lag, Scenario},
+    specs::{AccountSpec, KeyKind, ModelSpec, PlanSpec, StateSpec, Template},
 };
 
 /// Dollars to pico-dollars, the unit of the emulator's accounts: one token costs whole picos.

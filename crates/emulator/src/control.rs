@@ -17,7 +17,7 @@ use crate::{
     management::percent_decode,
     quota::UNIT,
     reply::Reply,
-    scenario::StateSpec,
+    specs::StateSpec,
     world::World,
 };
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{ids, quota::Tokens, scenario::ModelSpec};
+use crate::{ids, quota::Tokens, specs::ModelSpec};
 
 const WORDS: [&str; 48] = [
     "the", "harbour", "light", "turns", "slowly", "over", "quiet", "water", "and", "every", "boat",

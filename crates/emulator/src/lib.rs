@@ -30,6 +30,7 @@
 mod accounts;
 mod auth;
 mod catalogue;
+mod checks;
 mod clock;
 mod connection;
 mod control;
@@ -48,6 +49,7 @@ mod routing;
 mod running;
 mod scenario;
 mod server;
+mod specs;
 mod stream;
 mod world;
 
@@ -58,9 +60,7 @@ pub use crate::{
     faults::{Fault, FaultKind, FaultScope},
     log::{Ended, LogEntry},
     running::{Emulator, Running},
-    scenario::{
-        AccountSpec, KeyKind, Lag, ModelSpec, PlanSpec, PriceOverride, Scenario, ScenarioError,
-        StateSpec, Template,
-    },
+    scenario::{Lag, Scenario, ScenarioError},
     server::StartError,
+    specs::{AccountSpec, KeyKind, ModelSpec, PlanSpec, PriceOverride, StateSpec, Template},
 };

@@ -7,12 +7,14 @@ use crate::{
     ids,
     management::{Query, as_usize},
     reply::Reply,
-    scenario::{StateSpec, Template},
+    specs::{ModelSpec, StateSpec, Template},
     world::{Model, State},
 };
 
 /// Dollars for one TAO, the same as in the recordings.
 const TAO_USD: f64 = 230.5;
+/// Dollars for an hour of the one kind of machine that runs everything here.
+const HOURLY_USD: f64 = 1.79;
 
 fn rounded(value: f64) -> f64 {
     (value * 10_000.0).round() / 10_000.0
@@ -176,42 +178,10 @@ fn cords(kind: Template) -> Value {
 }
 
 fn chute_body(state: &State, model: &Model, in_list: bool, now: i64) -> Value {
-    const HOURLY: f64 = 1.79;
     let spec = &model.spec;
     let place = state.models.iter().position(|other| other.chute_id == model.chute_id).unwrap_or(0);
-    let factor = 1.0 - spec.discount;
-    let instances = if spec.state == StateSpec::Cold { 0 } else { spec.instances };
-    let instances: Vec<Value> = (0..instances)
-        .map(|index| {
-            json!({
-                "instance_id": ids::uuid("instance", &format!("{}/{index}", spec.name)),
-                "region": "n/a",
-                "active": true,
-                "verified": true,
-                "last_verified_at": format!("{}Z", clock::iso_naive(now - now.rem_euclid(3600 * SECOND))),
-            })
-        })
-        .collect();
-    let mut price = json!({
-        "usd": { "hour": HOURLY * factor, "second": HOURLY * factor / 3600.0 },
-        "tao": { "hour": HOURLY * factor / TAO_USD, "second": HOURLY * factor / TAO_USD / 3600.0 },
-    });
-    if spec.template == Template::Vllm {
-        price["per_million_tokens"] = json!({
-            "input": both(rounded(spec.price_in * factor)),
-            "output": both(rounded(spec.price_out * factor)),
-            "input_cache_read": both(rounded(spec.price_cached * factor)),
-        });
-    }
+    let instances = instances(model, now);
     let owner = spec.private_to.as_deref().unwrap_or("chutes");
-    let user = json!({
-        "username": owner,
-        "user_id": ids::user_id(owner),
-        "logo_id": null,
-        "created_at": "2025-08-04T10:00:00Z",
-        "logo": null,
-    });
-    let gpus = json!(["h100"]);
     let mut body = json!({
         "chute_id": model.chute_id,
         "name": spec.name,
@@ -225,58 +195,96 @@ fn chute_body(state: &State, model: &Model, in_list: bool, now: i64) -> Value {
         "cords": if in_list { Value::Null } else { cords(spec.template) },
         "jobs": [],
         "cord_ref_id": if in_list { json!(cord_ref(spec.template)) } else { Value::Null },
-        "created_at": "2026-03-01T00:00:00Z",
-        "updated_at": "2026-08-01T00:00:00Z",
-        "user": user,
-        "supported_gpus": gpus,
+        "user": user(owner),
         "invocation_count": 1000 * (state.models.len() - place) as u64 + model.served,
-        "current_estimated_price": price,
+        "current_estimated_price": price(spec),
         "hot": !instances.is_empty(),
         "instances": instances,
+        "openrouter": spec.private_to.is_none(),
+        "concurrency": spec.concurrency,
+        "tee": spec.tee,
+        "bounty": if spec.state == StateSpec::Cold { json!(100) } else { Value::Null },
+        "disabled": spec.state == StateSpec::Disabled,
+    });
+    if let (Value::Object(body), Value::Object(rest)) = (&mut body, fixed_fields()) {
+        body.extend(rest);
+    }
+    body
+}
+
+fn instances(model: &Model, now: i64) -> Vec<Value> {
+    let spec = &model.spec;
+    let count = if spec.state == StateSpec::Cold { 0 } else { spec.instances };
+    let verified = clock::iso_naive(now - now.rem_euclid(3600 * SECOND));
+    (0..count)
+        .map(|index| {
+            json!({
+                "instance_id": ids::uuid("instance", &format!("{}/{index}", spec.name)),
+                "region": "n/a",
+                "active": true,
+                "verified": true,
+                "last_verified_at": format!("{verified}Z"),
+            })
+        })
+        .collect()
+}
+
+fn price(spec: &ModelSpec) -> Value {
+    let factor = 1.0 - spec.discount;
+    let hourly = HOURLY_USD * factor;
+    let mut price = json!({
+        "usd": { "hour": hourly, "second": hourly / 3600.0 },
+        "tao": { "hour": hourly / TAO_USD, "second": hourly / TAO_USD / 3600.0 },
+    });
+    if spec.template == Template::Vllm {
+        price["per_million_tokens"] = json!({
+            "input": both(rounded(spec.price_in * factor)),
+            "output": both(rounded(spec.price_out * factor)),
+            "input_cache_read": both(rounded(spec.price_cached * factor)),
+        });
+    }
+    price
+}
+
+/// What is the same for every chute here.
+fn fixed_fields() -> Value {
+    json!({
+        "created_at": "2026-03-01T00:00:00Z",
+        "updated_at": "2026-08-01T00:00:00Z",
+        "supported_gpus": ["h100"],
         "logo_id": null,
         "logo": null,
-        "openrouter": spec.private_to.is_none(),
         "chutes_version": "0.6.1",
         "revision": null,
-        "concurrency": spec.concurrency,
         "boost": 1.0,
-    });
-    let rest = json!({
-        "image": image(&user_of_image()),
+        "image": image(),
         "node_selector": {
             "dynamic": false, "exclude": null, "include": ["h100"], "gpu_count": 1,
-            "min_vram_gb_per_gpu": 80, "compute_multiplier": 1.79, "supported_gpus": ["h100"],
+            "min_vram_gb_per_gpu": 80, "compute_multiplier": HOURLY_USD, "supported_gpus": ["h100"],
         },
         "max_instances": null,
         "scaling_threshold": null,
         "shutdown_after_seconds": 300,
         "preemptible": true,
         "allow_external_egress": false,
-        "tee": spec.tee,
-        "effective_compute_multiplier": 1.79,
-        "compute_multiplier_factors": { "base": 1.79, "urgency_boost": 1.0 },
-        "bounty": if spec.state == StateSpec::Cold { json!(100) } else { Value::Null },
-        "disabled": spec.state == StateSpec::Disabled,
+        "effective_compute_multiplier": HOURLY_USD,
+        "compute_multiplier_factors": { "base": HOURLY_USD, "urgency_boost": 1.0 },
         "execution_backend": "hosted",
         "lock_modules": true,
-    });
-    if let (Value::Object(body), Value::Object(rest)) = (&mut body, rest) {
-        body.extend(rest);
-    }
-    body
+    })
 }
 
-fn user_of_image() -> Value {
+fn user(name: &str) -> Value {
     json!({
-        "username": "chutes",
-        "user_id": ids::user_id("chutes"),
+        "username": name,
+        "user_id": ids::user_id(name),
         "logo_id": null,
         "created_at": "2025-08-04T10:00:00Z",
         "logo": null,
     })
 }
 
-fn image(user: &Value) -> Value {
+fn image() -> Value {
     json!({
         "image_id": ids::uuid("image", "sglang"),
         "name": "sglang",
@@ -287,7 +295,7 @@ fn image(user: &Value) -> Value {
         "created_at": "2026-02-01T00:00:00Z",
         "build_started_at": "2026-02-01T00:00:00Z",
         "build_completed_at": "2026-02-01T01:00:00Z",
-        "user": user,
+        "user": user("chutes"),
         "logo_id": null,
         "patch_version": "initial",
         "chutes_version": "0.6.1",

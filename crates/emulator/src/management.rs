@@ -15,7 +15,7 @@ use crate::{
     listing,
     quota::{self, Terms, UNIT},
     reply::Reply,
-    scenario::{KeyKind, PlanSpec},
+    specs::{KeyKind, PlanSpec},
     world::{State, World},
 };
 

@@ -103,6 +103,8 @@ pub(crate) struct Meters {
     shown_slot: i64,
     /// Repeats of the same bytes: (chute, hash) to (count, last seen).
     repeats: BTreeMap<(String, String), (u32, i64)>,
+    /// How many repeats are kept before the old ones are swept out.
+    sweep_at: usize,
 }
 
 impl Meters {
@@ -167,9 +169,17 @@ impl Meters {
 
     /// Counts a successful call of these bytes; true when it is one of the cheap repeats.
     fn repeat(&mut self, chute: &str, body_sha256: &str, now: i64) -> bool {
-        self.repeats.retain(|_, (_, last)| now - *last < REROLL_WINDOW);
+        let is_over = |last: i64| now - last >= REROLL_WINDOW;
+        // Sweeping on every call would make each dearer than the one before.
+        if self.repeats.len() >= self.sweep_at {
+            self.repeats.retain(|_, (_, last)| !is_over(*last));
+            self.sweep_at = (self.repeats.len() * 2).max(1024);
+        }
         let entry =
             self.repeats.entry((chute.to_owned(), body_sha256.to_owned())).or_insert((0, now));
+        if is_over(entry.1) {
+            entry.0 = 0;
+        }
         entry.0 = entry.0.saturating_add(1);
         entry.1 = now;
         (2..=LAST_REROLL).contains(&entry.0)

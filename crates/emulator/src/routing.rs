@@ -2,7 +2,7 @@
 
 use crate::{
     inference::{Host, Incoming},
-    scenario::{StateSpec, Template},
+    specs::{StateSpec, Template},
     world::{Model, State},
 };
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::{body::Incoming as IncomingBody, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
@@ -82,7 +82,7 @@ async fn connection(world: Arc<World>, stream: TcpStream) {
         async move { serve(&world, &control, request).await }
     });
     // Errors end the connection: the client left, or a fault ended it.
-    let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service).await;
+    let _ = http1::Builder::new().header_read_timeout(None).serve_connection(io, service).await;
 }
 
 async fn serve(
@@ -184,8 +184,10 @@ fn open_ticket(world: &Arc<World>, incoming: &Incoming) -> LogTicket {
     entry.body_bytes = incoming.body.len();
     if !incoming.body.is_empty() {
         entry.body_sha256 = Some(incoming.body_sha256.clone());
-        entry.model =
-            serde_json::from_slice::<ModelOnly>(&incoming.body).ok().and_then(|body| body.model);
+        if let Ok(body) = serde_json::from_slice::<BodyGlance>(&incoming.body) {
+            entry.model = body.model;
+            entry.stream = body.stream == Some(true);
+        }
     }
     {
         let state = world.state();
@@ -203,8 +205,9 @@ fn open_ticket(world: &Arc<World>, incoming: &Incoming) -> LogTicket {
 }
 
 #[derive(serde::Deserialize)]
-struct ModelOnly {
+struct BodyGlance {
     model: Option<String>,
+    stream: Option<bool>,
 }
 
 fn respond(world: &World, control: &Arc<ConnectionControl>, reply: &Reply) -> Response<ReplyBody> {

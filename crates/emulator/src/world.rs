@@ -12,7 +12,8 @@ use crate::{
     ids,
     log::{Ended, Log, LogEntry},
     quota::Tokens,
-    scenario::{ModelSpec, Scenario, StateSpec},
+    scenario::Scenario,
+    specs::{ModelSpec, StateSpec},
 };
 
 /// The whole service.

@@ -389,3 +389,24 @@ async fn headers_can_be_switched_off_and_cached_tokens_are_cheaper() {
     // 500 x 100 + 500 x 50 + 10 x 400 nano-dollars.
     assert_eq!(emulator.control().account("payer").unwrap().paid_nano_usd, 79_000);
 }
+
+#[tokio::test]
+async fn lists_fail_over_and_a_list_of_cold_models_is_unknown() {
+    let emulator = Emulator::start(Scenario::every_plan()).await.unwrap();
+    let key = Scenario::key("pro", 0);
+    let ask =
+        async |model: &str| post(emulator.port(), CHAT, &key, &chat(model, "hi", false)).await;
+    let full_first = ask(&format!("acme/Full, acme/Cold,{MODEL}")).await;
+    assert_eq!((full_first.status, &full_first.json()["model"]), (200, &json!(MODEL)));
+    let cold = ask("acme/Cold,acme/Cold").await;
+    assert_eq!(
+        (cold.status, cold.detail().as_str()),
+        (404, "model not found: acme/Cold,acme/Cold")
+    );
+    let all_fail = ask("acme/Disabled,acme/Full").await;
+    assert_eq!(all_fail.detail(), "This chute is currently disabled.");
+    assert_eq!(ask(&format!("{MODEL}:latency:THINKING")).await.status, 200);
+    assert_eq!(ask("Qwen/Qwen3-32B").await.json()["model"], "Qwen/Qwen3-32B-TEE");
+    let pro = emulator.control().account("pro").unwrap();
+    assert_eq!((pro.day_milli_units, pro.in_flight), (3000, 0));
+}
