@@ -27,9 +27,9 @@ pub(super) struct Connections {
 pub(super) fn open(path: &Path) -> Result<Connections, OpenError> {
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         create_directory(directory)
-            .map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
+            .map_err(|reason| OpenError::Directory { path: directory.to_owned(), reason })?;
     }
-    create_file(path).map_err(|source| OpenError::File { path: path.to_owned(), source })?;
+    create_file(path).map_err(|reason| OpenError::File { path: path.to_owned(), reason })?;
     let unusable = |error| OpenError::Unusable { path: path.to_owned(), problem: problem(&error) };
     let mut writer = connect(path).map_err(unusable)?;
     if let Some(found) = migrate(&mut writer).map_err(unusable)? {

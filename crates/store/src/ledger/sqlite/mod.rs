@@ -42,20 +42,20 @@ pub struct SqliteLedger {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Its directory does not exist and cannot be made.
-    #[error("cannot create the state directory `{}`", path.display())]
+    #[error("cannot create the state directory `{}`: {reason}", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The file cannot be created or opened for writing.
-    #[error("cannot write the ledger `{}`", path.display())]
+    #[error("cannot write the ledger `{}`: {reason}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A newer Ripcord wrote the file.
     #[error(
@@ -80,10 +80,10 @@ pub enum OpenError {
         problem: Problem,
     },
     /// The system gave no thread to write with.
-    #[error("cannot start the ledger's writer")]
+    #[error("cannot start the ledger's writer: {reason}")]
     Thread {
         /// What the system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
 }
 
@@ -125,7 +125,7 @@ impl SqliteLedger {
             std::thread::Builder::new()
                 .name("ledger".to_owned())
                 .spawn(move || writer::run(&queue, connection))
-                .map_err(|source| OpenError::Thread { source })?
+                .map_err(|reason| OpenError::Thread { reason })?
         };
         Ok(Self { path: path.to_owned(), queue, reader: Mutex::new(reader), writer: Some(thread) })
     }
