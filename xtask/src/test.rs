@@ -10,7 +10,9 @@ pub(crate) fn recipe(project: &Project) -> Outcome {
     let Some(tools) = recipe.step("tools", || tools::install(&project.root)) else {
         return recipe.end();
     };
-    recipe.step("Rust tests", || run(&mut cargo(&project.root, &["test", "--workspace"])));
+    recipe.step("Rust tests", || {
+        run(&mut cargo(&project.root, &["test", "--workspace", "--no-fail-fast"]))
+    });
     // With `--tests` these are the very binaries that the tests were built with; alone they would be built anew.
     let binaries = recipe.step("binaries", || {
         run(&mut cargo(&project.root, &["build", "--workspace", "--bins", "--tests"]))
