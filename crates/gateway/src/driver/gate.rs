@@ -98,8 +98,9 @@ impl GateDriver {
         self.state.lock().gate.in_use(account)
     }
 
-    pub(crate) fn opens_at(&self, account: usize) -> Option<Mono> {
-        self.state.lock().gate.opens_at(account, self.clock.mono())
+    /// `Some(now)` if the account takes requests, `None` if nobody knows when it will.
+    pub(crate) fn opens_at(&self, account: usize, now: Mono) -> Option<Mono> {
+        self.state.lock().gate.opens_at(account, now)
     }
 
     /// Ticks the gate at its deadlines until told to stop.

@@ -311,7 +311,7 @@ fn nobody(shared: &Shared, call: &Call, why: Option<NotAdmitted>) -> Refusal {
         Some(NotAdmitted::Refused(Refused::ClosedPastDeadline(_) | Refused::NoAccount)) | None => {}
     }
     let soonest = (0..shared.accounts.len()).min_by_key(|&account| {
-        shared.gate.opens_at(account).map_or(u64::MAX, |opens| opens.as_micros())
+        shared.gate.opens_at(account, now.mono).map_or(u64::MAX, |opens| opens.as_micros())
     });
     let Some(account) = soonest else {
         return Refusal::upstream_auth("(none)");
