@@ -1,7 +1,7 @@
 //! Keys grouped by the account they belong to: quota, caps and balance are counted per account, not per key.
 
 use ripcord_client::key::{AccountId, Key};
-use ripcord_rules::quota::{Paygo, SpendingPolicy};
+use ripcord_rules::quota::{Paygo, SpendingPolicy, WhenUnknown};
 
 use crate::error::CommandError;
 use crate::settings::Settings;
@@ -20,6 +20,8 @@ pub(crate) struct Account {
     pub(crate) keys: Vec<Key>,
     /// What may be spent on it.
     pub(crate) policy: SpendingPolicy,
+    /// What the gateway does while its figures are not known.
+    pub(crate) when_unknown: WhenUnknown,
 }
 
 /// All accounts, and what was noticed while their keys were read.
@@ -66,8 +68,9 @@ impl Roster {
                 min_balance: chosen(entry.min_balance.as_ref(), &settings.spending.min_balance),
                 ..SpendingPolicy::default()
             };
+            let when_unknown = chosen(entry.when_unknown.as_ref(), &settings.spending.when_unknown);
             for raw in &entry.keys {
-                roster.add(raw, Some(&entry.name.value), policy);
+                roster.add(raw, Some(&entry.name.value), policy, when_unknown);
             }
             if entry.keys.is_empty() {
                 roster.unusable.push(format!("the account `{}` has no key", entry.name.value));
@@ -79,7 +82,7 @@ impl Roster {
             ..SpendingPolicy::default()
         };
         for raw in &settings.environment_keys {
-            roster.add(raw, None, policy);
+            roster.add(raw, None, policy, settings.spending.when_unknown.value);
         }
         roster
     }
@@ -101,7 +104,13 @@ impl Roster {
             .hint("`ripcord doctor` checks every key and says what to fix"))
     }
 
-    fn add(&mut self, raw: &RawKey, name: Option<&str>, policy: SpendingPolicy) {
+    fn add(
+        &mut self,
+        raw: &RawKey,
+        name: Option<&str>,
+        policy: SpendingPolicy,
+        when_unknown: WhenUnknown,
+    ) {
         let place = place_of(&raw.origin);
         let (key, repairs) = match Key::parse(raw.expose()) {
             Ok(read) => read,
@@ -138,6 +147,7 @@ impl Roster {
                 id,
                 keys: vec![key],
                 policy,
+                when_unknown,
             }),
         }
     }

@@ -73,6 +73,8 @@ pub(crate) enum Command {
     CanComplete(CanCompleteArguments),
     /// Return when there is budget: at once, or when the window that blocks has turned
     WaitForReset(WaitForResetArguments),
+    /// Run the gateway: an OpenAI-compatible endpoint on this machine, in front of your accounts
+    Serve(ServeArguments),
     /// Check keys, addresses, reachability, clock, models and configuration; says what to fix
     Doctor,
     /// Write the reference documentation
@@ -205,6 +207,13 @@ pub(crate) enum NextWindow {
     FourHour,
     /// The billing month
     Month,
+}
+
+#[derive(Args, Debug, Default)]
+pub(crate) struct ServeArguments {
+    /// Listen here instead of at `gateway.listen`; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
 }
 
 #[derive(Args, Debug)]

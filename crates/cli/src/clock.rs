@@ -11,33 +11,43 @@ pub(crate) enum Clock {
     System,
     /// Stands still, so that output can be compared letter by letter.
     Frozen(Wall),
-    /// Starts at a given moment and then runs at real speed.
-    Shifted { shift_micros: i64 },
+    /// Starts at a given moment and then runs, as fast as the machine's clock or a number of times faster.
+    Running { start: Wall, began_micros: i64, speed: u32 },
 }
 
 // === impl Clock ===
 
 impl Clock {
-    /// The clock that `RIPCORD_TEST_NOW` asks for: an RFC 3339 moment, at which time stands still, or from
-    /// which it runs on if the text ends in `/run`. `None` if it is neither.
+    /// The clock that `RIPCORD_TEST_NOW` asks for: an RFC 3339 moment at which time stands still, or from which it
+    /// runs on if the text ends in `/run`, or ten times as fast with `/run10`. `None` if it is neither.
     pub(crate) fn from_test_setting(text: &str) -> Option<Self> {
-        let (moment, runs) = match text.strip_suffix("/run") {
-            Some(moment) => (moment, true),
-            None => (text, false),
+        let (moment, speed) = match text.split_once("/run") {
+            None => (text, None),
+            Some((moment, "")) => (moment, Some(1)),
+            Some((moment, speed)) => (moment, Some(speed.parse().ok().filter(|speed| *speed > 0)?)),
         };
-        let micros = moment.parse::<jiff::Timestamp>().ok()?.as_microsecond();
-        Some(if runs {
-            Self::Shifted { shift_micros: micros.saturating_sub(system_micros()) }
-        } else {
-            Self::Frozen(Wall::from_unix_micros(micros))
+        let start =
+            Wall::from_unix_micros(moment.parse::<jiff::Timestamp>().ok()?.as_microsecond());
+        Some(match speed {
+            None => Self::Frozen(start),
+            Some(speed) => Self::Running { start, began_micros: system_micros(), speed },
         })
+    }
+
+    /// Sleeps for a duration of this clock.
+    pub(crate) async fn sleep(self, duration: Duration) {
+        let real = match self {
+            Self::System | Self::Frozen(_) => duration,
+            Self::Running { speed, .. } => duration / speed,
+        };
+        tokio::time::sleep(real).await;
     }
 
     /// Starts measuring. On a clock that stands still nothing takes any time.
     pub(crate) fn stopwatch(self) -> Stopwatch {
         match self {
             Self::Frozen(_) => Stopwatch(None),
-            Self::System | Self::Shifted { .. } => Stopwatch(Some(instant())),
+            Self::System | Self::Running { .. } => Stopwatch(Some(instant())),
         }
     }
 
@@ -46,8 +56,10 @@ impl Clock {
         match self {
             Self::System => Wall::from_unix_micros(system_micros()),
             Self::Frozen(moment) => moment,
-            Self::Shifted { shift_micros } => {
-                Wall::from_unix_micros(system_micros().saturating_add(shift_micros))
+            Self::Running { start, began_micros, speed } => {
+                let passed = system_micros().saturating_sub(began_micros);
+                let passed = u64::try_from(passed).unwrap_or(0).saturating_mul(u64::from(speed));
+                start.after(Duration::from_micros(passed))
             }
         }
     }
@@ -99,5 +111,6 @@ mod tests {
     fn other_text_is_no_clock() {
         assert!(Clock::from_test_setting("yesterday").is_none());
         assert!(Clock::from_test_setting("").is_none());
+        assert!(Clock::from_test_setting("2026-09-27T11:13:00Z/run0").is_none());
     }
 }

@@ -51,12 +51,13 @@ pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(problem) => {
-            // Help and version end here too, as successes. If nobody reads them, nobody can be told.
-            let _ = problem.print();
-            return if problem.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+            return refuse(&problem, &environment);
         }
     };
-    start_log(&environment);
+    // A server says what it does; a command says its answer.
+    let usual_log =
+        matches!(arguments.command, Some(args::Command::Serve(_))).then_some(SERVER_LOG);
+    start_log(&environment, usual_log);
     let early = early_printer(&arguments.global, &environment);
     let outcome = prepare(&arguments.global, &environment, &early)
         .and_then(|context| commands::run(arguments.command, &context));
@@ -67,6 +68,21 @@ pub fn run() -> ExitCode {
             error.exit.into()
         }
     }
+}
+
+/// Prints what clap has to say: help and version, which are successes, or what is wrong with the arguments.
+fn refuse(problem: &clap::Error, environment: &dyn Environment) -> ExitCode {
+    let printer = early_printer(&GlobalArguments::default(), environment);
+    let (device, text) = (printer.device(), problem.render());
+    // If nobody reads it, nobody can be told.
+    if problem.use_stderr() {
+        let text = if device.error_color { text.ansi().to_string() } else { text.to_string() };
+        printer.talk(Text::from(text.trim_end()));
+        return Exit::Usage.into();
+    }
+    let text = if device.color { text.ansi().to_string() } else { text.to_string() };
+    let _ = printer.write(&text);
+    Exit::Done.into()
 }
 
 /// Speaks before the settings are known, and when they are not usable.
@@ -103,7 +119,16 @@ fn prepare(
 
 /// All problems of the configuration, one line each, and the error that ends the run.
 fn explain(problems: &[Problem], printer: &Printer) -> CommandError {
-    for problem in problems {
+    // In the order in which they stand in the file.
+    let mut sorted: Vec<&Problem> = problems.iter().collect();
+    sorted.sort_by_key(|problem| {
+        problem
+            .place
+            .rsplit_once(':')
+            .and_then(|(_, line)| line.parse::<usize>().ok())
+            .unwrap_or(usize::MAX)
+    });
+    for problem in sorted {
         let hint = problem.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
         printer.talk(
             Text::new()
@@ -116,9 +141,13 @@ fn explain(problems: &[Problem], printer: &Printer) -> CommandError {
         .hint("every key with its default and meaning: docs/reference/configuration.md")
 }
 
-/// Logging is for finding out what went wrong: silent unless `RUST_LOG` asks.
-fn start_log(environment: &dyn Environment) {
-    let Some(filter) = environment.get(variables::RUST_LOG) else { return };
+/// What `serve` logs: what rests and why, and what is wrong.
+const SERVER_LOG: &str = "warn,ripcord_gateway=info";
+
+/// Logging is for finding out what went wrong: beyond `usual`, silent unless `RUST_LOG` asks.
+fn start_log(environment: &dyn Environment, usual: Option<&str>) {
+    let asked = environment.get(variables::RUST_LOG);
+    let Some(filter) = asked.as_deref().or(usual) else { return };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(std::io::stderr)

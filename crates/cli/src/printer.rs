@@ -150,6 +150,7 @@ impl Printer {
 
     /// Plain data to stdout.
     pub(crate) fn write(&self, text: &str) -> Result<(), CommandError> {
+        let text = text::without_keys(text);
         let mut stdout = std::io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             // The reader has what it wanted, as in `ripcord models | head -3`.
@@ -179,10 +180,10 @@ impl Printer {
     }
 
     /// A line of talk to stderr. Nobody can be told when stderr is gone, so a failure to write is ignored.
-    pub(crate) fn talk(&self, text: Text) {
-        let mut line = text.render(self.device.error_color);
+    pub(crate) fn talk(&self, line: Text) {
+        let mut line = line.render(self.device.error_color);
         line.push('\n');
-        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        let _ = std::io::stderr().lock().write_all(text::without_keys(&line).as_bytes());
     }
 }
 

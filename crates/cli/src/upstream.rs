@@ -86,18 +86,11 @@ impl Upstream {
             self.public.utilization()
         );
         let mut problems = Vec::new();
-        let mut note = |error: &Error| {
-            let problem = explain(error);
-            // One dead host is one problem, not three.
-            let same = |seen: &CommandError| seen.hints == problem.hints;
-            if !problems.iter().any(same) {
-                problems.push(problem);
-            }
-        };
+        let mut note = |error: Error| note(&mut problems, explain(&error));
         let lists = Lists {
-            models: models.map(|reply| reply.value.data.items).map_err(|error| note(&error)).ok(),
-            chutes: chutes.map(|reply| reply.value.items.items).map_err(|error| note(&error)).ok(),
-            loads: loads.map(|reply| reply.value.items).map_err(|error| note(&error)).ok(),
+            models: models.map(|reply| reply.value.data.items).map_err(&mut note).ok(),
+            chutes: chutes.map(|reply| reply.value.items.items).map_err(&mut note).ok(),
+            loads: loads.map(|reply| reply.value.items).map_err(&mut note).ok(),
         };
         (lists, problems)
     }
@@ -274,17 +267,18 @@ async fn refused(public: &Chutes, account: &Account) -> CommandError {
     let Some(key) = account.keys.first() else {
         return CommandError::usage("the account has no key");
     };
+    let whose = if account.keys.len() == 1 { "the key" } else { "every key" };
     match public.clone().with_key(key.clone()).models_with_key().await {
         Ok(_) => CommandError::unknown(format!(
-            "the key {key} may call models but not read the account"
+            "{whose} may call models but is not let read the account"
         ))
         .hint(
             "add an admin key of this account to see its quota; until then its calls are unguarded",
         ),
-        Err(error) if error.status() == Some(401) => CommandError::unknown(format!(
-            "Chutes refuses the key {key}: it is dead, or has no useful scope"
-        ))
-        .hint("create a new key at https://chutes.ai/app/api"),
+        Err(error) if error.status() == Some(401) => {
+            CommandError::unknown(format!("{whose} is refused: it is dead, or has no useful scope"))
+                .hint("create a new key at https://chutes.ai/app/api")
+        }
         Err(error) => explain(&error),
     }
 }
@@ -321,7 +315,17 @@ fn limits(settings: &Settings) -> TransportLimits {
 pub(crate) fn explain(error: &Error) -> CommandError {
     let told = match error.kind() {
         ErrorKind::NoKey => CommandError::usage(error.to_string()),
+        ErrorKind::Transport(failed) => {
+            CommandError::unknown(format!("{}: {}", error.call(), failed.kind()))
+        }
         _ => CommandError::unknown(error.to_string()),
     };
     told.hint(error.hint())
+}
+
+/// Adds a problem unless one that is fixed the same way is there: a dead host is one problem, not three.
+pub(crate) fn note(problems: &mut Vec<CommandError>, problem: CommandError) {
+    if !problems.iter().any(|seen| seen.hints == problem.hints) {
+        problems.push(problem);
+    }
 }

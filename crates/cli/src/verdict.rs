@@ -174,7 +174,7 @@ fn unknown_words(missing: Missing) -> (&'static str, Option<&'static str>, Strin
         Missing::Forbidden => (
             "forbidden",
             None,
-            "the key may not read the account, so its quota is unknown".to_owned(),
+            "the key does not open the account, so its quota is unknown".to_owned(),
         ),
         Missing::Failed => ("failed", None, "the account could not be read".to_owned()),
         Missing::Window(kind) => (

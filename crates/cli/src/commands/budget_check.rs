@@ -106,7 +106,7 @@ pub(crate) fn page(readings: &[Reading], accounts: &[AccountVerdict], verdict: A
     let mut page = Page::new();
     for (reading, account) in readings.iter().zip(accounts) {
         page.line(Text::toned(Tone::Strong, account.account.as_str()));
-        page.paragraph(2, verdict_line(&account.verdict));
+        page.paragraph_under(2, 2, verdict_line(&account.verdict));
         if let Some(remedy) = account.verdict.remedy(&reading.snapshot, &reading.account.policy) {
             page.paragraph(4, Text::new().dim(remedy));
         }

@@ -286,9 +286,10 @@ fn page(
     }
     if let Some(moment) = rest_fits_by {
         let at = context.printer.moments.at(moment, now);
+        let which = if report.fits_now == Some(0) { "All of them fit" } else { "The rest fits" };
         page.paragraph(
             2,
-            Text::new().plain(format!("The rest fits by {at}, {}.", moment::until(moment, now))),
+            Text::new().plain(format!("{which} by {at}, {}.", moment::until(moment, now))),
         );
     }
     match (target.cost.usd, &target.model) {

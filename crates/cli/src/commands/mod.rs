@@ -7,6 +7,7 @@ pub(crate) mod model_health;
 pub(crate) mod models;
 mod reference;
 pub(crate) mod sanity;
+mod serve;
 pub(crate) mod status;
 pub(crate) mod usage;
 pub(crate) mod wait_for_reset;
@@ -20,6 +21,9 @@ use crate::exit::Exit;
 pub(crate) fn run(command: Option<Command>, context: &Context) -> Result<Exit, CommandError> {
     if let Some(Command::Reference(arguments)) = &command {
         return reference::run(arguments);
+    }
+    if let Some(Command::Serve(arguments)) = &command {
+        return serve::run(arguments, context);
     }
     // One thread is enough for a handful of calls, and starts fastest.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -41,6 +45,7 @@ async fn report(command: Option<Command>, context: &Context) -> Result<Exit, Com
         Some(Command::CanComplete(arguments)) => can_complete::run(&arguments, context).await,
         Some(Command::WaitForReset(arguments)) => wait_for_reset::run(&arguments, context).await,
         Some(Command::Doctor) => doctor::run(context).await,
+        Some(Command::Serve(arguments)) => serve::run(&arguments, context),
         Some(Command::Reference(arguments)) => reference::run(&arguments),
     }
 }

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::printer::table::{Column, Table};
 use crate::printer::text::{Text, Tone};
 use crate::printer::{Page, moment, number};
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, note};
 
 /// What `ripcord status --json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -113,10 +113,8 @@ pub(crate) async fn run(
         .filter(|entry| arguments.all || entry.state_word() != StateWord::Hot)
         .collect();
     others.sort_by_key(|entry| worst_first(entry.state_word(), arguments.all));
-    if let Err(error) = &ping
-        && !problems.iter().any(|problem| problem.message == error.message)
-    {
-        problems.push(error.clone());
+    if let Err(error) = ping {
+        note(&mut problems, error);
     }
     let report = StatusReport {
         schema: "ripcord/status/1",
@@ -215,7 +213,7 @@ fn draw_platform(page: &mut Page, platform: &PlatformReport) {
     let line = match (platform.answers, platform.models) {
         (Some(true), _) => Text::toned(Tone::Good, "● Chutes answers").dim(ping),
         (Some(false), _) => Text::toned(Tone::Warn, "◐ Chutes answers in part"),
-        (None, _) => Text::toned(Tone::Dim, "? Chutes could not be asked"),
+        (None, _) => Text::toned(Tone::Dim, "? Chutes could not be reached"),
     };
     page.line(line);
     let Some(models) = platform.models else { return };

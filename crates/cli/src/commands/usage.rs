@@ -1,6 +1,6 @@
 //! `ripcord usage`, and `ripcord` alone: plan, windows, balance, and when each would run out.
 
-use ripcord_rules::quota::{Plan, Unit, Verdict, Window, may_spend};
+use ripcord_rules::quota::{Cap, Plan, Unit, Verdict, Window, may_spend};
 use ripcord_rules::time::Wall;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -225,7 +225,9 @@ fn draw_account(
     let moments = &context.printer.moments;
     let snapshot = &reading.snapshot;
     page.line(heading(reading, context, now));
-    let windows = windows(reading, chute_id, now);
+    let mut windows = windows(reading, chute_id, now);
+    // A plan that includes nothing has no window worth a bar; the balance says it all.
+    windows.retain(|(_, window)| window.cap != Cap::Limited(0));
     if !windows.is_empty() {
         page.gap().table(figures::table(&windows, moments, now, device.width)).gap();
     }
@@ -241,11 +243,12 @@ fn draw_account(
         );
     }
     page.line(balance_line(reading, account));
-    page.line(verdict_line(&account.verdict));
+    page.paragraph_under(2, 2, verdict_line(&account.verdict));
     if let Some(remedy) = account.verdict.remedy(snapshot, &reading.account.policy) {
         page.paragraph(4, Text::new().dim(remedy));
     }
-    draw_paces(page, &windows, context, now);
+    let goes_on = account.verdict.verdict == Answer::Yes;
+    draw_paces(page, &windows, goes_on, context, now);
 }
 
 fn heading(reading: &Reading, context: &Context, now: Wall) -> Text {
@@ -292,14 +295,14 @@ fn balance_line(reading: &Reading, account: &AccountUsage) -> Text {
         Some(balance) if balance.0 < 0 => line.then(Tone::Bad, balance.to_string()),
         Some(balance) => line.plain(balance.to_string()),
     };
+    let only_the_balance = reading.snapshot.plan == Some(Plan::PayAsYouGo);
     line.dim(match (account.paygo_allowed, account.paygo) {
-        (Some(true), "by_plan") => "  pays for every call".to_owned(),
-        (Some(true), _) => "  may pay when a window is used up".to_owned(),
-        (Some(false), "by_plan") => {
-            "  not spent: a subscription never slides into pay-as-you-go".to_owned()
-        }
-        (Some(false), _) => "  not spent: paygo = \"never\"".to_owned(),
-        (None, _) => String::new(),
+        (_, _) if reading.snapshot.plan == Some(Plan::Unlimited) => "",
+        (Some(true), _) if only_the_balance => "  pays for every call",
+        (Some(true), _) => "  pays when a window is used up",
+        (Some(false), "by_plan") => "  not spent: a subscription never slides into pay-as-you-go",
+        (Some(false), _) => "  not spent: paygo = \"never\"",
+        (None, _) => "",
     })
 }
 
@@ -310,13 +313,16 @@ pub(crate) fn verdict_line(verdict: &VerdictReport) -> Text {
         Answer::No => (Tone::Bad, "✗", "stop"),
         Answer::Unknown => (Tone::Warn, "?", "unknown"),
     };
-    Text::new()
-        .plain("  ")
-        .then(tone, format!("{sign} {word}"))
-        .plain(format!(": {}", verdict.explanation))
+    Text::toned(tone, format!("{sign} {word}")).plain(format!(": {}", verdict.explanation))
 }
 
-fn draw_paces(page: &mut Page, windows: &[(Option<String>, Window)], context: &Context, now: Wall) {
+fn draw_paces(
+    page: &mut Page,
+    windows: &[(Option<String>, Window)],
+    goes_on: bool,
+    context: &Context,
+    now: Wall,
+) {
     let mut measured = false;
     let mut ends = Vec::new();
     for (_, window) in windows {
@@ -342,7 +348,7 @@ fn draw_paces(page: &mut Page, windows: &[(Option<String>, Window)], context: &C
     for end in &ends {
         page.paragraph(4, Text::toned(Tone::Warn, end.as_str()));
     }
-    if measured && ends.is_empty() {
+    if measured && ends.is_empty() && goes_on {
         page.paragraph(4, Text::new().dim("At the pace so far nothing runs out before it resets."));
     }
 }

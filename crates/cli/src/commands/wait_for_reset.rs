@@ -139,7 +139,7 @@ pub(crate) async fn run(
         } else {
             page(&readings, &report.accounts, report.verdict)
         };
-        if ended != Ended::Budget {
+        if !matches!(ended, Ended::Budget | Ended::Unreadable) {
             page.gap().line(last_line(ended, next, context));
         }
         page
@@ -166,7 +166,7 @@ fn last_line(ended: Ended, next: Option<Wall>, context: &Context) -> Text {
         Ended::Timeout => Text::toned(Tone::Bad, "✗ the time is up").plain(when),
         Ended::NothingTurns => Text::toned(Tone::Bad, "✗ nothing to wait for")
             .plain(": no window that turns by itself would help"),
-        Ended::Unreadable => Text::toned(Tone::Warn, "? it could not be found out"),
+        Ended::Unreadable => Text::new(),
     }
 }
 
@@ -206,15 +206,16 @@ impl Wait<'_> {
                     turns.after(AFTER_THE_TURN).min(refresh)
                 }
             };
-            if self.deadline.is_some_and(|deadline| now >= deadline) {
-                return Ok((Ended::Timeout, next, readings));
-            }
-            let wake = wake.max(now.after(LEAST_GAP.min(wake.since(now).max(LEAST_GAP))));
-            self.sleep_until(wake).await;
-            if self.deadline.is_some_and(|deadline| self.context.now() >= deadline)
-                && next.is_none_or(|turns| self.context.now() < turns)
-            {
-                return Ok((Ended::Timeout, next, readings));
+            let wake = wake.max(now.after(LEAST_GAP));
+            match self.deadline.filter(|deadline| *deadline < wake) {
+                None => self.sleep_until(wake).await,
+                Some(deadline) => {
+                    self.sleep_until(deadline).await;
+                    // Too soon to ask again, but the calendar may have turned the window meanwhile.
+                    let open = ahead(&readings, self.context.now()) == Ahead::Open;
+                    let ended = if open { Ended::Budget } else { Ended::Timeout };
+                    return Ok((ended, next, readings));
+                }
             }
         }
     }
@@ -262,7 +263,7 @@ impl Wait<'_> {
             }
             let step =
                 if self.bar.is_some() { Duration::from_secs(1) } else { Duration::from_secs(30) };
-            tokio::time::sleep(left.min(step)).await;
+            self.context.clock.sleep(left.min(step)).await;
         }
     }
 

@@ -1,5 +1,7 @@
 //! A line of text whose parts know what they mean; colour is added, or not, at the very end.
 
+use std::borrow::Cow;
+
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// What a part of a line means. The words beside it say the same.
@@ -218,6 +220,33 @@ pub(crate) fn to_ascii(text: &str) -> String {
         .collect()
 }
 
+/// The text with every key cut to its beginning. Keys are redacted where they are held; this is for what a user put
+/// into a place that repeats it, such as an argument.
+pub(crate) fn without_keys(text: &str) -> Cow<'_, str> {
+    const SHOWN: usize = "cpk_1a2b".len();
+    let mut cleaned = String::new();
+    let mut rest = text;
+    while let Some(at) = ["cpk_", "cak_"].iter().filter_map(|prefix| rest.find(prefix)).min() {
+        let (before, from) = rest.split_at(at);
+        let part_of_key =
+            |character: char| character.is_ascii_alphanumeric() || "_.-".contains(character);
+        let length = from.find(|character| !part_of_key(character)).unwrap_or(from.len());
+        cleaned.push_str(before);
+        if length > SHOWN {
+            cleaned.push_str(&from[..SHOWN]);
+            cleaned.push('…');
+        } else {
+            cleaned.push_str(&from[..length]);
+        }
+        rest = &from[length..];
+    }
+    if cleaned.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    cleaned.push_str(rest);
+    Cow::Owned(cleaned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,6 +270,17 @@ mod tests {
             Text::from("the account ").then(Tone::Strong, "work").plain(": has no room left today");
         let lines: Vec<_> = text.wrapped(24, 2, 0).iter().map(|line| line.render(false)).collect();
         assert_eq!(lines, ["  the account work: has", "  no room left today"]);
+    }
+
+    #[test]
+    fn keys_are_cut_wherever_they_stand() {
+        let key = format!("cpk_{}.{}", "0a".repeat(16), "Zz".repeat(20));
+        let text = format!("no `{key}` and https://cak_0123456789@host, cpk_1a2b…, cpk_");
+        assert_eq!(
+            without_keys(&text),
+            "no `cpk_0a0a…` and https://cak_0123…@host, cpk_1a2b…, cpk_"
+        );
+        assert_eq!(without_keys("nothing here"), "nothing here");
     }
 
     #[test]

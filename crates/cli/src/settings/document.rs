@@ -245,6 +245,14 @@ pub(crate) mod read {
         }
     }
 
+    /// Text, or nothing where it is left empty.
+    pub(crate) fn optional_text(value: &Value<'_>) -> Result<Option<String>, String> {
+        match value {
+            Value::String(text) if text.trim().is_empty() => Ok(None),
+            other => text(other).map(Some),
+        }
+    }
+
     /// A list of texts.
     pub(crate) fn texts(value: &Value<'_>) -> Result<Vec<String>, String> {
         match value {

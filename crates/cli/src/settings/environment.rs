@@ -34,6 +34,7 @@ pub(crate) mod variables {
     pub(crate) const RIPCORD_TEST_NOW: &str = "RIPCORD_TEST_NOW";
     pub(crate) const RUST_LOG: &str = "RUST_LOG";
     pub(crate) const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
+    pub(crate) const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
     pub(crate) const HOME: &str = "HOME";
     pub(crate) const NO_COLOR: &str = "NO_COLOR";
     pub(crate) const TERM: &str = "TERM";
@@ -79,6 +80,10 @@ pub(crate) const VARIABLES: &[Variable] = &[
         name: variables::XDG_CONFIG_HOME,
         purpose: "Where `ripcord/config.toml` is looked for; `~/.config` if not set.",
     },
+    Variable {
+        name: variables::XDG_STATE_HOME,
+        purpose: "Where `ripcord/` with the gateway's ledger is kept; `~/.local/state` if not set.",
+    },
     Variable { name: variables::HOME, purpose: "The home directory, for `~/` in paths." },
     Variable { name: variables::NO_COLOR, purpose: "No colours, if set to anything." },
     Variable { name: variables::TERM, purpose: "No colours if it is `dumb`." },
@@ -92,7 +97,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: variables::RIPCORD_TEST_NOW,
-        purpose: "For tests: an RFC 3339 moment at which the clock stands still, or with `/run` behind it starts.",
+        purpose: "For tests: an RFC 3339 moment at which the clock stands still; with `/run` behind it runs on from there, with `/run10` ten times as fast.",
     },
 ];
 

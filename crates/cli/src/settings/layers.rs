@@ -3,18 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ripcord_rules::quota::Paygo;
+use ripcord_rules::quota::{Paygo, WhenUnknown};
 use toml::de::DeTable;
 
 use super::document::{Problem, Section, SourceFile, Value, nearest, read};
 use super::environment::{Environment, VARIABLES, variables};
 use super::keys::{self, RawKey};
 use super::origin::{Origin, Sourced};
-use super::{AccountSettings, DEFAULT_FILE, Settings};
+use super::{AccountSettings, DEFAULT_FILE, GatewaySettings, Settings};
 use crate::args::{ColorChoice, GlobalArguments};
 
 const PAYGO: &[(&str, Paygo)] =
     &[("by_plan", Paygo::ByPlan), ("never", Paygo::Never), ("allow", Paygo::Allow)];
+const WHEN_UNKNOWN: &[(&str, WhenUnknown)] =
+    &[("allow", WhenUnknown::Allow), ("refuse", WhenUnknown::Refuse)];
 const COLOR: &[(&str, ColorChoice)] =
     &[("auto", ColorChoice::Auto), ("always", ColorChoice::Always), ("never", ColorChoice::Never)];
 /// The server's figures lag by a minute; polling in bursts has got keys revoked.
@@ -62,14 +64,18 @@ pub(super) fn read_user_file(
 }
 
 fn usual_path(environment: &dyn Environment) -> Option<PathBuf> {
+    usual_directory(environment, variables::XDG_CONFIG_HOME, ".config")
+        .map(|directory| directory.join("config.toml"))
+}
+
+/// `ripcord/` below an XDG base directory, or below its usual place in the home directory.
+fn usual_directory(environment: &dyn Environment, variable: &str, usual: &str) -> Option<PathBuf> {
     let base = environment
-        .get(variables::XDG_CONFIG_HOME)
+        .get(variable)
         .filter(|path| Path::new(path).is_absolute())
         .map(PathBuf::from)
-        .or_else(|| {
-            environment.get(variables::HOME).map(|home| Path::new(&home).join(".config"))
-        })?;
-    Some(base.join("ripcord").join("config.toml"))
+        .or_else(|| environment.get(variables::HOME).map(|home| Path::new(&home).join(usual)))?;
+    Some(base.join("ripcord"))
 }
 
 /// A file that others can write can be made to send keys elsewhere; one that others can read gives them away.
@@ -138,6 +144,7 @@ fn read_sections(settings: &mut Settings, root: &mut Section<'_>) {
     root.table("spending", |section| {
         section.read("paygo", &mut settings.spending.paygo, read::word(PAYGO));
         section.read("min_balance", &mut settings.spending.min_balance, read::usd);
+        section.read("when_unknown", &mut settings.spending.when_unknown, read::word(WHEN_UNKNOWN));
     });
     root.table("models", |section| {
         section.read("watch", &mut settings.models.watch, read::texts);
@@ -149,6 +156,7 @@ fn read_sections(settings: &mut Settings, root: &mut Section<'_>) {
         section.read("first_byte_seconds", &mut limits.first_byte, seconds(1, 3600));
         section.read("idle_seconds", &mut limits.idle, seconds(1, 3600));
     });
+    root.table("gateway", |section| read_gateway(&mut settings.gateway, section));
     root.table("output", |section| {
         section.read("time_zone", &mut settings.output.time_zone, |value| {
             let name = read::text(value)?;
@@ -156,6 +164,37 @@ fn read_sections(settings: &mut Settings, root: &mut Section<'_>) {
         });
         section.read("color", &mut settings.output.color, read::word(COLOR));
     });
+}
+
+fn read_gateway(gateway: &mut GatewaySettings, section: &mut Section<'_>) {
+    section.read("listen", &mut gateway.listen, |value| {
+        let text = read::text(value)?;
+        text.parse()
+            .map_err(|_| "expected an address with a port, such as 127.0.0.1:8790".to_owned())
+    });
+    section.read("state_directory", &mut gateway.state_directory, |value| {
+        Ok(read::optional_text(value)?.map(PathBuf::from))
+    });
+    section.read(
+        "slots_per_account",
+        &mut gateway.slots_per_account,
+        read::whole(1, 1_000, "slots"),
+    );
+    section.read("queue", &mut gateway.queue, read::whole(0, 1_000_000, "places"));
+    section.read(
+        "interactive_deadline_seconds",
+        &mut gateway.interactive_deadline,
+        seconds(1, 86_400),
+    );
+    section.read("agent_deadline_seconds", &mut gateway.agent_deadline, seconds(1, 86_400));
+    section.read("first_token_seconds", &mut gateway.first_token, seconds(1, 3_600));
+    section.read("plain_answer_seconds", &mut gateway.plain_answer, seconds(1, 86_400));
+    section.read("stall_seconds", &mut gateway.stall, seconds(1, 3_600));
+    section.read("heartbeat_seconds", &mut gateway.heartbeat, seconds(1, 3_600));
+    section.read("drain_seconds", &mut gateway.drain, seconds(0, 3_600));
+    section.read("body_mib", &mut gateway.body_mib, read::whole(1, 512, "MiB"));
+    section.read("allowed_hosts", &mut gateway.allowed_hosts, read::texts);
+    section.read("allowed_origins", &mut gateway.allowed_origins, read::texts);
 }
 
 fn seconds(least: u64, most: u64) -> impl FnOnce(&Value<'_>) -> Result<Duration, String> {
@@ -194,6 +233,7 @@ fn read_account(
     }
     let paygo = section.read_new("paygo", read::word(PAYGO));
     let min_balance = section.read_new("min_balance", read::usd);
+    let when_unknown = section.read_new("when_unknown", read::word(WHEN_UNKNOWN));
     let Some(name) = name else {
         section.problem(
             &origin,
@@ -202,7 +242,7 @@ fn read_account(
         );
         return None;
     };
-    Some(AccountSettings { name, keys, paygo, min_balance })
+    Some(AccountSettings { name, keys, paygo, min_balance, when_unknown })
 }
 
 fn read_key_file(
@@ -299,6 +339,11 @@ pub(super) fn read_environment(
                 format!("must be from {LEAST_REFRESH_SECONDS} to {MOST_REFRESH_SECONDS} seconds"),
             ),
         }
+    }
+    if settings.gateway.state_directory.value.is_none()
+        && let Some(found) = usual_directory(environment, variables::XDG_STATE_HOME, ".local/state")
+    {
+        settings.gateway.state_directory.value = Some(found);
     }
     settings.warnings.extend(misspelt_variables(environment));
     problems

@@ -8,10 +8,11 @@ pub(crate) mod keys;
 mod layers;
 pub(crate) mod origin;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ripcord_rules::quota::Paygo;
+use ripcord_rules::quota::{Paygo, WhenUnknown};
 use ripcord_rules::units::NanoUsd;
 
 use crate::args::{ColorChoice, GlobalArguments};
@@ -32,6 +33,7 @@ pub(crate) struct Settings {
     pub(crate) spending: SpendingSettings,
     pub(crate) models: ModelSettings,
     pub(crate) limits: LimitSettings,
+    pub(crate) gateway: GatewaySettings,
     pub(crate) output: OutputSettings,
     /// The accounts that the file names.
     pub(crate) accounts: Vec<AccountSettings>,
@@ -54,6 +56,7 @@ pub(crate) struct ChutesSettings {
 pub(crate) struct SpendingSettings {
     pub(crate) paygo: Sourced<Paygo>,
     pub(crate) min_balance: Sourced<NanoUsd>,
+    pub(crate) when_unknown: Sourced<WhenUnknown>,
 }
 
 /// `[models]`: which models the user cares about.
@@ -71,6 +74,26 @@ pub(crate) struct LimitSettings {
     pub(crate) idle: Sourced<Duration>,
 }
 
+/// `[gateway]`: how `ripcord serve` works.
+#[derive(Debug, Clone)]
+pub(crate) struct GatewaySettings {
+    pub(crate) listen: Sourced<SocketAddr>,
+    /// Where the ledger is kept; `None` if neither the settings nor the environment name a place.
+    pub(crate) state_directory: Sourced<Option<PathBuf>>,
+    pub(crate) slots_per_account: Sourced<u64>,
+    pub(crate) queue: Sourced<u64>,
+    pub(crate) interactive_deadline: Sourced<Duration>,
+    pub(crate) agent_deadline: Sourced<Duration>,
+    pub(crate) first_token: Sourced<Duration>,
+    pub(crate) plain_answer: Sourced<Duration>,
+    pub(crate) stall: Sourced<Duration>,
+    pub(crate) heartbeat: Sourced<Duration>,
+    pub(crate) drain: Sourced<Duration>,
+    pub(crate) body_mib: Sourced<u64>,
+    pub(crate) allowed_hosts: Sourced<Vec<String>>,
+    pub(crate) allowed_origins: Sourced<Vec<String>>,
+}
+
 /// `[output]`: how people see it.
 #[derive(Debug, Clone)]
 pub(crate) struct OutputSettings {
@@ -85,6 +108,7 @@ pub(crate) struct AccountSettings {
     pub(crate) keys: Vec<RawKey>,
     pub(crate) paygo: Option<Sourced<Paygo>>,
     pub(crate) min_balance: Option<Sourced<NanoUsd>>,
+    pub(crate) when_unknown: Option<Sourced<WhenUnknown>>,
 }
 
 // === impl Settings ===
@@ -118,12 +142,29 @@ impl Settings {
             spending: SpendingSettings {
                 paygo: unset(Paygo::ByPlan),
                 min_balance: unset(NanoUsd::ZERO),
+                when_unknown: unset(WhenUnknown::Allow),
             },
             models: ModelSettings { watch: unset(Vec::new()), sanity: unset(String::new()) },
             limits: LimitSettings {
                 connect: unset(Duration::ZERO),
                 first_byte: unset(Duration::ZERO),
                 idle: unset(Duration::ZERO),
+            },
+            gateway: GatewaySettings {
+                listen: unset(SocketAddr::from(([0, 0, 0, 0], 0))),
+                state_directory: unset(None),
+                slots_per_account: unset(0),
+                queue: unset(0),
+                interactive_deadline: unset(Duration::ZERO),
+                agent_deadline: unset(Duration::ZERO),
+                first_token: unset(Duration::ZERO),
+                plain_answer: unset(Duration::ZERO),
+                stall: unset(Duration::ZERO),
+                heartbeat: unset(Duration::ZERO),
+                drain: unset(Duration::ZERO),
+                body_mib: unset(0),
+                allowed_hosts: unset(Vec::new()),
+                allowed_origins: unset(Vec::new()),
             },
             output: OutputSettings {
                 time_zone: unset(String::new()),

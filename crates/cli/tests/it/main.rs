@@ -1,3 +1,9 @@
 //! The real binary, seen from outside.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests may fail loudly too")]
 
+mod bad_input;
+mod commands;
 mod reference;
+mod situations;
+mod waiting;
+mod world;

@@ -1,0 +1,156 @@
+//! `ripcord serve`: the gateway, until it is told to stop.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ripcord_gateway::{AccountConfig, Config, Gateway, Limits, StartError};
+use ripcord_store::{OpenError, SqliteLedger};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::accounts::Account;
+use crate::args::ServeArguments;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::printer::number;
+use crate::printer::text::{Text, Tone};
+use crate::settings::Settings;
+use crate::settings::environment::variables;
+use crate::upstream;
+
+/// Runs the gateway.
+pub(crate) fn run(arguments: &ServeArguments, context: &Context) -> Result<Exit, CommandError> {
+    let config = config(arguments, context)?;
+    let ledger = Arc::new(open_ledger(&context.settings)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|problem| CommandError::unknown(format!("could not start: {problem}")))?;
+    runtime.block_on(async {
+        let accounts = introduce(&config);
+        let gateway = Gateway::start(config, Arc::clone(&ledger) as _)
+            .await
+            .map_err(|error| explain(&error))?;
+        greet(&gateway, &accounts, ledger.path(), context);
+        until_told_to_stop(context).await?;
+        gateway.shutdown().await;
+        context.printer.talk(Text::new().plain("stopped"));
+        Ok(Exit::Done)
+    })
+}
+
+/// The gateway's configuration from the settings.
+fn config(arguments: &ServeArguments, context: &Context) -> Result<Config, CommandError> {
+    let settings = &context.settings;
+    let gateway = &settings.gateway;
+    let accounts = context.roster().usable()?;
+    let count = |figure: u64| usize::try_from(figure).unwrap_or(usize::MAX);
+    Ok(Config {
+        listen: arguments.listen.unwrap_or(gateway.listen.value),
+        endpoints: upstream::endpoints(settings)?,
+        accounts: accounts
+            .iter()
+            .map(|account| AccountConfig {
+                label: label(account),
+                keys: account.keys.clone(),
+                paygo: account.policy.paygo,
+                when_unknown: account.when_unknown,
+                spending: account.policy,
+            })
+            .collect(),
+        limits: Limits {
+            slots_per_account: u32::try_from(gateway.slots_per_account.value).unwrap_or(u32::MAX),
+            queue: count(gateway.queue.value),
+            body_bytes: count(gateway.body_mib.value) << 20,
+            interactive_deadline: gateway.interactive_deadline.value,
+            agent_deadline: gateway.agent_deadline.value,
+            first_token: gateway.first_token.value,
+            plain_answer: gateway.plain_answer.value,
+            stall: gateway.stall.value,
+            connect: settings.limits.connect.value,
+            heartbeat: gateway.heartbeat.value,
+            drain: gateway.drain.value,
+            ..Limits::default()
+        },
+        allowed_hosts: gateway.allowed_hosts.value.clone(),
+        allowed_origins: gateway.allowed_origins.value.clone(),
+        quota_refresh_interval: settings.chutes.refresh.value,
+    })
+}
+
+/// What headers, records and metrics call the account: its name, else the beginning of its user id, never more of a
+/// key than its first letters.
+fn label(account: &Account) -> String {
+    match (&account.name, &account.id) {
+        (Some(name), _) => name.clone(),
+        (None, Some(id)) => id.as_str().chars().take(8).collect(),
+        (None, None) => account.label().trim_end_matches('…').to_owned(),
+    }
+}
+
+fn open_ledger(settings: &Settings) -> Result<SqliteLedger, CommandError> {
+    let Some(directory) = &settings.gateway.state_directory.value else {
+        return Err(CommandError::usage("there is no place for the ledger")
+            .hint(format!("set {} or `gateway.state_directory`", variables::XDG_STATE_HOME)));
+    };
+    SqliteLedger::open(&directory.join("ledger.sqlite")).map_err(|error| unusable(&error))
+}
+
+fn unusable(error: &OpenError) -> CommandError {
+    CommandError::usage(error.to_string()).hint(format!(
+        "the ledger is kept in `gateway.state_directory`, by default below {}",
+        variables::XDG_STATE_HOME
+    ))
+}
+
+fn explain(error: &StartError) -> CommandError {
+    let told = CommandError::usage(error.to_string());
+    match error {
+        StartError::AddressInUse(_) => {
+            told.hint("`--listen 127.0.0.1:0` takes a free port and says which")
+        }
+        _ => told,
+    }
+}
+
+/// What the accounts are called and how many keys they have.
+fn introduce(config: &Config) -> Vec<String> {
+    config
+        .accounts
+        .iter()
+        .map(|account| {
+            let keys = number::counted(account.keys.len() as u64, "key", "keys");
+            format!("{} ({keys})", account.label)
+        })
+        .collect()
+}
+
+fn greet(gateway: &Gateway, accounts: &[String], ledger: &Path, context: &Context) {
+    let base = format!("http://{}", gateway.address());
+    let line = |name: &str, value: String| {
+        context.printer.talk(Text::new().dim(format!("  {name:<9}")).plain(value));
+    };
+    context
+        .printer
+        .talk(Text::new().plain("ripcord is listening on ").then(Tone::Strong, base.clone()));
+    line("base URL", format!("{base}/v1   (any text will do as the client's API key)"));
+    line("accounts", accounts.join(", "));
+    line("status", format!("{base}/-/status"));
+    line("ledger", ledger.display().to_string());
+}
+
+/// SIGTERM or Ctrl-C. What is under way is finished, so say so: it may take a moment.
+async fn until_told_to_stop(context: &Context) -> Result<(), CommandError> {
+    let listen = |kind| {
+        signal(kind)
+            .map_err(|error| CommandError::unknown(format!("cannot listen for signals: {error}")))
+    };
+    let (mut terminate, mut interrupt) =
+        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    context.printer.talk(Text::new().plain("finishing what is under way …"));
+    Ok(())
+}

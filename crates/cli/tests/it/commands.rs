@@ -1,0 +1,246 @@
+//! What single commands can do beyond the situations that all are tried in.
+
+use chutes_emulator::{ModelSpec, Scenario};
+
+use crate::world::{World, catalogue, pro};
+
+fn names(world: &World, arguments: &[&str]) -> Vec<String> {
+    let outcome = world.run(&[&["models", "--json"], arguments].concat());
+    let report = outcome.report("models");
+    let models = report["models"].as_array().unwrap().iter();
+    models.map(|model| model["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn models_are_filtered_and_sorted() {
+    let world = World::with(pro());
+    assert_eq!(
+        names(&world, &["--query", "deepseek"]),
+        ["deepseek-ai/DeepSeek-R1", "deepseek-ai/DeepSeek-R1-TEE"]
+    );
+    assert_eq!(names(&world, &["--modality", "image"]), ["moonshotai/Kimi-K2.5-TEE"]);
+    assert_eq!(
+        names(&world, &["--max-price", "0.5"]),
+        ["Qwen/Qwen2.5-72B-Instruct", "openai/gpt-oss-20b"]
+    );
+    assert_eq!(names(&world, &["--tee", "--sort", "price"])[0], "deepseek-ai/DeepSeek-R1-TEE");
+    assert_eq!(names(&world, &["--sort", "state"]).last().unwrap(), "openai/gpt-oss-20b");
+    assert!(names(&world, &["--feature", "telepathy"]).is_empty());
+    assert!(
+        world.run(&["models", "--query", "nothing-like-it"]).stdout.contains("no model passes")
+    );
+}
+
+#[test]
+fn wide_terminals_get_more_columns() {
+    let world = World::with(pro()).variable("COLUMNS", "140");
+    insta::assert_snapshot!(world.run(&["models"]).seen(), @r"
+    exit 0
+    --- stdout
+    model                        state     in   out  cached  context       features                 quant  why
+    Qwen/Qwen2.5-72B-Instruct    ● hot   0.10  0.40    0.05     131k       json tools schema        fp8    30 % busy, 2 instances
+    zai-org/GLM-5.2-TEE          ● hot   0.95  3.15   0.475     131k  tee  json tools schema        fp8    30 % busy, 2 instances
+    moonshotai/Kimi-K2.5-TEE     ◐ busy  0.50  2.80    0.25     131k  tee  json tools schema image  fp8    50 % refused, 97 % busy, 2 instances
+    deepseek-ai/DeepSeek-R1      ○ cold  0.30  1.20    0.15     131k       json tools schema        fp8    no instance is running
+    deepseek-ai/DeepSeek-R1-TEE  ● hot   0.30  1.20    0.15     131k  tee  json tools schema        fp8    30 % busy, 2 instances
+    openai/gpt-oss-20b           ✗ down  0.02  0.10    0.01     131k       json tools schema        fp8    switched off by its operator
+
+    6 models. Prices in US dollars per million tokens.
+    ");
+    insta::assert_snapshot!(world.run(&["usage"]).seen(), @r"
+    exit 0
+    --- stdout
+    alice · Pro, $20.00 a month · cpk_7eec…                                         from Chutes, 0 s old
+
+                                                   used       of    left          resets  at
+      day      ▕███████░░░░░░░░░░░░░░░░░░░░░░░▏  1234.3     5000  3765.7  in 12 h 47 min  28 Sep 00:00
+      4 hours  ▕█████████░░░░░░░░░░░░░░░░░░░░░▏   $2.50    $8.33   $5.83       in 47 min  12:00 UTC
+      month    ▕█████████████░░░░░░░░░░░░░░░░░▏  $42.00  $100.00  $58.00    in 16 d 20 h  14 Oct 08:12
+
+      balance  $0.00  not spent: a subscription never slides into pay-as-you-go
+      ✓ go on: the windows of the plan have room
+        At the pace so far nothing runs out before it resets.
+    ");
+}
+
+#[test]
+fn without_unicode_everything_is_drawn_in_ascii() {
+    let world = World::with(pro()).variable("LC_ALL", "C");
+    for command in [&["usage"][..], &["status"], &["models"], &["doctor"]] {
+        let outcome = world.run(command);
+        assert!(outcome.stdout.is_ascii(), "{}", outcome.stdout);
+    }
+    insta::assert_snapshot!(world.run(&["usage"]).seen(), @r"
+    exit 0
+    --- stdout
+    alice . Pro, $20.00 a month . cpk_7eec~                     from Chutes, 0 s old
+
+                             used       of    left          resets  at
+      day      [##......]  1234.3     5000  3765.7  in 12 h 47 min  28 Sep 00:00
+      4 hours  [##......]   $2.50    $8.33   $5.83       in 47 min  12:00 UTC
+      month    [###.....]  $42.00  $100.00  $58.00    in 16 d 20 h  14 Oct 08:12
+
+      balance  $0.00  not spent: a subscription never slides into pay-as-you-go
+      + go on: the windows of the plan have room
+        At the pace so far nothing runs out before it resets.
+    ");
+}
+
+#[test]
+fn a_pipe_gets_no_colours_unless_asked() {
+    let world = World::with(pro());
+    assert!(!world.run(&["usage"]).stdout.contains('\u{1b}'));
+    assert!(world.run(&["usage", "--color", "always"]).stdout.contains('\u{1b}'));
+}
+
+#[test]
+fn alone_it_shows_usage_and_the_next_step() {
+    let room = World::with(pro()).run(&[]);
+    assert_eq!(room.code, 0);
+    assert!(
+        room.stdout.ends_with("Next: ripcord status  which models are up\n"),
+        "{}",
+        room.stdout
+    );
+    let spent = World::with(pro().used_usd(8.4, 50.0)).run(&[]);
+    assert!(spent.stdout.contains("Next: ripcord wait-for-reset"), "{}", spent.stdout);
+}
+
+#[test]
+fn watched_models_come_first_and_unknown_names_are_told() {
+    let world = World::with(pro()).config(
+        "[models]\nwatch = [\"zai-org/GLM-5.2-TEE\", \"deepseek-ai/DeepSeek-R1\", \"qwen/qwen2.5-72b-instruct\"]\n",
+    );
+    insta::assert_snapshot!(world.run(&["status"]).seen(), @r"
+    exit 0
+    --- stdout
+    ● Chutes answers (ping 0 ms)
+      6 models: 3 hot, 1 busy, 1 cold, 1 down
+      12.5 % of calls refused for capacity in the last 5 min, figures 0 s old
+
+    Your models
+      ● hot   zai-org/GLM-5.2-TEE        30 % busy, 2 instances
+      ○ cold  deepseek-ai/DeepSeek-R1    no instance is running
+      ✗ down  qwen/qwen2.5-72b-instruct  not in the catalogue; did you mean Qwen/Qw…
+
+    Not hot
+      ◐ busy  moonshotai/Kimi-K2.5-TEE  50 % refused, 97 % busy, 2 instances
+      ✗ down  openai/gpt-oss-20b        switched off by its operator
+    ");
+    insta::assert_snapshot!(world.run(&["status", "--mine"]).seen(), @r"
+    exit 0
+    --- stdout
+    ● Chutes answers (ping 0 ms)
+      6 models: 3 hot, 1 busy, 1 cold, 1 down
+      12.5 % of calls refused for capacity in the last 5 min, figures 0 s old
+
+    Your models
+      ● hot   zai-org/GLM-5.2-TEE        30 % busy, 2 instances
+      ○ cold  deepseek-ai/DeepSeek-R1    no instance is running
+      ✗ down  qwen/qwen2.5-72b-instruct  not in the catalogue; did you mean Qwen/Qw…
+    ");
+    let all = world.run(&["status", "--all", "--json"]).report("status");
+    assert_eq!(all["others"].as_array().unwrap().len(), 4);
+    let doctor = world.run(&["doctor"]);
+    assert_eq!(doctor.code, 1, "{}", doctor.seen());
+    assert!(doctor.stdout.contains("write `Qwen/Qwen2.5-72B-Instruct` at"), "{}", doctor.stdout);
+}
+
+#[test]
+fn spending_rules_come_from_the_configuration() {
+    let rich = || World::with(pro().used_usd(8.4, 50.0).balance_usd(5.0));
+    assert_eq!(rich().run(&["budget-check"]).code, 1);
+    let allowed = rich().config("[spending]\npaygo = \"allow\"\n");
+    insta::assert_snapshot!(allowed.run(&["budget-check"]).seen(), @r"
+    exit 0
+    --- stdout
+    alice
+      ✓ go on: the 4-hour window is used up and the balance pays: $5.00
+    ");
+    assert_eq!(
+        rich()
+            .config("[spending]\npaygo = \"allow\"\nmin_balance = 6\n")
+            .run(&["budget-check"])
+            .code,
+        1
+    );
+    let by_variable =
+        rich().config("[spending]\npaygo = \"allow\"\n").variable("CHUTES_MIN_BALANCE", "6");
+    assert_eq!(by_variable.run(&["budget-check"]).code, 1);
+    let open = World::with(pro());
+    assert_eq!(open.run(&["budget-check"]).code, 0);
+    assert_eq!(open.run(&["budget-check", "--require-balance"]).code, 1);
+}
+
+#[test]
+fn sanity_stands_in_for_a_missing_default_only() {
+    let scenario = Scenario::empty()
+        .stopped_at(crate::world::NOW)
+        .account(pro())
+        .model(ModelSpec::new("Qwen/Qwen3-32B").tokens(24, 20));
+    let world = World::of(scenario).key(&Scenario::key("alice", 0));
+    let outcome = world.run(&["sanity", "--json"]);
+    let report = outcome.report("sanity");
+    assert_eq!(report["model"], "Qwen/Qwen3-32B");
+    assert_eq!(report["instead_of"], "Qwen/Qwen2.5-72B-Instruct");
+    assert!(outcome.stderr.contains("asking `Qwen/Qwen3-32B` instead"), "{}", outcome.stderr);
+    assert_eq!(world.run(&["sanity", "Qwen/Qwen2.5-72B-Instruct"]).code, 2);
+    let control = world.emulator().control();
+    let calls = control.log().iter().filter(|entry| entry.method == "POST").count();
+    assert_eq!(calls, 1, "what is refused is not sent");
+}
+
+#[test]
+fn health_is_read_from_lists_and_never_probed() {
+    let world = World::of(catalogue().account(pro())).key(&Scenario::key("alice", 0));
+    let states = [
+        ("zai-org/GLM-5.2-TEE", "hot", 0),
+        ("moonshotai/Kimi-K2.5-TEE", "busy", 0),
+        ("deepseek-ai/DeepSeek-R1", "cold", 1),
+        ("openai/gpt-oss-20b", "down", 1),
+    ];
+    for (model, state, code) in states {
+        let outcome = world.run(&["model-health", model, "--json"]);
+        assert_eq!(outcome.code, code, "{}", outcome.seen());
+        assert_eq!(outcome.report("model-health")["state"], state);
+    }
+    let probes = world
+        .emulator()
+        .control()
+        .log()
+        .into_iter()
+        .filter(|entry| entry.method != "GET" || entry.path.contains("warmup"));
+    assert_eq!(probes.count(), 0);
+}
+
+#[test]
+fn counts_are_per_account_and_pooled() {
+    let scenario = catalogue().account(pro().used_units(4990.0)).account(
+        chutes_emulator::AccountSpec::new("carol", chutes_emulator::PlanSpec::Base)
+            .used_units(280.0),
+    );
+    let world = World::of(scenario).key(&format!(
+        "{},{}",
+        Scenario::key("alice", 0),
+        Scenario::key("carol", 0)
+    ));
+    assert_eq!(world.run(&["can-complete", "30"]).code, 0);
+    let report = world.run(&["can-complete", "31", "--json"]);
+    assert_eq!(report.code, 1);
+    let report = report.report("can-complete");
+    assert_eq!(report["fits_now"], 30);
+    assert_eq!(report["rest_fits_by"], "2026-09-28T00:00:00Z");
+}
+
+#[test]
+fn an_own_quota_of_a_chute_is_shown() {
+    let model = "zai-org/GLM-5.2-TEE";
+    let world = World::with(pro().chute_quota(model, 10));
+    let id = Scenario::chute_id(model);
+    let report = world.run(&["usage", "--chute-id", &id, "--json"]).report("usage");
+    let windows = report["accounts"][0]["windows"].as_array().unwrap();
+    let own = windows.iter().find(|window| window["window"] == "chute").unwrap();
+    assert_eq!(own["chute_id"], id);
+    assert_eq!(own["cap"], 10.0);
+    assert!(world.run(&["usage", "--chute-id", "other"]).stdout.contains("no quota of its own"));
+}
