@@ -199,7 +199,6 @@ pub fn classify(failure: &Failure) -> Cause {
         (403, _) => Cause::NotEntitled,
         // An unknown 429 body is the edge's: the application's own are all known.
         (429, _) => Cause::EdgeRateLimit,
-        (404, Origin::Application) => Cause::ModelNotFound,
         (408 | 425, _) | (500.., _) => Cause::Transient,
         // 426: TEE asked for, the model has none.
         (426, _) => Cause::NotEntitled,
@@ -281,6 +280,8 @@ mod tests {
             (answer(503, Application, Says::NoInstances), Cause::Cold),
             (answer(503, Application, Says::ModelDisabled), Cause::Disabled),
             (answer(404, Application, Says::ModelNotFound), Cause::ModelNotFound),
+            // `No matching cord found!`: the path or the type of `stream` is wrong, not the model.
+            (answer(404, Application, Says::Nothing), Cause::BadRequest),
             (answer(401, Application, Says::Nothing), Cause::DeadKey),
             (answer(403, Edge, Says::Nothing), Cause::EdgeBlock),
             (answer(403, Application, Says::Nothing), Cause::NotEntitled),

@@ -43,7 +43,7 @@ fn each_row_of_the_authentication_table() {
     let scope = detail("Token does not have permission for this resource");
     assert_eq!(cause(403, &scope), Cause::NotEntitled);
     assert_eq!(classify(&failure_of(Endpoint::Account, 403, &scope)), Cause::AccountUnreadable);
-    assert_eq!(cause(404, &detail("Not Found")), Cause::ModelNotFound);
+    assert_eq!(cause(404, &detail("Not Found")), Cause::BadRequest);
 }
 
 #[test]

@@ -78,16 +78,15 @@ pub(super) fn hint_for_cause(cause: Cause, endpoint: Endpoint) -> &'static str {
             "nothing runs this model now; choose another one or try again in some minutes"
         }
         Cause::Disabled => "this model is switched off; choose another one",
-        Cause::ModelNotFound if endpoint == Endpoint::Account => {
-            "check the address: this endpoint does not exist there"
-        }
         Cause::ModelNotFound => "check the exact name of the model, also upper and lower case",
         Cause::ContextTooLong => "shorten the prompt or choose a model with a larger context",
         Cause::ContentFilter => "the content was refused; change it",
         Cause::BadRequest if endpoint == Endpoint::Inference => {
             "change the request as the message says"
         }
-        Cause::BadRequest => "report this: the request was built here",
+        Cause::BadRequest => {
+            "check the address; if it is right, report this: the request was built here"
+        }
         Cause::Transient | Cause::Silent | Cause::BrokenStream => "try again in a moment",
         Cause::Unreachable => "check the network of this machine",
     }

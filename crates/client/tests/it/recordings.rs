@@ -127,7 +127,7 @@ fn allowed(recording: &Recording) -> &'static [Cause] {
         401 => &[Cause::DeadKey],
         402 => &[DAY, Cause::WindowUsedUp(None), Cause::NotEntitled],
         403 => &[Cause::NotEntitled],
-        404 => &[Cause::ModelNotFound],
+        404 => &[Cause::ModelNotFound, Cause::BadRequest],
         405 | 409 | 422 => &[Cause::BadRequest],
         426 => &[Cause::NotEntitled],
         // The platform-wide limit of attestations has a text of its own.
