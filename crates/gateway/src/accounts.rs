@@ -101,6 +101,11 @@ impl Account {
         self.state.lock().rest.filter(|&(_, until)| until > now)
     }
 
+    /// Whoever wrote `never` himself meant it, also for what nobody can see.
+    pub(crate) fn refuses_unknown(&self) -> bool {
+        self.paygo == Paygo::Never || self.when_unknown == WhenUnknown::Refuse
+    }
+
     /// Whether the budget lets a request in.
     pub(crate) fn budget(&self, now: Wall) -> Budget {
         let state = self.state.lock();
@@ -109,8 +114,7 @@ impl Account {
             Verdict::Yes(_) => Budget::Open,
             verdict @ Verdict::No { .. } => Budget::Closed(verdict),
             verdict @ Verdict::Unknown(missing) => {
-                // Whoever wrote `never` himself meant it, also for what nobody can see.
-                if self.paygo == Paygo::Never || self.when_unknown == WhenUnknown::Refuse {
+                if self.refuses_unknown() {
                     Budget::Closed(verdict)
                 } else {
                     Budget::Unguarded(Some(missing))

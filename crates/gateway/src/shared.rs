@@ -38,6 +38,9 @@ pub(crate) struct Shared {
 
 /// How long requests wait for an account's first figures.
 pub(crate) const FIRST_FIGURES: Duration = Duration::from_secs(10);
+/// The same for an account that may not be used without figures: by then the first reading has ended one way or the
+/// other (its calls have a deadline of 20 s) and has opened or closed it.
+pub(crate) const FIRST_READING: Duration = Duration::from_secs(60);
 
 impl Shared {
     /// Writes a failed attempt down, and lets rest what has to.
@@ -85,7 +88,12 @@ impl Shared {
         match self.accounts[account].budget(now.wall) {
             Budget::Open | Budget::Unguarded(_) => self.gate.open(account, Closure::Budget),
             Budget::NotReadYet => {
-                self.gate.close(account, Closure::Budget, Some(now.mono.after(FIRST_FIGURES)));
+                let patience = if self.accounts[account].refuses_unknown() {
+                    FIRST_READING
+                } else {
+                    FIRST_FIGURES
+                };
+                self.gate.close(account, Closure::Budget, Some(now.mono.after(patience)));
             }
             Budget::Closed(verdict) => {
                 let turns_at = match verdict {

@@ -123,7 +123,11 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
                     "closed"
                 }
             },
-            opens_at: shared.gate.opens_at(index, now.mono).filter(|&opens| opens > now.mono).map(wall_of),
+            opens_at: shared
+                .gate
+                .opens_at(index, now.mono)
+                .filter(|&opens| opens > now.mono)
+                .map(wall_of),
             resting_because: account.resting(now.mono).map(|(cause, _)| cause.name()),
             keys: account
                 .keys

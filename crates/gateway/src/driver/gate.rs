@@ -72,6 +72,9 @@ impl GateDriver {
         self.moved.notify_one();
         match (&mut place.wake).await {
             Ok(Waking::Granted(account)) => Ok(self.permit(account)),
+            Ok(Waking::Closed(first)) => {
+                Err(NotAdmitted::Refused(Refused::ClosedPastDeadline(first)))
+            }
             // The sender is only dropped with the driver.
             Ok(Waking::Expired) | Err(_) => Err(NotAdmitted::Expired),
         }
@@ -79,7 +82,10 @@ impl GateDriver {
 
     /// Closes an account for one reason.
     pub(crate) fn close(&self, account: usize, closure: Closure, until: Option<Mono>) {
-        self.state.lock().gate.close(account, closure, until);
+        let mut state = self.state.lock();
+        state.gate.close(account, closure, until);
+        self.deliver(&mut state);
+        drop(state);
         self.moved.notify_one();
     }
 

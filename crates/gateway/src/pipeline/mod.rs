@@ -152,7 +152,7 @@ fn answer(
         model: Arc::clone(&call.model),
         account,
         attempts,
-        unguarded: matches!(budget, Budget::Unguarded(_)),
+        unguarded: matches!(budget, Budget::Unguarded(_) | Budget::NotReadYet),
     }
 }
 
@@ -320,8 +320,13 @@ fn nobody(shared: &Shared, call: &Call, why: Option<NotAdmitted>) -> Refusal {
     if usable_key(shared, account).is_none() {
         return Refusal::upstream_auth(label);
     }
-    if let Budget::Closed(verdict) = shared.accounts[account].budget(now.wall) {
-        return budget_refusal(shared, account, &verdict);
+    match shared.accounts[account].budget(now.wall) {
+        Budget::Closed(verdict) => return budget_refusal(shared, account, &verdict),
+        Budget::NotReadYet => {
+            let why = format!("the figures of account `{label}` have not been read yet");
+            return Refusal::deadline(&why, Some(std::time::Duration::from_secs(5)));
+        }
+        Budget::Open | Budget::Unguarded(_) => {}
     }
     match shared.accounts[account].resting(now.mono) {
         Some((Cause::WindowUsedUp(kind), until)) => {

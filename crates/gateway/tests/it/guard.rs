@@ -1,7 +1,7 @@
 //! Money is not spent that was not allowed to be.
 
 use crate::world::{MODEL, Plan, chat};
-use chutes_emulator::{AccountSpec, KeyKind, PlanSpec};
+use chutes_emulator::{AccountSpec, Fault, FaultKind, FaultScope, KeyKind, PlanSpec};
 use http::StatusCode;
 use ripcord_rules::quota::Paygo;
 
@@ -85,6 +85,23 @@ async fn an_account_that_cannot_be_read_is_used_and_marked_unless_its_owner_wrot
         "{}",
         answered.text()
     );
+    assert!(world.upstream_calls().is_empty());
+}
+
+#[tokio::test]
+async fn nothing_is_sent_for_an_account_whose_figures_are_still_being_read() {
+    let mut plan = plan(
+        AccountSpec::new("first", PlanSpec::Pro)
+            .fault(Fault::new(FaultKind::Silent).on(FaultScope::Management)),
+    );
+    plan.accounts[0].paygo = Paygo::Never;
+    plan.waits_for_figures = false;
+    let world = plan.start().await;
+    let mut request = crate::world::post("/v1/chat/completions", chat(MODEL).to_string());
+    request.headers_mut().insert("x-ripcord-deadline", "1".parse().unwrap());
+    let answered = world.send(request).await;
+    assert_eq!(answered.refusal(), (429, "deadline".to_owned(), "true"), "{}", answered.text());
+    assert!(answered.text().contains("have not been read yet"));
     assert!(world.upstream_calls().is_empty());
 }
 

@@ -26,6 +26,7 @@ pub(crate) struct Plan {
     pub(crate) limits: Limits,
     pub(crate) accounts: Vec<AccountConfig>,
     pub(crate) allowed_origins: Vec<String>,
+    pub(crate) waits_for_figures: bool,
 }
 
 pub(crate) struct World {
@@ -68,6 +69,7 @@ impl Plan {
             limits,
             accounts: vec![account("first", &[0])],
             allowed_origins: Vec::new(),
+            waits_for_figures: true,
         }
     }
 
@@ -100,6 +102,9 @@ impl Plan {
                 .unwrap();
         let target = transport.target(&base).unwrap();
         let world = World { emulator, gateway: Some(gateway), address, ledger, transport, target };
+        if !self.waits_for_figures {
+            return world;
+        }
         world
             .wait_for("first figures", || async {
                 let status = world.status_report().await;

@@ -58,6 +58,8 @@ pub enum Waking {
     Granted(usize),
     /// The deadline passed.
     Expired,
+    /// None of the accounts opens before the deadline any more; when the first one does, if that is known.
+    Closed(Option<Mono>),
 }
 
 /// One waiter's news.
@@ -140,15 +142,7 @@ impl Gate {
         if known.is_empty() {
             return Offer::Refused(Refused::NoAccount);
         }
-        let opens = |index: &usize| self.accounts[*index].opens_at(now);
-        let first = known.iter().filter_map(opens).min();
-        let in_time = known.iter().any(|index| match (opens(index), deadline) {
-            (Some(opens), Some(deadline)) => opens < deadline,
-            // Someone without a deadline waits even for an end that nobody knows.
-            (_, None) => true,
-            (None, Some(_)) => false,
-        });
-        if !in_time {
+        if let Err(first) = self.opens_in_time(now, &known, deadline) {
             return Offer::Refused(Refused::ClosedPastDeadline(first));
         }
         let taken_first = self.waiting.iter().any(|waiter| {
@@ -209,6 +203,8 @@ impl Gate {
             } else if let Some(account) = self.choose(now, &waiter.accounts) {
                 self.accounts[account].in_use += 1;
                 wakes.push(Wake { ticket: waiter.ticket, waking: Waking::Granted(account) });
+            } else if let Err(first) = self.opens_in_time(now, &waiter.accounts, waiter.deadline) {
+                wakes.push(Wake { ticket: waiter.ticket, waking: Waking::Closed(first) });
             } else {
                 still_waiting.push_back(waiter);
             }
@@ -247,6 +243,19 @@ impl Gate {
     #[must_use]
     pub fn opens_at(&self, account: usize, now: Mono) -> Option<Mono> {
         self.accounts.get(account).and_then(|account| account.opens_at(now))
+    }
+
+    /// Whether one of the accounts opens before the deadline; if not, when the first one does.
+    fn opens_in_time(
+        &self,
+        now: Mono,
+        accounts: &[usize],
+        deadline: Option<Mono>,
+    ) -> Result<(), Option<Mono>> {
+        // Someone without a deadline waits even for an end that nobody knows.
+        let Some(deadline) = deadline else { return Ok(()) };
+        let first = accounts.iter().filter_map(|&index| self.accounts[index].opens_at(now)).min();
+        if first.is_some_and(|opens| opens < deadline) { Ok(()) } else { Err(first) }
     }
 
     /// The open account with the most free slots, the first of equals.
@@ -332,6 +341,18 @@ mod tests {
         assert_eq!(gate.tick(at(100)), [Wake { ticket, waking: Waking::Granted(0) }]);
         assert_eq!(gate.offer(at(100), Vec::new(), None), Offer::Refused(Refused::NoAccount));
         assert_eq!(gate.offer(at(100), vec![9], None), Offer::Refused(Refused::NoAccount));
+    }
+
+    #[test]
+    fn a_wait_that_fits_no_more_ends_at_once() {
+        let mut gate = Gate::new(LIMITS, 1);
+        gate.offer(at(0), vec![0], None);
+        let hurried = queued(gate.offer(at(0), vec![0], Some(at(100))));
+        let patient = queued(gate.offer(at(0), vec![0], None));
+        gate.close(0, Closure::Budget, None);
+        assert_eq!(gate.tick(at(1)), [Wake { ticket: hurried, waking: Waking::Closed(None) }]);
+        assert_eq!(gate.queued(), 1);
+        assert!(gate.cancel(patient));
     }
 
     #[test]
