@@ -175,7 +175,7 @@ pub(crate) fn table(
             Column::right("of"),
             Column::right("left"),
             Column::right("resets"),
-            Column::left("at").leaves(1),
+            Column::left(format!("at {}", moments.zone_name(now))).leaves(1),
         ],
     );
     for (chute_id, window) in windows {

@@ -3,6 +3,7 @@
 pub(crate) mod budget_check;
 pub(crate) mod can_complete;
 pub(crate) mod doctor;
+mod elsewhere;
 pub(crate) mod model_health;
 pub(crate) mod models;
 mod reference;

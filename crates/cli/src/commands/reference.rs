@@ -83,6 +83,9 @@ fn commands_page() -> String {
         let name = subcommand.get_name().to_owned();
         let help = subcommand.render_long_help().to_string();
         let _ = writeln!(page, "\n## `ripcord {name}`\n\n```text\n{}\n```", help.trim_end());
+        if schemas().iter().any(|(schema, _)| *schema == name) {
+            let _ = writeln!(page, "\nWith `--json`: [schemas/{name}.json](schemas/{name}.json).");
+        }
     }
     page
 }

@@ -80,7 +80,7 @@ fn config(arguments: &ServeArguments, context: &Context) -> Result<Config, Comma
 
 /// What headers, records and metrics call the account: its name, else the beginning of its user id, never more of a
 /// key than its first letters.
-fn label(account: &Account) -> String {
+pub(crate) fn label(account: &Account) -> String {
     match (&account.name, &account.id) {
         (Some(name), _) => name.clone(),
         (None, Some(id)) => id.as_str().chars().take(8).collect(),

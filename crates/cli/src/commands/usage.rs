@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::accounts::paygo_word;
 use crate::args::UsageArguments;
+use crate::commands::elsewhere;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -49,6 +50,9 @@ struct AccountUsage {
     paygo_allowed: Option<bool>,
     /// Whether the next call may go.
     verdict: VerdictReport,
+    /// Request units of today that did not go through this machine's gateway, at the least; null where that cannot be
+    /// said, for instance without a gateway.
+    elsewhere_requests: Option<f64>,
     /// When the figures were true, UTC.
     as_of: String,
     /// Their age in seconds.
@@ -149,6 +153,7 @@ fn account(
 ) -> AccountUsage {
     let (snapshot, policy) = (&reading.snapshot, &reading.account.policy);
     let windows = windows(reading, chute_id, now);
+    let elsewhere = elsewhere::units(reading, context, now);
     AccountUsage {
         account: reading.label.clone(),
         username: reading.username.clone(),
@@ -168,6 +173,7 @@ fn account(
             &context.printer.moments,
             now,
         ),
+        elsewhere_requests: elsewhere.map(|units| units.0 as f64 / 1e3),
         as_of: moment::utc(snapshot.as_of),
         age_seconds: now.since(snapshot.as_of).as_secs(),
         error: reading.problem.as_ref().map(ErrorReport::from),
@@ -246,6 +252,10 @@ fn draw_account(
     page.paragraph_under(2, 2, verdict_line(&account.verdict));
     if let Some(remedy) = account.verdict.remedy(snapshot, &reading.account.policy) {
         page.paragraph(4, Text::new().dim(remedy));
+    }
+    let elsewhere = elsewhere::units(reading, context, now);
+    if let Some(warning) = elsewhere::warning(elsewhere) {
+        page.paragraph(4, Text::toned(Tone::Warn, warning));
     }
     let goes_on = account.verdict.verdict == Answer::Yes;
     draw_paces(page, &windows, goes_on, context, now);

@@ -49,14 +49,24 @@ impl Moments {
         moment.strftime(format).to_string()
     }
 
-    /// As [`Self::at`] for a narrow column: the zone is left out where a date is needed.
+    /// The zone in force at `now`: `CEST`. For the head of a column of [`Self::short`] moments.
+    pub(crate) fn zone_name(&self, now: Wall) -> String {
+        self.zoned(now).strftime("%Z").to_string()
+    }
+
+    /// As [`Self::at`] under a head that names the zone; where another one is in force, it is added.
     pub(crate) fn short(&self, moment: Wall, now: Wall) -> String {
         let (there, here) = (self.zoned(moment), self.zoned(now));
-        if there.date() == here.date() {
-            return self.at(moment, now);
-        }
-        let near = there.duration_since(&here).as_hours().abs() < 24 * 300;
-        there.strftime(if near { "%-d %b %H:%M" } else { "%-d %b %Y" }).to_string()
+        let format = if there.date() == here.date() {
+            "%H:%M"
+        } else if there.duration_since(&here).as_hours().abs() < 24 * 300 {
+            "%-d %b %H:%M"
+        } else {
+            "%-d %b %Y"
+        };
+        let same_zone = there.strftime("%Z").to_string() == here.strftime("%Z").to_string();
+        let zone = if same_zone { "" } else { " %Z" };
+        there.strftime(&format!("{format}{zone}")).to_string()
     }
 
     fn zoned(&self, moment: Wall) -> Zoned {
@@ -157,6 +167,15 @@ mod tests {
         assert_eq!(moments.at(NOON.after(seconds(12 * 3600)), NOON), "Mon 28 Sep 02:00 +02");
         assert_eq!(Moments::in_zone("UTC").unwrap().at(NOON, NOON), "12:00 UTC");
         assert_eq!(utc(NOON), "2026-09-27T12:00:00Z");
+    }
+
+    #[test]
+    fn a_column_names_its_zone_once_and_other_zones_where_they_hold() {
+        let moments = Moments::in_zone("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        assert_eq!(moments.zone_name(NOON), "CEST");
+        assert_eq!(moments.short(NOON, NOON), "14:00");
+        assert_eq!(moments.short(NOON.after(seconds(12 * 3600)), NOON), "28 Sep 02:00");
+        assert_eq!(moments.short(NOON.after(seconds(40 * 86_400)), NOON), "6 Nov 13:00 CET");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Tables: as wide as their content, and on a narrow terminal narrower in the order the command chose.
 
+use std::borrow::Cow;
+
 use super::Device;
 use super::text::{Text, Tone};
 
@@ -16,7 +18,7 @@ pub(crate) enum Align {
 /// One column.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
-    header: &'static str,
+    header: Cow<'static, str>,
     align: Align,
     /// Columns with the highest number leave first when there is no room; 0 never leaves.
     leaves: u8,
@@ -36,23 +38,23 @@ pub(crate) struct Table {
 
 impl Column {
     /// A column of words.
-    pub(crate) const fn left(header: &'static str) -> Self {
-        Self { header, align: Align::Left, leaves: 0, shrinks_to: None }
+    pub(crate) fn left(header: impl Into<Cow<'static, str>>) -> Self {
+        Self { header: header.into(), align: Align::Left, leaves: 0, shrinks_to: None }
     }
 
     /// A column of figures.
-    pub(crate) const fn right(header: &'static str) -> Self {
-        Self { header, align: Align::Right, leaves: 0, shrinks_to: None }
+    pub(crate) fn right(header: impl Into<Cow<'static, str>>) -> Self {
+        Self { header: header.into(), align: Align::Right, leaves: 0, shrinks_to: None }
     }
 
     /// Lets the column go when the terminal is narrow; the highest `order` goes first.
-    pub(crate) const fn leaves(mut self, order: u8) -> Self {
+    pub(crate) fn leaves(mut self, order: u8) -> Self {
         self.leaves = order;
         self
     }
 
     /// Lets the cells be cut down to this width.
-    pub(crate) const fn shrinks_to(mut self, width: usize) -> Self {
+    pub(crate) fn shrinks_to(mut self, width: usize) -> Self {
         self.shrinks_to = Some(width);
         self
     }
@@ -82,7 +84,8 @@ impl Table {
         let widths = self.fitted(&natural, &shown, room);
         let mut lines = Vec::new();
         if self.columns.iter().any(|column| !column.header.is_empty()) {
-            let headers = self.columns.iter().map(|column| Text::toned(Tone::Dim, column.header));
+            let headers =
+                self.columns.iter().map(|column| Text::toned(Tone::Dim, column.header.as_ref()));
             lines.push(self.line(&headers.collect::<Vec<_>>(), &shown, &widths));
         }
         for row in &self.rows {

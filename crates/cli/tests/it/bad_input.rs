@@ -301,7 +301,7 @@ fn accounts_on_every_plan_are_read() {
     --- stdout
     legacy · Legacy · cpk_2ac3…                                 from Chutes, 0 s old
 
-                       used   of  left          resets  at
+                       used   of  left          resets  at UTC
       day  ▕░░░░░░░░▏     0  200   200  in 12 h 47 min  28 Sep 00:00
 
       balance  $0.00  pays when a window is used up
@@ -309,9 +309,9 @@ fn accounts_on_every_plan_are_read() {
 
     custom · Custom Pro, $20.00 a month · cpk_7baf…             from Chutes, 0 s old
 
-                              used      of   left          resets  at
+                              used      of   left          resets  at UTC
       day      ▕░░░░░░░░▏        0    5001   5001  in 12 h 47 min  28 Sep 00:00
-      4 hours  ▕░░░░░░░░▏    $0.00   $8.33  $8.33       in 47 min  12:00 UTC
+      4 hours  ▕░░░░░░░░▏    $0.00   $8.33  $8.33       in 47 min  12:00
       month    ▕········▏  unknown  no cap           in 16 d 20 h  14 Oct 08:12
 
       balance  $0.00  not spent: a subscription never slides into pay-as-you-go
@@ -323,7 +323,7 @@ fn accounts_on_every_plan_are_read() {
 
     norows · Legacy · cpk_e0dd…                                 from Chutes, 0 s old
 
-                       used   of  left          resets  at
+                       used   of  left          resets  at UTC
       day  ▕░░░░░░░░▏     0  200   200  in 12 h 47 min  28 Sep 00:00
 
       balance  $0.00  pays when a window is used up

@@ -1,6 +1,9 @@
 //! What single commands can do beyond the situations that all are tried in.
 
 use chutes_emulator::{ModelSpec, Scenario};
+use ripcord_store::{
+    AttemptRow, Cost, Ledger as _, Outcome, Row, ServedBy, SqliteLedger, Timing, Tokens,
+};
 
 use crate::world::{World, catalogue, pro};
 
@@ -52,9 +55,9 @@ fn wide_terminals_get_more_columns() {
     --- stdout
     alice · Pro, $20.00 a month · cpk_7eec…                                         from Chutes, 0 s old
 
-                                                   used       of    left          resets  at
+                                                   used       of    left          resets  at UTC
       day      ▕███████░░░░░░░░░░░░░░░░░░░░░░░▏  1234.3     5000  3765.7  in 12 h 47 min  28 Sep 00:00
-      4 hours  ▕█████████░░░░░░░░░░░░░░░░░░░░░▏   $2.50    $8.33   $5.83       in 47 min  12:00 UTC
+      4 hours  ▕█████████░░░░░░░░░░░░░░░░░░░░░▏   $2.50    $8.33   $5.83       in 47 min  12:00
       month    ▕█████████████░░░░░░░░░░░░░░░░░▏  $42.00  $100.00  $58.00    in 16 d 20 h  14 Oct 08:12
 
       balance  $0.00  not spent: a subscription never slides into pay-as-you-go
@@ -75,9 +78,9 @@ fn without_unicode_everything_is_drawn_in_ascii() {
     --- stdout
     alice . Pro, $20.00 a month . cpk_7eec~                     from Chutes, 0 s old
 
-                             used       of    left          resets  at
+                             used       of    left          resets  at UTC
       day      [##......]  1234.3     5000  3765.7  in 12 h 47 min  28 Sep 00:00
-      4 hours  [##......]   $2.50    $8.33   $5.83       in 47 min  12:00 UTC
+      4 hours  [##......]   $2.50    $8.33   $5.83       in 47 min  12:00
       month    [###.....]  $42.00  $100.00  $58.00    in 16 d 20 h  14 Oct 08:12
 
       balance  $0.00  not spent: a subscription never slides into pay-as-you-go
@@ -243,4 +246,37 @@ fn an_own_quota_of_a_chute_is_shown() {
     assert_eq!(own["chute_id"], id);
     assert_eq!(own["cap"], 10.0);
     assert!(world.run(&["usage", "--chute-id", "other"]).stdout.contains("no quota of its own"));
+}
+
+#[test]
+fn use_beside_the_gateway_is_told() {
+    let world = World::with(pro().used_units(1234.3));
+    let elsewhere = || {
+        let report = world.run(&["usage", "--json"]).report("usage");
+        report["accounts"][0]["elsewhere_requests"].clone()
+    };
+    assert_eq!(elsewhere(), serde_json::Value::Null, "without a ledger nobody can tell");
+    let path = world.home().join(".local/state/ripcord/ledger.sqlite");
+    let ledger = SqliteLedger::open(&path).unwrap();
+    let account: String = Scenario::user_id("alice").chars().take(8).collect();
+    for number in 0..34 {
+        ledger.append(Row::Attempt(AttemptRow {
+            request_id: format!("request-{number}").into(),
+            number: 1,
+            served_by: ServedBy { account: Some(account.as_str().into()), ..ServedBy::default() },
+            status: Some(200),
+            outcome: Outcome::Completed,
+            cause: None,
+            tokens: Tokens::default(),
+            cost: Cost::default(),
+            timing: Timing {
+                started_at_unix_us: world.emulator().control().clock().now_micros(),
+                ..Timing::default()
+            },
+        }));
+    }
+    ledger.flush(std::time::Duration::from_secs(5)).unwrap();
+    assert_eq!(elsewhere(), 1200.3);
+    let shown = world.run(&["usage"]).stdout;
+    assert!(shown.contains("At least 1200.3 of today's request units did not go"), "{shown}");
 }
