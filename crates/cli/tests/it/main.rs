@@ -4,6 +4,7 @@
 mod bad_input;
 mod commands;
 mod reference;
+mod serve;
 mod situations;
 mod waiting;
 mod world;

@@ -121,16 +121,21 @@ impl World {
         self.home.path()
     }
 
-    /// Runs the binary with these arguments, times shown in UTC.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
-        let output = Command::new(env!("CARGO_BIN_EXE_ripcord"))
+    /// The binary with these arguments, times shown in UTC, not started yet.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ripcord"));
+        command
             .env_clear()
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .args(["--tz", "UTC"])
             .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the binary with these arguments, times shown in UTC.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
+        let output = self.command(arguments).output().unwrap();
         let text = |bytes: Vec<u8>| {
             let home = self.home.path().display().to_string();
             String::from_utf8(bytes)

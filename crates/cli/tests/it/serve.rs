@@ -1,0 +1,143 @@
+//! `ripcord serve` as a process: started, used, told to stop, and refused where it cannot run.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use chutes_emulator::ModelSpec;
+
+use crate::world::{World, catalogue, pro};
+
+const MODEL: &str = "acme/Slow-1";
+
+/// A running gateway, stopped by its own id when dropped.
+struct Server {
+    child: Child,
+    address: String,
+    talk: std::thread::JoinHandle<String>,
+}
+
+impl Server {
+    fn start(world: &World) -> Self {
+        let mut child = world
+            .command(&["serve", "--listen", "127.0.0.1:0"])
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut talk = String::new();
+        let address = loop {
+            let before = talk.len();
+            assert!(stderr.read_line(&mut talk).unwrap() > 0, "it ended early: {talk}");
+            if let Some((_, url)) = talk[before..].split_once("listening on http://") {
+                break url.trim().to_owned();
+            }
+        };
+        let talk = std::thread::spawn(move || {
+            stderr.read_to_string(&mut talk).unwrap();
+            talk
+        });
+        Self { child, address, talk }
+    }
+
+    fn post(&self, body: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        write!(
+            stream,
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        stream
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = std::process::Command::new("kill").args(["-s", name, &id]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end; the exit code and everything it said.
+    fn ended(mut self) -> (Option<i32>, String) {
+        let code = self.child.wait().unwrap().code();
+        (code, self.talk.join().unwrap())
+    }
+}
+
+fn world() -> World {
+    let model = ModelSpec::new(MODEL).price(0.1, 0.4, 0.1).pace(0, 100.0).tokens(10, 40);
+    let scenario = catalogue().model(model).account(pro());
+    World::of(scenario).key(&chutes_emulator::Scenario::key("alice", 0)).without("RIPCORD_TEST_NOW")
+}
+
+#[test]
+fn it_serves_says_nothing_secret_and_finishes_what_is_under_way() {
+    let canary = "CANARYPROMPT";
+    let world = world().variable("RUST_LOG", "trace");
+    let server = Server::start(&world);
+    let body = format!(
+        r#"{{"model":"{MODEL}","stream":true,"messages":[{{"role":"user","content":"{canary}"}}]}}"#
+    );
+    let mut stream = server.post(&body);
+    let mut first = [0; 64];
+    let read = stream.read(&mut first).unwrap();
+    assert!(first[..read].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&first));
+    server.signal("TERM");
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("data: [DONE]"), "the answer was finished: {rest}");
+    let (code, talk) = server.ended();
+    assert_eq!(code, Some(0), "{talk}");
+    let key = chutes_emulator::Scenario::key("alice", 0);
+    for secret in [canary, key.as_str(), &key[4..36], &key[70..]] {
+        assert!(!talk.contains(secret), "{talk}");
+    }
+    let ledger = world.home().join(".local/state/ripcord/ledger.sqlite");
+    let kept = std::fs::read(&ledger).unwrap();
+    let holds = |text: &str| kept.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(holds(MODEL), "the row was written before the end");
+    assert!(!holds(canary) && !holds(&key[4..36]));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(std::fs::metadata(&ledger).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn a_second_gateway_shares_the_ledger_and_the_same_port_is_refused() {
+    let world = world();
+    let server = Server::start(&world);
+    let outcome = world.run(&["serve", "--listen", &server.address]);
+    assert_eq!(outcome.code, 2, "{}", outcome.seen());
+    assert!(outcome.stderr.contains("in use") && outcome.stderr.contains("--listen"), "{}", outcome.stderr);
+    let second = Server::start(&world);
+    for server in [second, server] {
+        server.signal("INT");
+        assert_eq!(server.ended().0, Some(0));
+    }
+}
+
+#[test]
+fn what_it_cannot_run_with_is_said_at_once() {
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let file = world();
+    std::fs::write(file.home().join("file"), "").unwrap();
+    let below_a_file = file.home().join("file").display().to_string();
+    let cases = [
+        (world(), vec!["serve", "--listen", &taken], "in use"),
+        (world(), vec!["serve", "--listen", "0.0.0.0:0"], "anyone who can reach it"),
+        (world().without("CHUTES_API_KEY"), vec!["serve"], "no API key is configured"),
+        (file.variable("XDG_STATE_HOME", &below_a_file), vec!["serve", "--listen", "127.0.0.1:0"], "ledger"),
+    ];
+    for (world, arguments, expected) in cases {
+        let outcome = world.run(&arguments);
+        assert_eq!(outcome.code, 2, "{}", outcome.seen());
+        assert!(outcome.stderr.contains(expected), "{}", outcome.seen());
+    }
+}
