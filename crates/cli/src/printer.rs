@@ -183,6 +183,7 @@ impl Printer {
     pub(crate) fn talk(&self, line: Text) {
         let mut line = line.render(self.device.error_color);
         line.push('\n');
+        let line = if self.device.unicode { line } else { text::to_ascii(&line) };
         let _ = std::io::stderr().lock().write_all(text::without_keys(&line).as_bytes());
     }
 }

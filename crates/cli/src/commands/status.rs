@@ -158,7 +158,7 @@ fn mine(name: &str, catalogue: &Catalogue, readable: bool) -> ModelStatus {
             name: name.to_owned(),
             state: StateWord::Down,
             why: match miss.other_case.or_else(|| miss.near.into_iter().next()) {
-                Some(near) => format!("not in the catalogue; did you mean {near}?"),
+                Some(near) => format!("did you mean {near}?"),
                 None => "not in the catalogue".to_owned(),
             },
         },

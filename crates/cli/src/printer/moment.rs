@@ -24,7 +24,8 @@ impl Moments {
     pub(crate) fn in_zone(name: &str) -> Result<Self, String> {
         let name = name.trim();
         let zone = match name.to_ascii_lowercase().as_str() {
-            "" | "local" => TimeZone::system(),
+            // A machine that does not say where it is, such as a bare container, is in UTC.
+            "" | "local" => Some(TimeZone::system()).filter(|zone| !zone.is_unknown()).unwrap_or(TimeZone::UTC),
             "utc" | "z" => TimeZone::UTC,
             _ => fixed_offset(name)
                 .or_else(|| TimeZone::get(name).ok())

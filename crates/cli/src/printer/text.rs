@@ -203,7 +203,7 @@ pub(crate) fn to_ascii(text: &str) -> String {
     text.chars()
         .map(|character| match character {
             '█' => '#',
-            '░' | '·' => '.',
+            '░' => '.',
             '▕' => '[',
             '▏' => ']',
             '●' => '*',
@@ -212,7 +212,7 @@ pub(crate) fn to_ascii(text: &str) -> String {
             '✓' => '+',
             '✗' => 'x',
             '…' => '~',
-            '–' | '—' | '─' => '-',
+            '·' | '–' | '—' | '─' => '-',
             '→' => '>',
             '≈' => '~',
             other => other,

@@ -76,7 +76,7 @@ fn without_unicode_everything_is_drawn_in_ascii() {
     insta::assert_snapshot!(world.run(&["usage"]).seen(), @r"
     exit 0
     --- stdout
-    alice . Pro, $20.00 a month . cpk_7eec~                     from Chutes, 0 s old
+    alice - Pro, $20.00 a month - cpk_7eec~                     from Chutes, 0 s old
 
                              used       of    left          resets  at UTC
       day      [##......]  1234.3     5000  3765.7  in 12 h 47 min  28 Sep 00:00
@@ -124,7 +124,7 @@ fn watched_models_come_first_and_unknown_names_are_told() {
     Your models
       ● hot   zai-org/GLM-5.2-TEE        30 % busy, 2 instances
       ○ cold  deepseek-ai/DeepSeek-R1    no instance is running
-      ✗ down  qwen/qwen2.5-72b-instruct  not in the catalogue; did you mean Qwen/Qw…
+      ✗ down  qwen/qwen2.5-72b-instruct  did you mean Qwen/Qwen2.5-72B-Instruct?
 
     Not hot
       ◐ busy  moonshotai/Kimi-K2.5-TEE  50 % refused, 97 % busy, 2 instances
@@ -140,7 +140,7 @@ fn watched_models_come_first_and_unknown_names_are_told() {
     Your models
       ● hot   zai-org/GLM-5.2-TEE        30 % busy, 2 instances
       ○ cold  deepseek-ai/DeepSeek-R1    no instance is running
-      ✗ down  qwen/qwen2.5-72b-instruct  not in the catalogue; did you mean Qwen/Qw…
+      ✗ down  qwen/qwen2.5-72b-instruct  did you mean Qwen/Qwen2.5-72B-Instruct?
     ");
     let all = world.run(&["status", "--all", "--json"]).report("status");
     assert_eq!(all["others"].as_array().unwrap().len(), 4);
