@@ -114,7 +114,11 @@ fn a_second_gateway_shares_the_ledger_and_the_same_port_is_refused() {
     let server = Server::start(&world);
     let outcome = world.run(&["serve", "--listen", &server.address]);
     assert_eq!(outcome.code, 2, "{}", outcome.seen());
-    assert!(outcome.stderr.contains("in use") && outcome.stderr.contains("--listen"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("in use") && outcome.stderr.contains("--listen"),
+        "{}",
+        outcome.stderr
+    );
     let second = Server::start(&world);
     for server in [second, server] {
         server.signal("INT");
@@ -133,7 +137,11 @@ fn what_it_cannot_run_with_is_said_at_once() {
         (world(), vec!["serve", "--listen", &taken], "in use"),
         (world(), vec!["serve", "--listen", "0.0.0.0:0"], "anyone who can reach it"),
         (world().without("CHUTES_API_KEY"), vec!["serve"], "no API key is configured"),
-        (file.variable("XDG_STATE_HOME", &below_a_file), vec!["serve", "--listen", "127.0.0.1:0"], "ledger"),
+        (
+            file.variable("XDG_STATE_HOME", &below_a_file),
+            vec!["serve", "--listen", "127.0.0.1:0"],
+            "ledger",
+        ),
     ];
     for (world, arguments, expected) in cases {
         let outcome = world.run(&arguments);
