@@ -54,9 +54,8 @@ pub fn fit_calls(
     let windows = account.windows_at(chute_id, now);
     fit.uncounted = windows
         .iter()
-        .filter(|window| {
-            window.unit == Unit::Usd && cost.usd.is_none() && window.cap != Cap::Uncapped
-        })
+        .filter(|window| window.unit == Unit::Usd && cost.usd.is_none())
+        .filter(|window| window.cap != Cap::Uncapped && window.remaining() != Some(0))
         .map(|window| window.kind)
         .collect();
     let by_balance = balance_calls(account, policy, cost);
@@ -122,7 +121,12 @@ impl Meter {
         let (Cap::Limited(cap), Some(left)) = (window.cap, window.remaining()) else { return None };
         let per_call = match window.unit {
             Unit::Requests => cost.units.0,
-            Unit::Usd => cost.usd?.0,
+            Unit::Usd => match cost.usd {
+                Some(usd) => usd.0,
+                // Nothing fits into a window that is used up, whatever it would cost.
+                None if left == 0 => 1,
+                None => return None,
+            },
         };
         (per_call > 0).then_some(Self {
             kind: window.kind,
@@ -222,6 +226,10 @@ mod tests {
             fit_calls(&pro(0, 0, 0, None), &SpendingPolicy::default(), None, unpriced, 5_001, NOON);
         assert_eq!((fit.now, fit.short), (Some(5_000), Some(WindowKind::Day)));
         assert_eq!(fit.uncounted, [WindowKind::FourHour, WindowKind::Month]);
+        // Into a window that is used up nothing fits, whatever it would cost.
+        let full = pro(0, 8_333_333_333, 0, None);
+        let none = fit_calls(&full, &SpendingPolicy::default(), None, unpriced, 1, NOON);
+        assert_eq!((none.now, none.short), (Some(0), Some(WindowKind::FourHour)));
     }
 
     #[test]
