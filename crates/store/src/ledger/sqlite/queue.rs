@@ -29,6 +29,8 @@ struct State {
     accepted: u64,
     kept: u64,
     lost: u64,
+    /// Losses up to this count have been told.
+    lost_and_told: u64,
     problem: Option<Problem>,
     /// Rows up to this count are wanted on disk without delay.
     flush_up_to: u64,
@@ -40,6 +42,15 @@ struct State {
 pub(super) enum Work {
     Write(Vec<Row>),
     End,
+}
+
+/// What a successful write has to tell.
+#[derive(Debug)]
+pub(super) struct News {
+    /// Whether writes failed before.
+    pub(super) problem_ended: bool,
+    /// Rows lost for want of room since the last news.
+    pub(super) rows_lost: u64,
 }
 
 impl Queue {
@@ -117,13 +128,15 @@ impl Queue {
         Work::Write(rows)
     }
 
-    /// The writer wrote what it took. Says whether that ended a problem.
-    pub(super) fn kept(&self) -> bool {
+    /// The writer wrote what it took.
+    pub(super) fn kept(&self) -> News {
         let mut state = self.state.lock();
         state.kept += state.writing as u64;
         state.writing = 0;
         self.flush_wake.notify_all();
-        state.problem.take().is_some()
+        let rows_lost = state.lost - state.lost_and_told;
+        state.lost_and_told = state.lost;
+        News { problem_ended: state.problem.take().is_some(), rows_lost }
     }
 
     /// The writer could not write what it took and still holds it. Says whether that is news.

@@ -46,8 +46,15 @@ fn write_until_kept(queue: &Queue, connection: &mut Connection, rows: &[Row]) ->
     loop {
         match write(connection, rows) {
             Ok(()) => {
-                if queue.kept() {
+                let news = queue.kept();
+                if news.problem_ended {
                     tracing::info!("the ledger is being written again");
+                }
+                if news.rows_lost > 0 {
+                    tracing::error!(
+                        rows = news.rows_lost,
+                        "ledger rows lost: too many were waiting"
+                    );
                 }
                 return true;
             }
