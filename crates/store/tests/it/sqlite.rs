@@ -48,6 +48,22 @@ fn two_ledgers_write_one_file() {
 }
 
 #[test]
+fn programs_that_start_at_once_agree_on_one_file() {
+    for _ in 0..20 {
+        let place = Place::new();
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let place = &place;
+                scope.spawn(move || {
+                    place.open().append(Row::Request(request(&format!("r{number}"), number)));
+                });
+            }
+        });
+        assert_eq!(place.open().recent_requests(usize::MAX).unwrap().len(), 8);
+    }
+}
+
+#[test]
 #[cfg(unix)]
 fn nobody_else_may_read_it() {
     use std::os::unix::fs::PermissionsExt;

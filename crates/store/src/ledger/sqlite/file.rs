@@ -1,6 +1,6 @@
 //! Opening the ledger's file: permissions, settings, format.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -25,11 +25,15 @@ pub(super) struct Connections {
 }
 
 pub(super) fn open(path: &Path) -> Result<Connections, OpenError> {
-    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        create_directory(directory)
-            .map_err(|reason| OpenError::Directory { path: directory.to_owned(), reason })?;
-    }
-    create_file(path).map_err(|reason| OpenError::File { path: path.to_owned(), reason })?;
+    let directory = match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
+        _ => Path::new("."),
+    };
+    // SQLite does not wait for another program that makes the same file; so whoever opens one locks its directory.
+    let _only_here = create_directory(directory)
+        .and_then(|()| lock(directory))
+        .map_err(|reason| OpenError::Directory { path: directory.to_owned(), reason })?;
+    prepare_file(path).map_err(|reason| OpenError::File { path: path.to_owned(), reason })?;
     let unusable = |error| OpenError::Unusable { path: path.to_owned(), problem: problem(&error) };
     let mut writer = connect(path).map_err(unusable)?;
     if let Some(found) = migrate(&mut writer).map_err(unusable)? {
@@ -50,31 +54,44 @@ fn create_directory(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Makes the file before SQLite would, for nobody else to read. SQLite gives its side files the same mode.
-fn create_file(path: &Path) -> io::Result<()> {
+/// The lock goes with the value. A file system without locks is no reason to refuse.
+fn lock(directory: &Path) -> io::Result<File> {
+    let directory = File::open(directory)?;
+    match directory.lock() {
+        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+        _ => Ok(directory),
+    }
+}
+
+/// Makes the file before SQLite would, for nobody else to read; SQLite gives its side files the same mode. A file that is
+/// there is never opened: closing it would undo the locks of every connection that this process has to it.
+fn prepare_file(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    options.create(true).append(true);
+    options.create_new(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
-    tighten(&file)
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => tighten(path),
+        made => made.map(|_| ()),
+    }
 }
 
 /// A file that was made with wider permissions, for instance by a copy, is made private again.
-#[cfg(unix)]
-fn tighten(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-
-    let mut permissions = file.metadata()?.permissions();
-    if permissions.mode() & 0o077 != 0 {
-        permissions.set_mode(0o600);
-        file.set_permissions(permissions)?;
+fn tighten(path: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a file"));
     }
-    Ok(())
-}
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
 
-#[cfg(not(unix))]
-fn tighten(_file: &File) -> io::Result<()> {
+        let mut permissions = metadata.permissions();
+        if permissions.mode() & 0o077 != 0 {
+            permissions.set_mode(0o600);
+            fs::set_permissions(path, permissions)?;
+        }
+    }
     Ok(())
 }
 
@@ -93,7 +110,7 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<Option<u32>> {
     if format(connection)? == MIGRATIONS.len() as u32 {
         return Ok(None);
     }
-    // Two programs may start at once: the format counts only inside the write transaction.
+    // Where directories cannot be locked, two programs may get here at once: what counts is the format inside.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = format(&transaction)?;
     if found as usize > MIGRATIONS.len() {

@@ -41,8 +41,8 @@ pub struct SqliteLedger {
 /// Why a ledger file could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Its directory does not exist and cannot be made.
-    #[error("cannot create the state directory `{}`: {reason}", path.display())]
+    /// Its directory cannot be made or opened.
+    #[error("cannot use the state directory `{}`: {reason}", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
