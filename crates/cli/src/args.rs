@@ -75,6 +75,8 @@ pub(crate) enum Command {
     WaitForReset(WaitForResetArguments),
     /// Run the gateway: an OpenAI-compatible endpoint on this machine, in front of your accounts
     Serve(ServeArguments),
+    /// Watch it work, without a key or a network: an emulated Chutes, the gateway before it, a minute of traffic
+    Demo(DemoArguments),
     /// Check keys, addresses, reachability, clock, models and configuration; says what to fix
     Doctor,
     /// Write the reference documentation
@@ -214,6 +216,21 @@ pub(crate) struct ServeArguments {
     /// Listen here instead of at `gateway.listen`; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<std::net::SocketAddr>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArguments {
+    /// How long the traffic lasts
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3600))]
+    pub(crate) seconds: u64,
+
+    /// Listen here instead of at 127.0.0.1:8790; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+
+    /// End with the traffic instead of staying up
+    #[arg(long)]
+    pub(crate) once: bool,
 }
 
 #[derive(Args, Debug)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod budget_check;
 pub(crate) mod can_complete;
+pub(crate) mod demo;
 pub(crate) mod doctor;
 mod elsewhere;
 pub(crate) mod model_health;
@@ -47,6 +48,7 @@ async fn report(command: Option<Command>, context: &Context) -> Result<Exit, Com
         Some(Command::WaitForReset(arguments)) => wait_for_reset::run(&arguments, context).await,
         Some(Command::Doctor) => doctor::run(context).await,
         Some(Command::Serve(arguments)) => serve::run(&arguments, context),
+        Some(Command::Demo(arguments)) => demo::run(&arguments, &context.printer),
         Some(Command::Reference(arguments)) => reference::run(&arguments),
     }
 }

@@ -1,0 +1,51 @@
+//! A ledger in memory that also tells about every row as it is written. Nothing reaches a disk.
+
+use std::time::Duration;
+
+use ripcord_store::{
+    Health, Ledger, LedgerError, MemoryLedger, RequestRow, RequestStory, Row, Totals,
+};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Keeps rows in memory and passes each on.
+#[derive(Debug)]
+pub(crate) struct Tap {
+    kept: MemoryLedger,
+    rows: UnboundedSender<Row>,
+}
+
+impl Tap {
+    /// A ledger, and its rows as they come.
+    pub(crate) fn new() -> (Self, UnboundedReceiver<Row>) {
+        let (rows, told) = unbounded_channel();
+        (Self { kept: MemoryLedger::default(), rows }, told)
+    }
+}
+
+impl Ledger for Tap {
+    fn append(&self, row: Row) {
+        // Nobody listens any more when the demonstration ends.
+        let _ = self.rows.send(row.clone());
+        self.kept.append(row);
+    }
+
+    fn flush(&self, patience: Duration) -> Result<(), LedgerError> {
+        self.kept.flush(patience)
+    }
+
+    fn health(&self) -> Health {
+        self.kept.health()
+    }
+
+    fn request(&self, request_id: &str) -> Result<Option<RequestStory>, LedgerError> {
+        self.kept.request(request_id)
+    }
+
+    fn recent_requests(&self, limit: usize) -> Result<Vec<RequestRow>, LedgerError> {
+        self.kept.recent_requests(limit)
+    }
+
+    fn totals_since(&self, since_unix_us: i64) -> Result<Vec<Totals>, LedgerError> {
+        self.kept.totals_since(since_unix_us)
+    }
+}
