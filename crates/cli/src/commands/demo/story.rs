@@ -5,15 +5,18 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chutes_emulator::{Control, Ended};
-use ripcord_gateway::GUARD_PERMILLE;
 use ripcord_rules::units::NanoUsd;
 use ripcord_store::{AttemptRow, Outcome, RequestRow, Row};
 
 use super::client::{Answer, Ending};
 use super::crowd::{Burst, Full};
-use super::sight::{AccountSight, Sight, minutes, percent, seconds, time_of_day, window_in_words};
+use super::sight::{Sight, seconds};
 use crate::printer::number::counted;
 use crate::printer::text::{Text, Tone};
+
+mod accounts;
+
+use accounts::Absence;
 
 /// One line, and when it was said.
 #[derive(Debug)]
@@ -56,25 +59,11 @@ pub(crate) enum Moment {
     Back,
 }
 
-/// An account that takes nothing for a while.
-#[derive(Debug)]
-struct Absence {
-    account: String,
-    window: Option<String>,
-    since_micros: i64,
-    opens_at_micros: Option<i64>,
-    reopened: bool,
-    is_back: bool,
-}
-
 /// Something whose end the emulator has not seen yet, as the place of its answer.
 #[derive(Debug)]
 struct Unfinished {
     answer: usize,
 }
-
-/// The gateway's clock and the moment an account opens are read apart.
-const CLOCK_MARGIN_MICROS: i64 = 50_000;
 
 impl Moment {
     const ALL: [Self; 9] = [
@@ -215,27 +204,7 @@ impl Story {
     pub(crate) fn sight(&mut self, at: Duration, sight: Sight) {
         for account in &sight.accounts {
             self.full.account(account);
-            let absent = self
-                .absences
-                .iter()
-                .position(|absence| absence.account == account.label && !absence.reopened);
-            match (absent, account.is_open) {
-                (None, false) => self.closes(at, sight.now_micros, account),
-                (Some(place), true) => {
-                    self.absences[place].reopened = true;
-                    let window = self.absences[place].window.as_deref();
-                    let text =
-                        Text::from(format!("it is {} UTC: the ", time_of_day(sight.now_micros)))
-                            .plain(format!(
-                                "{} window of ",
-                                window.map_or("used-up", window_in_words)
-                            ))
-                            .append(name(&account.label))
-                            .plain(" has turned, and the account is open again");
-                    self.good(at, text);
-                }
-                _ => {}
-            }
+            self.opens_or_closes(at, sight.now_micros, account);
             self.pays(at, account);
         }
         if self.first.is_none() {
@@ -263,96 +232,6 @@ impl Story {
             self.is_new(Moment::Burst);
             self.good(at, text);
         }
-    }
-
-    fn closes(&mut self, at: Duration, now_micros: i64, account: &AccountSight) {
-        self.is_new(Moment::Closed);
-        self.absences.push(Absence {
-            account: account.label.clone(),
-            window: account.read.as_ref().map(|read| read.window.clone()),
-            since_micros: now_micros,
-            opens_at_micros: account.opens_at_micros,
-            reopened: false,
-            is_back: false,
-        });
-        let mut text = name(&account.label);
-        text = match &account.read {
-            Some(read) => text.plain(format!(
-                ": {} of the {} window used. From {} % on Ripcord sends nothing more there",
-                percent(read.used_permille),
-                window_in_words(&read.window),
-                GUARD_PERMILLE / 10
-            )),
-            None => text.plain(": Ripcord sends nothing more there"),
-        };
-        if account.balance() > NanoUsd::ZERO {
-            text = text.plain(format!(", though its balance is {}", account.balance()));
-        }
-        let opens = account.opens_at_micros.map(|opens| opens - now_micros);
-        if let Some(opens) = opens.and_then(|micros| u64::try_from(micros).ok()) {
-            text = text.plain(format!("; open again in {}", minutes(Duration::from_micros(opens))));
-        }
-        self.warn(at, text);
-    }
-
-    /// The first call that an account serves after it was closed, and how it went without it.
-    fn back(&mut self, at: Duration, row: &AttemptRow) {
-        let Some(account) = row.served_by.account.as_deref() else { return };
-        let started = row.timing.started_at_unix_us;
-        let Some(place) = self.absences.iter().position(|absence| {
-            absence.account == account
-                && !absence.is_back
-                && absence
-                    .opens_at_micros
-                    .is_some_and(|opens| started >= opens - CLOCK_MARGIN_MICROS)
-        }) else {
-            return;
-        };
-        self.absences[place].is_back = true;
-        self.is_new(Moment::Back);
-        let absence = &self.absences[place];
-        let until = absence.opens_at_micros.unwrap_or(i64::MAX) - CLOCK_MARGIN_MICROS;
-        let meanwhile = |label: &str| {
-            let during = self.attempts.iter().filter(|attempt| {
-                attempt.served_by.account.as_deref() == Some(label)
-                    && (absence.since_micros..until).contains(&attempt.timing.started_at_unix_us)
-            });
-            during.count() as u64
-        };
-        let others = self.first.iter().flat_map(|sight| &sight.accounts);
-        let others: Vec<String> = others
-            .filter(|other| other.label != account)
-            .map(|other| format!("{} {}", other.label, meanwhile(&other.label)))
-            .collect();
-        let balance = |sight: Option<&Sight>| {
-            let account = sight.and_then(|sight| sight.account(account));
-            account.map_or_else(|| "?".to_owned(), |account| account.balance().to_string())
-        };
-        let text = name(account).plain(format!(
-            " works again. In between it had {}, {}. Its balance: {} before, {} now, by the emulator's own books",
-            counted(meanwhile(account), "call", "calls"),
-            others.join(", "),
-            balance(self.first.as_ref()),
-            balance(self.now.as_ref()),
-        ));
-        self.good(at, text);
-    }
-
-    /// The first money that an account spends.
-    fn pays(&mut self, at: Duration, account: &AccountSight) {
-        let is_news = !self.has_paid.contains(&account.label);
-        if account.paid() == NanoUsd::ZERO || !is_news || !self.told.contains(&Moment::FirstAnswer)
-        {
-            return;
-        }
-        self.has_paid.push(account.label.clone());
-        let text = name(&account.label).plain(format!(
-            " ({}) has spent its first money: {} of {}",
-            account.plan_name(),
-            account.paid(),
-            NanoUsd(account.balance().0.saturating_add(account.paid().0)),
-        ));
-        self.say(at, (Tone::Dim, "·"), text);
     }
 
     /// Whether the emulator has seen the end of a call that its client left.
