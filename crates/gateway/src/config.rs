@@ -51,12 +51,17 @@ pub struct Limits {
     pub body_bytes: usize,
     /// All buffered bodies together, in bytes.
     pub buffered_bytes: usize,
-    /// Connections at once.
+    /// Connections at once; fewer where the limit of open files has no room for two descriptors each. When all places
+    /// are taken, the connection that has been idle longest leaves for a newcomer.
     pub connections: usize,
     /// For the head of a request, and for a connection between requests.
     pub header_timeout: Duration,
     /// The longest pause while a request body arrives.
     pub body_timeout: Duration,
+    /// Until a request body is complete.
+    pub body_total_timeout: Duration,
+    /// The longest pause while a client takes nothing of its answer.
+    pub write_timeout: Duration,
     /// Until the first byte of an answer, for callers that say nothing.
     pub interactive_deadline: Duration,
     /// Until the first byte of an answer, for agents.
@@ -71,7 +76,7 @@ pub struct Limits {
     pub connect: Duration,
     /// A stream that is silent this long gets a comment, so that nothing between takes it for dead.
     pub heartbeat: Duration,
-    /// For requests under way at shutdown.
+    /// For requests under way at shutdown. What is left then ends with an error `shutting_down`.
     pub drain: Duration,
 }
 
@@ -85,6 +90,8 @@ impl Default for Limits {
             connections: 2_048,
             header_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(30),
+            body_total_timeout: Duration::from_secs(300),
+            write_timeout: Duration::from_secs(120),
             interactive_deadline: Duration::from_secs(120),
             agent_deadline: Duration::from_secs(600),
             first_token: Duration::from_secs(60),

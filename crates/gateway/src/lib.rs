@@ -16,7 +16,8 @@
 //! client ◀─────────────────────────────────────────────┘      story: ledger and metrics, on every path
 //! ```
 //!
-//! 1. `server` accepts connections within bounds and drains them at the end.
+//! 1. `server` accepts connections within bounds (`places`: an idle one leaves for a newcomer), `connection` serves one,
+//!    and at the end they are drained.
 //! 2. `router` checks who calls (`Host`, `Origin`, a Chutes key that does not belong here) and finds the route.
 //! 3. `request_body` reads the body whole: a retry needs it again, and a body left unread would hide a client that
 //!    leaves.
@@ -37,9 +38,11 @@ mod body;
 mod catalogue;
 mod clock;
 mod config;
+mod connection;
 mod driver;
 mod metrics;
 mod pipeline;
+mod places;
 mod refusal;
 mod request_body;
 mod router;
@@ -49,4 +52,4 @@ mod start;
 mod story;
 
 pub use config::{AccountConfig, Config, GUARD_PERMILLE, Limits};
-pub use start::{Gateway, StartError};
+pub use start::{AbortHandle, Gateway, StartError};

@@ -174,6 +174,12 @@ impl Refusal {
         Self::waiting(StatusCode::SERVICE_UNAVAILABLE, "busy", message, wait)
     }
 
+    pub(crate) fn shutting_down() -> Self {
+        let message = "the gateway is shutting down";
+        let wait = Some(Duration::from_secs(5));
+        Self::waiting(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", message, wait)
+    }
+
     fn with_window(self, window: Option<WindowKind>, reset_at: Option<Wall>) -> Self {
         self.with_reply(|mut reply| {
             if let Some(window) = window {

@@ -4,7 +4,7 @@ use crate::refusal::Refusal;
 use crate::shared::Shared;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use std::sync::Arc;
@@ -19,19 +19,33 @@ pub(crate) struct Buffered {
 pub(crate) async fn read(
     shared: &Arc<Shared>,
     headers: &HeaderMap,
-    mut body: Incoming,
+    body: Incoming,
 ) -> Result<(Bytes, Buffered), Refusal> {
     check_type(headers)?;
-    let limit = shared.limits.body_bytes;
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(too_large(limit));
+    if announced.is_some_and(|length| length > shared.limits.body_bytes) {
+        return Err(too_large(shared.limits.body_bytes));
     }
+    let in_time =
+        tokio::time::timeout(shared.limits.body_total_timeout, receive(shared, announced, body));
+    tokio::select! {
+        biased;
+        received = in_time => received.unwrap_or_else(|_| Err(too_slow())),
+        () = shared.closing.cancelled() => Err(Refusal::shutting_down()),
+    }
+}
+
+async fn receive(
+    shared: &Arc<Shared>,
+    announced: Option<usize>,
+    mut body: Incoming,
+) -> Result<(Bytes, Buffered), Refusal> {
+    let limit = shared.limits.body_bytes;
+    // What is announced costs nothing: memory is taken for what has arrived.
     let mut buffered = Buffered { shared: Arc::clone(shared), bytes: 0 };
-    buffered.reach(announced.unwrap_or(0))?;
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     let mut length = 0;
@@ -47,46 +61,61 @@ pub(crate) async fn read(
                     message,
                 ));
             }
-            Err(_) => {
-                let message = "the request body did not arrive in time";
-                return Err(Refusal::of_request(StatusCode::REQUEST_TIMEOUT, "slow_body", message));
-            }
+            Err(_) => return Err(too_slow()),
         };
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
         if length > limit {
             return Err(too_large(limit));
         }
-        buffered.reach(length)?;
-        // Most bodies come in one piece and are never copied.
-        match first.take() {
-            None if rest.is_empty() => first = Some(data),
-            None => rest.extend_from_slice(&data),
-            Some(one) => {
-                rest.reserve(announced.unwrap_or(0).max(one.len() + data.len()));
-                rest.extend_from_slice(&one);
-                rest.extend_from_slice(&data);
-            }
+        // Small bodies come in one piece and are never copied.
+        if length == data.len() {
+            buffered.reach(length)?;
+            first = Some(data);
+            continue;
         }
+        let one = first.take().unwrap_or_default();
+        if rest.capacity() < length {
+            let capacity = grown(rest.capacity(), length, announced.unwrap_or(limit));
+            buffered.reach(capacity)?;
+            rest.reserve(capacity - rest.len());
+        }
+        rest.extend_from_slice(&one);
+        rest.extend_from_slice(&data);
     }
     Ok((first.unwrap_or_else(|| rest.freeze()), buffered))
+}
+
+/// The next size of a buffer: doubled, so that little is copied, but not beyond what can still come.
+fn grown(capacity: usize, needed: usize, most: usize) -> usize {
+    capacity.saturating_mul(2).min(most).max(needed)
+}
+
+fn too_slow() -> Refusal {
+    let message = "the request body did not arrive in time";
+    Refusal::of_request(StatusCode::REQUEST_TIMEOUT, "slow_body", message)
 }
 
 fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
     let unsupported = |code, message: &str| {
         Err(Refusal::of_request(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, message))
     };
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    // Every value has to be right: upstream might look at another one.
+    let mut kinds = headers.get_all(CONTENT_TYPE).iter().peekable();
     // A page of another site may send anything but this without asking first.
-    if !kind.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json") {
+    if kinds.peek().is_none() || !kinds.all(is_json) {
         return unsupported("unsupported_content_type", "send `Content-Type: application/json`");
     }
-    match headers.get(CONTENT_ENCODING) {
-        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            unsupported("unsupported_encoding", "send the body without compression")
-        }
-        _ => Ok(()),
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    if !encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return unsupported("unsupported_encoding", "send the body without compression");
     }
+    Ok(())
+}
+
+fn is_json(kind: &HeaderValue) -> bool {
+    let kind = kind.to_str().unwrap_or("").split(';').next().unwrap_or("");
+    kind.trim().eq_ignore_ascii_case("application/json")
 }
 
 fn too_large(limit: usize) -> Refusal {

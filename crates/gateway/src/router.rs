@@ -200,10 +200,11 @@ pub(crate) fn json(status: StatusCode, body: Bytes) -> Response<AnswerBody> {
 
 /// A client that sends a Chutes key would spend it past the gateway's accounts, or does not know that it need not.
 fn refuse_chutes_key(headers: &HeaderMap) -> Result<(), Refusal> {
-    let sends_one = headers.get_all(AUTHORIZATION).iter().any(|value| {
-        let value = value.as_bytes();
-        value.windows(4).any(|part| part == b"cpk_")
-    });
+    let names = [AUTHORIZATION, HeaderName::from_static("x-api-key")];
+    let sends_one = names
+        .iter()
+        .flat_map(|name| headers.get_all(name))
+        .any(|value| value.as_bytes().windows(4).any(|part| part == b"cpk_"));
     if !sends_one {
         return Ok(());
     }

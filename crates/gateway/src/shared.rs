@@ -17,6 +17,7 @@ use ripcord_store::Ledger;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 /// One gateway's parts.
 pub(crate) struct Shared {
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) metrics: Metrics,
     pub(crate) transport: Transport,
+    /// The drain is over: whatever is under way ends, with an error that says so.
+    pub(crate) closing: CancellationToken,
     pub(crate) llm: Target,
     pub(crate) embed: Target,
     /// Tells the refresher that an account's figures are out of date.

@@ -62,8 +62,20 @@ pub enum StartError {
 pub struct Gateway {
     address: SocketAddr,
     stop: CancellationToken,
+    abort: CancellationToken,
     tasks: TaskTracker,
     shared: Arc<Shared>,
+}
+
+/// Cuts the drain of a [`Gateway`] short.
+#[derive(Clone, Debug)]
+pub struct AbortHandle(CancellationToken);
+
+impl AbortHandle {
+    /// Ends at once whatever is under way; [`Gateway::shutdown`] then only writes the ledger out.
+    pub fn abort(&self) {
+        self.0.cancel();
+    }
 }
 
 impl std::fmt::Debug for Gateway {
@@ -95,7 +107,6 @@ impl Gateway {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         (0..shared.accounts.len()).for_each(|account| shared.apply_budget(account));
-        tasks.spawn(Arc::clone(&shared.gate).run(stop.clone()));
         tasks.spawn(snapshots::run(
             Arc::clone(&shared),
             config.endpoints.clone(),
@@ -104,9 +115,18 @@ impl Gateway {
         ));
         tasks.spawn(read_catalogue(Arc::clone(&shared), stop.clone()));
         let callers = Arc::new(callers(&config));
-        tasks.spawn(server::run(listener, Arc::clone(&shared), callers, stop.clone()));
+        let abort = CancellationToken::new();
+        // Those who wait in the queue during the drain still have deadlines, and accounts still open.
+        let drained = CancellationToken::new();
+        tasks.spawn(Arc::clone(&shared.gate).run(drained.clone()));
+        let serving =
+            server::run(listener, Arc::clone(&shared), callers, stop.clone(), abort.clone());
+        tasks.spawn(async move {
+            let _ended = drained.drop_guard();
+            serving.await;
+        });
         tasks.close();
-        Ok(Self { address, stop, tasks, shared })
+        Ok(Self { address, stop, abort, tasks, shared })
     }
 
     /// Where it listens.
@@ -127,13 +147,20 @@ impl Gateway {
         (0..self.shared.accounts.len()).map(|account| self.shared.gate.in_use(account)).sum()
     }
 
-    /// Takes no new requests, waits for those under way (at most the drain limit), and writes the ledger out.
+    /// For cutting [`Self::shutdown`] short.
+    #[must_use]
+    pub fn abort_handle(&self) -> AbortHandle {
+        AbortHandle(self.abort.clone())
+    }
+
+    /// Takes no new requests, waits for those under way (at most the drain limit), and writes the ledger out. What is
+    /// still under way at the drain limit is told so and ends. Dropping the future ends everything at once.
     pub async fn shutdown(self) {
         self.stop.cancel();
         self.tasks.wait().await;
         let ledger = Arc::clone(&self.shared.ledger);
-        let flushed =
-            tokio::task::spawn_blocking(move || ledger.flush(Duration::from_secs(5))).await;
+        let patience = Duration::from_secs(if self.abort.is_cancelled() { 1 } else { 5 });
+        let flushed = tokio::task::spawn_blocking(move || ledger.flush(patience)).await;
         if let Ok(Err(error)) = flushed {
             tracing::warn!(%error, "at shutdown");
         }
@@ -152,6 +179,7 @@ impl Gateway {
             llm: transport.target(&config.endpoints.llm)?,
             embed: transport.target(&config.endpoints.embed)?,
             transport,
+            closing: CancellationToken::new(),
             clock,
             limits: config.limits,
             accounts,
@@ -168,6 +196,7 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.abort.cancel();
     }
 }
 

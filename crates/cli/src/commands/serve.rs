@@ -1,11 +1,12 @@
 //! `ripcord serve`: the gateway, until it is told to stop.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 
 use ripcord_gateway::{AccountConfig, Config, Gateway, Limits, StartError};
 use ripcord_store::{OpenError, SqliteLedger};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::accounts::Account;
 use crate::args::ServeArguments;
@@ -32,9 +33,21 @@ pub(crate) fn run(arguments: &ServeArguments, context: &Context) -> Result<Exit,
             .await
             .map_err(|error| explain(&error))?;
         greet(&gateway, &accounts, ledger.path(), context);
-        until_told_to_stop(context).await?;
-        gateway.shutdown().await;
-        context.printer.talk(Text::new().plain("stopped"));
+        let mut signals = Signals::listen()?;
+        signals.next().await;
+        // What is under way is finished, which may take a moment, so say so.
+        let talk = |text: &'static str| context.printer.talk(Text::new().plain(text));
+        talk("finishing what is under way … (once more to stop at once)");
+        let abort = gateway.abort_handle();
+        let mut shutdown = pin!(gateway.shutdown());
+        tokio::select! {
+            () = &mut shutdown => talk("stopped"),
+            () = signals.next() => {
+                abort.abort();
+                shutdown.await;
+                talk("stopped; what was under way is cut off");
+            }
+        }
         Ok(Exit::Done)
     })
 }
@@ -139,18 +152,29 @@ fn greet(gateway: &Gateway, accounts: &[String], ledger: &Path, context: &Contex
     line("ledger", ledger.display().to_string());
 }
 
-/// SIGTERM or Ctrl-C. What is under way is finished, so say so: it may take a moment.
-async fn until_told_to_stop(context: &Context) -> Result<(), CommandError> {
-    let listen = |kind| {
-        signal(kind)
-            .map_err(|error| CommandError::unknown(format!("cannot listen for signals: {error}")))
-    };
-    let (mut terminate, mut interrupt) =
-        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and Ctrl-C.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, CommandError> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                CommandError::unknown(format!("cannot listen for signals: {error}"))
+            })
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
     }
-    context.printer.talk(Text::new().plain("finishing what is under way …"));
-    Ok(())
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

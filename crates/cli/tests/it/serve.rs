@@ -10,6 +10,8 @@ use chutes_emulator::ModelSpec;
 use crate::world::{World, catalogue, pro};
 
 const MODEL: &str = "acme/Slow-1";
+/// Its answers take longer than a test may.
+const SLOWEST: &str = "acme/Slow-2";
 
 /// A running gateway, stopped by its own id when dropped.
 struct Server {
@@ -70,7 +72,8 @@ impl Server {
 
 fn world() -> World {
     let model = ModelSpec::new(MODEL).price(0.1, 0.4, 0.1).pace(0, 100.0).tokens(10, 40);
-    let scenario = catalogue().model(model).account(pro());
+    let slowest = ModelSpec::new(SLOWEST).price(0.1, 0.4, 0.1).pace(0, 5.0).tokens(10, 4_000);
+    let scenario = catalogue().model(model).model(slowest).account(pro());
     World::of(scenario).key(&chutes_emulator::Scenario::key("alice", 0)).without("RIPCORD_TEST_NOW")
 }
 
@@ -106,6 +109,28 @@ fn it_serves_says_nothing_secret_and_finishes_what_is_under_way() {
         use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(std::fs::metadata(&ledger).unwrap().permissions().mode() & 0o777, 0o600);
     }
+}
+
+#[test]
+fn a_second_signal_stops_it_at_once() {
+    let world = world();
+    let server = Server::start(&world);
+    let mut stream =
+        server.post(&format!(r#"{{"model":"{SLOWEST}","stream":true,"messages":[]}}"#));
+    let mut first = [0; 64];
+    assert!(stream.read(&mut first).unwrap() > 0);
+    server.signal("INT");
+    // It drains as soon as it takes no connections any more.
+    while TcpStream::connect(&server.address).is_ok() {
+        std::thread::yield_now();
+    }
+    server.signal("TERM");
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+    assert!(!String::from_utf8_lossy(&rest).contains("[DONE]"));
+    let (code, talk) = server.ended();
+    assert_eq!(code, Some(0), "{talk}");
+    assert!(talk.contains("cut off"), "{talk}");
 }
 
 #[test]

@@ -45,7 +45,12 @@ pub(crate) type Decision = Result<Answer, Refusal>;
 
 /// Serves one request. Dropping the future cancels whatever is under way for it.
 pub(crate) async fn serve(shared: Arc<Shared>, call: Call, mut story: Story) -> Decision {
-    let outcome = attempts(&shared, &call, &mut story).await;
+    let outcome = tokio::select! {
+        biased;
+        // First: a slot that comes free at the end must not start an attempt.
+        () = shared.closing.cancelled() => Err(Refusal::shutting_down()),
+        outcome = attempts(&shared, &call, &mut story) => outcome,
+    };
     match outcome {
         Ok((arrived, permit)) => Ok(answer(&shared, &call, arrived, permit, story)),
         Err(refusal) => {

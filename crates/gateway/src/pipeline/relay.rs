@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Sleep;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 /// A comment that clients skip.
 pub(crate) const HEARTBEAT: &[u8] = b": ripcord is waiting for the model\n\n";
@@ -47,6 +48,7 @@ pub(crate) struct Relay {
     heartbeat: Duration,
     stall: Duration,
     ended: bool,
+    closing: Pin<Box<WaitForCancellationFutureOwned>>,
     model: Arc<str>,
     // Dropped in this order: the connection above, then the slot, then the record.
     permit: Option<Permit>,
@@ -80,6 +82,7 @@ impl Relay {
             heartbeat: shared.limits.heartbeat,
             stall: shared.limits.stall,
             ended: false,
+            closing: Box::pin(shared.closing.clone().cancelled_owned()),
             model,
             permit: None,
             story: None,
@@ -134,6 +137,11 @@ impl Relay {
             }
             if self.ended {
                 return Poll::Ready(None);
+            }
+            if self.closing.as_mut().poll(cx).is_ready() {
+                self.end_with(&Refusal::shutting_down());
+                self.settle_broken("shutting_down");
+                continue;
             }
             match Pin::new(&mut self.upstream).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
@@ -244,8 +252,6 @@ impl Relay {
 
     /// Replaces the rest of the stream by an error event. What was held back never reaches the client.
     fn break_off(&mut self, broken: &Break) {
-        self.held.clear();
-        self.ended = true;
         let message = match broken {
             Break::Error(data) => {
                 format!("the answer broke off: {}", ErrorBody::read(200, None, data).message)
@@ -259,12 +265,15 @@ impl Relay {
             }
             Break::EndedEarly => "the answer broke off before its end".to_owned(),
         };
-        self.ready.push_back(
-            Refusal::upstream_failed(&message)
-                .with_reply(|reply| reply.with_code(Some("stream_broken".to_owned())))
-                .event()
-                .into(),
-        );
+        let refusal = Refusal::upstream_failed(&message)
+            .with_reply(|reply| reply.with_code(Some("stream_broken".to_owned())));
+        self.end_with(&refusal);
+    }
+
+    fn end_with(&mut self, refusal: &Refusal) {
+        self.held.clear();
+        self.ended = true;
+        self.ready.push_back(refusal.event().into());
     }
 
     fn settle_broken(&mut self, cause: &'static str) {

@@ -7,6 +7,7 @@
     reason = "a test that fails should fail loudly, measures time, and aborts its own tasks"
 )]
 
+mod connections;
 mod failures;
 mod forwarding;
 mod guard;
