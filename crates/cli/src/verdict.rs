@@ -99,7 +99,7 @@ impl VerdictReport {
                     format!("{}the balance pays: {balance}", used_up.unwrap_or_default()),
                 )
             }
-            Verdict::No { shortage, turns_at } => {
+            Verdict::No { shortage, turns_at, .. } => {
                 let turns = turns_at.map(|turns| {
                     format!(
                         "; it turns {}, at {}",

@@ -1,21 +1,25 @@
 //! The accounts of the gateway: their keys, their last figures, and which of them could serve a request.
 
-use crate::config::AccountConfig;
+use crate::config::{AccountConfig, GUARD_PERMILLE};
 use http::HeaderValue;
 use parking_lot::Mutex;
 use ripcord_rules::cause::Cause;
 use ripcord_rules::quota::{
-    AccountSnapshot, Missing, Paygo, SpendingPolicy, Verdict, WhenUnknown, may_spend,
+    AccountSnapshot, Missing, Payer, Paygo, SpendingPolicy, Verdict, WhenUnknown, may_spend,
 };
 use ripcord_rules::time::{Mono, Wall};
+use ripcord_rules::units::NanoUsd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// One Chutes account.
 pub(crate) struct Account {
     pub(crate) label: Arc<str>,
     pub(crate) keys: Vec<AccountKey>,
-    pub(crate) guard: SpendingPolicy,
+    policy: SpendingPolicy,
+    /// Figures older than this are no longer believed to show room.
+    trusted_for: Duration,
     paygo: Paygo,
     when_unknown: WhenUnknown,
     next_key: AtomicUsize,
@@ -35,7 +39,16 @@ pub(crate) struct AccountKey {
 #[derive(Default)]
 struct AccountState {
     snapshot: Option<AccountSnapshot>,
-    rest: Option<(Cause, Mono)>,
+    rest: Option<AccountRest>,
+}
+
+/// A rest of the whole account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AccountRest {
+    pub(crate) cause: Cause,
+    pub(crate) until: Mono,
+    /// When it began, by the calendar that figures are dated in.
+    pub(crate) since: Wall,
 }
 
 /// Whether an account's budget lets a request in.
@@ -43,14 +56,14 @@ struct AccountState {
 pub(crate) enum Budget {
     Open,
     /// Open, though nobody knows what is left.
-    Unguarded(Option<Missing>),
+    Unguarded,
     /// No figures yet: a request may wait for the first ones.
     NotReadYet,
     Closed(Verdict),
 }
 
 impl Account {
-    pub(crate) fn all(configs: &[AccountConfig]) -> Vec<Self> {
+    pub(crate) fn all(configs: &[AccountConfig], trusted_for: Duration) -> Vec<Self> {
         let mut number = 0;
         configs
             .iter()
@@ -67,7 +80,8 @@ impl Account {
                 Self {
                     label: config.label.as_str().into(),
                     keys: keys.collect(),
-                    guard: config.guard(),
+                    policy: config.policy(),
+                    trusted_for,
                     paygo: config.paygo,
                     when_unknown: config.when_unknown,
                     next_key: AtomicUsize::new(0),
@@ -88,17 +102,33 @@ impl Account {
         self.state.lock().snapshot.clone()
     }
 
-    pub(crate) fn learn(&self, snapshot: AccountSnapshot) {
-        self.state.lock().snapshot = Some(snapshot);
+    /// Takes over a reading, as far as it can be believed.
+    pub(crate) fn learn(&self, newer: AccountSnapshot) {
+        let mut state = self.state.lock();
+        state.snapshot = Some(match &state.snapshot {
+            Some(known) => known.followed_by(newer),
+            None => newer,
+        });
     }
 
-    pub(crate) fn rests(&self, cause: Cause, until: Mono) {
-        self.state.lock().rest = Some((cause, until));
+    /// Begins a rest; a shorter one never shortens a longer one. Whether it counts.
+    pub(crate) fn rests(&self, rest: AccountRest) -> bool {
+        let mut state = self.state.lock();
+        let is_longer = state.rest.is_none_or(|known| rest.until >= known.until);
+        if is_longer {
+            state.rest = Some(rest);
+        }
+        is_longer
     }
 
-    /// Why it rests, if it does.
-    pub(crate) fn resting(&self, now: Mono) -> Option<(Cause, Mono)> {
-        self.state.lock().rest.filter(|&(_, until)| until > now)
+    /// Ends the rest.
+    pub(crate) fn wakes(&self) {
+        self.state.lock().rest = None;
+    }
+
+    /// Its rest, if it rests.
+    pub(crate) fn resting(&self, now: Mono) -> Option<AccountRest> {
+        self.state.lock().rest.filter(|rest| rest.until > now)
     }
 
     /// Whoever wrote `never` himself meant it, also for what nobody can see.
@@ -107,19 +137,53 @@ impl Account {
     }
 
     /// Whether the budget lets a request in.
-    pub(crate) fn budget(&self, now: Wall) -> Budget {
+    ///
+    /// `chute_id` counts where the account has a window of its own for it.
+    pub(crate) fn budget(&self, chute_id: Option<&str>, now: Wall) -> Budget {
         let state = self.state.lock();
         let Some(snapshot) = &state.snapshot else { return Budget::NotReadYet };
-        match may_spend(snapshot, &self.guard, None, now) {
-            Verdict::Yes(_) => Budget::Open,
-            verdict @ Verdict::No { .. } => Budget::Closed(verdict),
-            verdict @ Verdict::Unknown(missing) => {
-                if self.refuses_unknown() {
-                    Budget::Closed(verdict)
-                } else {
-                    Budget::Unguarded(Some(missing))
-                }
+        let mut policy = self.policy;
+        // Where the balance may pay, the last of a window can be used: nothing is spent that was not allowed.
+        if policy.allows_paygo(snapshot.plan) != Some(true) {
+            policy.used_up_permille = GUARD_PERMILLE;
+        }
+        let is_stale = now.since(snapshot.oldest_figure()) > self.trusted_for;
+        match may_spend(snapshot, &policy, chute_id, now) {
+            Verdict::Yes(payer) if !is_stale || payer == Payer::Unlimited => Budget::Open,
+            // A subscription that could be charged is not used blindly; one without money cannot be.
+            Verdict::Yes(_)
+                if policy.allows_paygo(snapshot.plan) != Some(true) && may_be_charged(snapshot) =>
+            {
+                Budget::Closed(Verdict::Unknown(Missing::Failed))
             }
+            Verdict::Yes(_) => self.unknown(Missing::Failed),
+            verdict @ Verdict::No { .. } => Budget::Closed(verdict),
+            Verdict::Unknown(missing) => self.unknown(missing),
         }
     }
+
+    /// Who goes first while several accounts have a free slot: what is paid for already, then what nobody can see,
+    /// then what costs money.
+    pub(crate) fn tier(&self, now: Wall) -> u8 {
+        let state = self.state.lock();
+        let verdict =
+            state.snapshot.as_ref().map(|known| may_spend(known, &self.policy, None, now));
+        match verdict {
+            Some(Verdict::Yes(Payer::Windows | Payer::Unlimited)) => 0,
+            Some(Verdict::Unknown(_)) | None => 1,
+            Some(Verdict::Yes(Payer::Balance) | Verdict::No { .. }) => 2,
+        }
+    }
+
+    fn unknown(&self, missing: Missing) -> Budget {
+        if self.refuses_unknown() {
+            Budget::Closed(Verdict::Unknown(missing))
+        } else {
+            Budget::Unguarded
+        }
+    }
+}
+
+fn may_be_charged(snapshot: &AccountSnapshot) -> bool {
+    snapshot.balance.is_none_or(|balance| balance > NanoUsd::ZERO)
 }

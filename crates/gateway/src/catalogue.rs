@@ -10,6 +10,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Longer names are nobody's, and comparing them would take a while.
+pub(crate) const LONGEST_MODEL_NAME: usize = 256;
 /// The server caches its list as long.
 pub(crate) const CATALOGUE_FRESH: Duration = Duration::from_secs(300);
 
@@ -24,11 +26,12 @@ pub(crate) struct Listing {
     /// The list as it came.
     pub(crate) bytes: Bytes,
     pub(crate) as_of: Mono,
-    models: HashMap<String, Prices>,
+    models: HashMap<String, Listed>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Prices {
+#[derive(Clone, Debug)]
+struct Listed {
+    chute_id: Option<String>,
     prompt: Option<NanoUsd>,
     completion: Option<NanoUsd>,
     cached: Option<NanoUsd>,
@@ -45,7 +48,7 @@ impl Catalogue {
         if list.data.is_empty() {
             return None;
         }
-        let models = list.data.iter().map(|model| (model.id.clone(), Prices::of(model))).collect();
+        let models = list.data.iter().map(|model| (model.id.clone(), Listed::of(model))).collect();
         let listing = Arc::new(Listing { bytes, as_of: now, models });
         *self.listing.write() = Some(Arc::clone(&listing));
         Some(listing)
@@ -68,10 +71,17 @@ impl Catalogue {
         )
     }
 
+    /// The chute behind a model.
+    pub(crate) fn chute_id(&self, model: &str) -> Option<String> {
+        self.listing.read().as_ref()?.models.get(model)?.chute_id.clone()
+    }
+
     /// Names that someone who wrote `model` may have meant, nearest first.
     pub(crate) fn near(&self, model: &str) -> Vec<String> {
         let listing = self.listing.read();
-        let Some(listing) = listing.as_ref() else { return Vec::new() };
+        let Some(listing) = listing.as_ref().filter(|_| model.len() <= LONGEST_MODEL_NAME) else {
+            return Vec::new();
+        };
         let wanted = model.to_lowercase();
         let bare = wanted.rsplit('/').next().unwrap_or(&wanted);
         let mut near: Vec<(f64, &String)> = listing
@@ -115,12 +125,13 @@ impl Listing {
     }
 }
 
-impl Prices {
+impl Listed {
     fn of(model: &Model) -> Self {
         let price = |decimal: Option<&ripcord_wire::decimal::Decimal>| {
             decimal.and_then(|decimal| NanoUsd::from_decimal(decimal.as_str(), Rounding::Up))
         };
         Self {
+            chute_id: model.chute_id.clone(),
             prompt: price(model.prompt_price()),
             completion: price(model.completion_price()),
             cached: price(model.cache_read_price()),

@@ -14,6 +14,8 @@ pub(crate) struct Clock {
 
 /// Offsets below this are the resolution of a `Date` header, not a wrong clock.
 const NOTICEABLE_OFFSET_MICROS: i64 = 2_000_000;
+/// Offsets above this are no clock that runs wrong, but a wrong `Date`.
+const GREATEST_OFFSET_MICROS: i64 = 86_400_000_000;
 
 impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
@@ -48,6 +50,12 @@ impl Clock {
             return false;
         }
         let known = self.server_ahead_micros.load(Ordering::Relaxed);
+        if known.saturating_add(ahead_micros).saturating_abs() > GREATEST_OFFSET_MICROS {
+            tracing::warn!(
+                "Chutes' clock and this machine's are more than a day apart; this machine's is used"
+            );
+            return false;
+        }
         self.server_ahead_micros.store(known.saturating_add(ahead_micros), Ordering::Relaxed);
         true
     }
@@ -58,7 +66,7 @@ impl Clock {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
-    fn local_wall() -> Wall {
+    pub(crate) fn local_wall() -> Wall {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Wall::from_unix_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }

@@ -110,12 +110,7 @@ pub const GUARD_PERMILLE: u64 = 950;
 
 impl AccountConfig {
     /// The policy that decides whether the account takes a request.
-    pub(crate) fn guard(&self) -> SpendingPolicy {
-        SpendingPolicy {
-            paygo: self.paygo,
-            used_up_permille: GUARD_PERMILLE,
-            require_balance: false,
-            ..self.spending
-        }
+    pub(crate) fn policy(&self) -> SpendingPolicy {
+        SpendingPolicy { paygo: self.paygo, require_balance: false, ..self.spending }
     }
 }

@@ -129,17 +129,22 @@ impl Refusal {
         Self::waiting(StatusCode::SERVICE_UNAVAILABLE, "no_capacity", &message, wait)
     }
 
-    pub(crate) fn model_cold(model: &str) -> Self {
+    pub(crate) fn model_cold(model: &str, rest: Duration) -> Self {
         let message =
             format!("no instance of `{model}` is running; it may take minutes to come up");
-        let wait = Some(Duration::from_secs(60));
-        Self::waiting(StatusCode::SERVICE_UNAVAILABLE, "model_cold", &message, wait)
+        Self::resting("model_cold", &message, rest)
     }
 
-    pub(crate) fn model_down(model: &str) -> Self {
+    pub(crate) fn model_down(model: &str, rest: Duration) -> Self {
         let message = format!("`{model}` is switched off at Chutes");
-        let wait = Some(Duration::from_secs(60));
-        Self::waiting(StatusCode::SERVICE_UNAVAILABLE, "model_down", &message, wait)
+        Self::resting("model_down", &message, rest)
+    }
+
+    /// Worth another try, however long it takes: the model may have come up by then.
+    fn resting(code: &'static str, message: &str, rest: Duration) -> Self {
+        let wait = Some(rest.max(Duration::from_secs(1)));
+        let refusal = Self::waiting(StatusCode::SERVICE_UNAVAILABLE, code, message, wait);
+        Self { should_retry: true, ..refusal }
     }
 
     pub(crate) fn model_not_found(model: &str, near: &[String]) -> Self {
@@ -192,6 +197,12 @@ impl Refusal {
         })
     }
 
+    /// The same with other words.
+    pub(crate) fn with_message(self, message: &str) -> Self {
+        self.with_reply(|reply| reply.with_message(message))
+    }
+
+    #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         self.reply.message()
     }

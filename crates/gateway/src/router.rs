@@ -2,6 +2,7 @@
 
 use crate::admin;
 use crate::body::AnswerBody;
+use crate::clock::Clock;
 use crate::pipeline::call::{Call, Route};
 use crate::pipeline::early::{EarlyStream, Pending};
 use crate::pipeline::{Answer, Decision, serve};
@@ -19,6 +20,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use hyper::body::Incoming;
 use ripcord_rules::time::Mono;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ripcord-request-id");
 const MODEL: HeaderName = HeaderName::from_static("x-ripcord-model");
@@ -54,7 +56,8 @@ pub(crate) async fn handle(
         Ok(()) => match route(&shared, request, arrived, &request_id).await {
             Ok(response) => response,
             Err(refusal) => {
-                tracing::debug!(request = %request_id, status = refusal.status.as_u16(), cause = refusal.cause, message = refusal.message(), "refused");
+                let status = refusal.status.as_u16();
+                tracing::debug!(request = %request_id, status, cause = refusal.cause, "refused");
                 refusal.into_response()
             }
         },
@@ -296,19 +299,17 @@ impl Callers {
     }
 }
 
-/// 128 random bits; should the system have none, a time-free constant would do no harm but confuse, so say so.
+/// The time in milliseconds, so that the ledger's rows come in order, and 80 random bits.
 fn new_request_id() -> Arc<str> {
+    static FALLBACK: AtomicU64 = AtomicU64::new(0);
+    let milliseconds = Clock::local_wall().as_unix_micros() / 1_000;
     let mut random = [0_u8; 16];
-    if getrandom::fill(&mut random).is_err() {
-        return "req_unknown".into();
+    if getrandom::fill(&mut random[..10]).is_err() {
+        // No randomness is no reason to mix two requests up.
+        random[2..10].copy_from_slice(&FALLBACK.fetch_add(1, Ordering::Relaxed).to_be_bytes());
     }
-    let mut id = String::with_capacity(36);
-    id.push_str("req_");
-    for byte in random {
-        id.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-        id.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-    }
-    id.into()
+    let random = u128::from_be_bytes(random) >> 48;
+    format!("req_{milliseconds:012x}{random:020x}").into()
 }
 
 #[cfg(test)]
@@ -331,6 +332,15 @@ mod tests {
             );
         }
         callers().check(&headers).map_err(|refusal| refusal.status)
+    }
+
+    #[test]
+    fn request_ids_are_of_one_length_in_order_and_never_the_same() {
+        let ids: Vec<Arc<str>> = (0..1_000).map(|_| new_request_id()).collect();
+        assert!(ids.iter().all(|id| id.len() == 36 && id.starts_with("req_")));
+        assert!(ids.windows(2).all(|pair| pair[0][..16] <= pair[1][..16]));
+        let different: std::collections::HashSet<&str> = ids.iter().map(|id| &**id).collect();
+        assert_eq!(different.len(), ids.len());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What every request of one gateway shares.
 
-use crate::accounts::{Account, Budget};
+use crate::accounts::{Account, AccountRest, Budget};
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::Limits;
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use ripcord_client::transport::{Target, Transport};
 use ripcord_rules::admit::Closure;
 use ripcord_rules::cause::{Cause, Failure, classify};
-use ripcord_rules::quota::Verdict;
+use ripcord_rules::quota::{Verdict, WindowKind};
 use ripcord_rules::recover::{RestBook, Scope, Tried};
 use ripcord_rules::time::Mono;
 use ripcord_store::Ledger;
@@ -41,9 +41,8 @@ pub(crate) struct Shared {
 
 /// How long requests wait for an account's first figures.
 pub(crate) const FIRST_FIGURES: Duration = Duration::from_secs(10);
-/// The same for an account that may not be used without figures: by then the first reading has ended one way or the
-/// other (its calls have a deadline of 20 s) and has opened or closed it.
-pub(crate) const FIRST_READING: Duration = Duration::from_secs(60);
+/// A window opens this much later than the calendar says: the clocks agree only to about a second.
+const TURN_MARGIN: Duration = Duration::from_secs(2);
 
 impl Shared {
     /// Writes a failed attempt down, and lets rest what has to.
@@ -88,29 +87,69 @@ impl Shared {
     /// Opens or closes an account for its budget, by its last figures.
     pub(crate) fn apply_budget(&self, account: usize) {
         let now = self.clock.now();
-        match self.accounts[account].budget(now.wall) {
-            Budget::Open | Budget::Unguarded(_) => self.gate.open(account, Closure::Budget),
-            Budget::NotReadYet => {
-                let patience = if self.accounts[account].refuses_unknown() {
-                    FIRST_READING
-                } else {
-                    FIRST_FIGURES
-                };
-                self.gate.close(account, Closure::Budget, Some(now.mono.after(patience)));
+        let close = |until| self.gate.close(account, Closure::Budget, until);
+        match self.accounts[account].budget(None, now.wall) {
+            Budget::Open | Budget::Unguarded => self.gate.open(account, Closure::Budget),
+            Budget::NotReadYet => close(Some(now.mono.after(FIRST_FIGURES))),
+            // What turns by itself opens by itself; everything else waits for a reading that says so.
+            Budget::Closed(Verdict::No { turns_at: Some(turns), by_itself: true, .. }) => {
+                close(Some(now.mono.after(turns.since(now.wall) + TURN_MARGIN)));
             }
-            Budget::Closed(verdict) => {
-                let turns_at = match verdict {
-                    Verdict::No { turns_at, .. } => turns_at,
-                    Verdict::Yes(_) | Verdict::Unknown(_) => None,
-                };
-                let until = turns_at.map(|turns| now.mono.after(turns.since(now.wall)));
-                self.gate.close(account, Closure::Budget, until);
+            Budget::Closed(_) => close(None),
+        }
+    }
+
+    /// Whether an account that the gate let through may really be used for this model: figures grow old, and some
+    /// models have a window of their own. If not, what has to be closed is closed.
+    pub(crate) fn confirms(&self, account: usize, model: &str) -> bool {
+        let now = self.clock.now();
+        let budget = self.accounts[account].budget(None, now.wall);
+        match budget {
+            Budget::Closed(_) => {
+                self.apply_budget(account);
+                return false;
             }
+            Budget::NotReadYet if self.accounts[account].refuses_unknown() => {
+                self.gate.close(account, Closure::Budget, None);
+                return false;
+            }
+            Budget::Open | Budget::Unguarded | Budget::NotReadYet => {}
+        }
+        let Some(chute_id) = self.catalogue.chute_id(model) else { return true };
+        match self.accounts[account].budget(Some(&chute_id), now.wall) {
+            Budget::Closed(Verdict::No { turns_at, .. }) => {
+                let turns =
+                    turns_at.map_or(FIRST_FIGURES, |turns| turns.since(now.wall) + TURN_MARGIN);
+                let scope = Scope::AccountModel(account, model.to_owned());
+                let cause = Cause::WindowUsedUp(Some(WindowKind::Chute));
+                self.rests.lock().rest_until(scope, cause, now.mono.after(turns));
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// After a reading: a rest for a used-up window ends when newer figures show room again.
+    pub(crate) fn reconsider_rest(&self, account: usize) {
+        let now = self.clock.now();
+        let Some(rest) = self.accounts[account].resting(now.mono) else { return };
+        let read_at = self.accounts[account].snapshot().map(|snapshot| snapshot.as_of);
+        let is_newer = read_at.is_some_and(|read| read.since(rest.since) >= FIGURES_LAG);
+        let has_room = self.accounts[account].budget(None, now.wall) == Budget::Open;
+        if matches!(rest.cause, Cause::WindowUsedUp(_)) && is_newer && has_room {
+            self.rests.lock().forgive(&Scope::Account(account));
+            self.accounts[account].wakes();
+            self.gate.open(account, Closure::Rest);
         }
     }
 
     fn rest(&self, account: usize, cause: Cause, until: Mono) {
-        self.accounts[account].rests(cause, until);
-        self.gate.close(account, Closure::Rest, Some(until));
+        let since = self.clock.now().wall;
+        if self.accounts[account].rests(AccountRest { cause, until, since }) {
+            self.gate.close(account, Closure::Rest, Some(until));
+        }
     }
 }
+
+/// The server shows a change of balance or figures at once, and acts on it up to a minute later (recordings).
+pub(crate) const FIGURES_LAG: Duration = Duration::from_secs(60);

@@ -10,7 +10,7 @@ use crate::driver::snapshots;
 use crate::metrics::Metrics;
 use crate::router::Callers;
 use crate::server;
-use crate::shared::Shared;
+use crate::shared::{FIGURES_LAG, Shared};
 use parking_lot::Mutex;
 use ripcord_client::transport::{Transport, TransportError, TransportSettings};
 use ripcord_rules::admit::GateLimits;
@@ -173,7 +173,7 @@ impl Gateway {
             slots_per_account: config.limits.slots_per_account,
             queue: config.limits.queue,
         };
-        let accounts = Account::all(&config.accounts);
+        let accounts = Account::all(&config.accounts, trusted_for(config.quota_refresh_interval));
         Ok(Arc::new(Shared {
             gate: GateDriver::new(Arc::clone(&clock), limits, accounts.len()),
             llm: transport.target(&config.endpoints.llm)?,
@@ -198,6 +198,11 @@ impl Drop for Gateway {
         self.stop.cancel();
         self.abort.cancel();
     }
+}
+
+/// Three readings may fail before figures are no longer believed; the server's own lag is a minute.
+fn trusted_for(refresh_interval: Duration) -> Duration {
+    refresh_interval * 3 + FIGURES_LAG
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -200,8 +200,6 @@ pub fn classify(failure: &Failure) -> Cause {
         // An unknown 429 body is the edge's: the application's own are all known.
         (429, _) => Cause::EdgeRateLimit,
         (408 | 425, _) | (500.., _) => Cause::Transient,
-        // 426: TEE asked for, the model has none.
-        (426, _) => Cause::NotEntitled,
         // HTML with a status that the application would not send with it: something between, give it a moment.
         (_, Origin::Edge) if failure.phase == Phase::Head && status < 400 => Cause::Transient,
         // A 200 whose first event is an error without a known text.
@@ -285,7 +283,8 @@ mod tests {
             (answer(401, Application, Says::Nothing), Cause::DeadKey),
             (answer(403, Edge, Says::Nothing), Cause::EdgeBlock),
             (answer(403, Application, Says::Nothing), Cause::NotEntitled),
-            (answer(426, Application, Says::Nothing), Cause::NotEntitled),
+            // TEE was asked for and the model has none: this request's problem, nobody else's.
+            (answer(426, Application, Says::Nothing), Cause::BadRequest),
             (answer(400, Application, Says::ContextTooLong), Cause::ContextTooLong),
             (answer(400, Application, Says::ContentFilter), Cause::ContentFilter),
             (answer(400, Application, Says::EngineHiccup), Cause::Transient),

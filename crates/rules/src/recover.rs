@@ -41,9 +41,18 @@ pub const LONGEST_KEY_QUARANTINE: Duration = Duration::from_secs(3_600);
 /// How long an account is not asked again for a model that its plan does not cover.
 pub const NOT_ENTITLED_REST: Duration = Duration::from_secs(900);
 
-#[derive(Clone, Copy, Debug)]
-struct Rest {
-    until: Mono,
+/// The shortest rest that an edge 429 may ask for; asking for less (`Retry-After: 0`) is no answer.
+pub const SHORTEST_EDGE_REST: Duration = Duration::from_secs(1);
+/// From this many rests on, those that are over and forgotten are cleared out.
+const MANY_RESTS: usize = 1_024;
+
+/// A rest in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// Its end.
+    pub until: Mono,
+    /// What brought it about.
+    pub cause: Cause,
     repeated: u32,
 }
 
@@ -68,18 +77,23 @@ pub struct Tried<'a> {
 // === impl RestBook ===
 
 impl RestBook {
-    /// When `scope` may be used again, if it rests.
+    /// The rest of `scope`, if it rests.
     #[must_use]
-    pub fn resting_until(&self, scope: &Scope, now: Mono) -> Option<Mono> {
-        self.rests.get(scope).map(|rest| rest.until).filter(|&until| until > now)
+    pub fn resting(&self, scope: &Scope, now: Mono) -> Option<Rest> {
+        self.rests.get(scope).copied().filter(|rest| rest.until > now)
     }
 
     /// Every rest in force, in no order.
-    pub fn in_force(&self, now: Mono) -> impl Iterator<Item = (&Scope, Mono)> {
+    pub fn in_force(&self, now: Mono) -> impl Iterator<Item = (&Scope, Rest)> {
         self.rests
             .iter()
-            .map(|(scope, rest)| (scope, rest.until))
-            .filter(move |&(_, until)| until > now)
+            .map(|(scope, rest)| (scope, *rest))
+            .filter(move |(_, rest)| rest.until > now)
+    }
+
+    /// Lets `scope` rest until a moment that is known from elsewhere.
+    pub fn rest_until(&mut self, scope: Scope, cause: Cause, until: Mono) {
+        self.rest(scope, cause, until, 0);
     }
 
     /// Ends a rest: something was seen to work.
@@ -94,8 +108,10 @@ impl RestBook {
         tried: Tried<'_>,
         failure: &Failure,
     ) -> Option<(Scope, Mono)> {
+        self.clear_out(now.mono);
         let after = |duration| now.mono.after(duration);
-        let (scope, until, repeated) = match classify(failure) {
+        let cause = classify(failure);
+        let (scope, until, repeated) = match cause {
             Cause::EdgeRateLimit => {
                 return Some(self.record_edge_limit(now.mono, tried.account, failure));
             }
@@ -137,7 +153,7 @@ impl RestBook {
             | Cause::BrokenStream
             | Cause::Unreachable => return None,
         };
-        Some((scope.clone(), self.rest(scope, until, repeated)))
+        Some((scope.clone(), self.rest(scope, cause, until, repeated)))
     }
 
     fn record_edge_limit(&mut self, now: Mono, account: usize, failure: &Failure) -> (Scope, Mono) {
@@ -152,17 +168,34 @@ impl RestBook {
             Some(rest) if now.since(rest.until) <= EDGE_MEMORY => rest.repeated + 1,
             _ => 0,
         };
-        let duration =
-            failure.retry_after.unwrap_or_else(|| doubled(EDGE_REST, repeated)).min(LONGEST_REST);
-        (scope.clone(), self.rest(scope, now.after(duration), repeated))
+        let duration = failure
+            .retry_after
+            .filter(|&asked| asked >= SHORTEST_EDGE_REST)
+            .unwrap_or_else(|| doubled(EDGE_REST, repeated))
+            .min(LONGEST_REST);
+        let until = now.after(duration);
+        (scope.clone(), self.rest(scope, Cause::EdgeRateLimit, until, repeated))
     }
 
     /// A shorter rest never shortens a longer one in force.
-    fn rest(&mut self, scope: Scope, until: Mono, repeated: u32) -> Mono {
-        let entry = self.rests.entry(scope).or_insert(Rest { until, repeated });
-        entry.until = entry.until.max(until);
+    fn rest(&mut self, scope: Scope, cause: Cause, until: Mono, repeated: u32) -> Mono {
+        let entry = self.rests.entry(scope).or_insert(Rest { until, cause, repeated });
+        if until >= entry.until {
+            entry.until = until;
+            entry.cause = cause;
+        }
         entry.repeated = repeated;
         entry.until
+    }
+
+    /// Names come from outside, so the book must not grow with them.
+    fn clear_out(&mut self, now: Mono) {
+        if self.rests.len() >= MANY_RESTS {
+            self.rests.retain(|scope, rest| {
+                // A key's repetitions are remembered: there are as many keys as are configured.
+                matches!(scope, Scope::Key(_)) || now.since(rest.until) <= EDGE_MEMORY
+            });
+        }
     }
 }
 
@@ -177,13 +210,25 @@ pub struct AttemptLimits {
     pub attempts: u32,
     /// Attempts on one account and model.
     pub attempts_per_pair: u32,
-    /// Retries after the whole body had been sent, which may have been billed.
+    /// Retries after the whole request had been sent and nothing useful came back: it may have been billed.
     pub retries_after_send: u32,
 }
 
 impl Default for AttemptLimits {
     fn default() -> Self {
         Self { attempts: 4, attempts_per_pair: 2, retries_after_send: 1 }
+    }
+}
+
+impl AttemptLimits {
+    /// What is left for a caller that has already tried again by itself: its tries and ours share one budget.
+    #[must_use]
+    pub fn after_callers_retries(self, retries: u32) -> Self {
+        Self {
+            attempts: self.attempts.saturating_sub(retries).max(1),
+            attempts_per_pair: self.attempts_per_pair.saturating_sub(retries).max(1),
+            retries_after_send: self.retries_after_send.saturating_sub(retries),
+        }
     }
 }
 
@@ -254,6 +299,13 @@ impl Attempts {
         }
     }
 
+    fn take_back(&mut self, account: usize) {
+        self.made = self.made.saturating_sub(1);
+        if let Some((_, made)) = self.per_account.iter_mut().find(|(tried, _)| *tried == account) {
+            *made = made.saturating_sub(1);
+        }
+    }
+
     /// What to do after an attempt on `account` failed. `jitter_permille` is a random number below 1000.
     pub fn failed(
         &mut self,
@@ -262,10 +314,11 @@ impl Attempts {
         failure: &Failure,
         jitter_permille: u64,
     ) -> Next {
-        if self.made >= self.limits.attempts {
+        let cause = classify(failure);
+        if self.made >= self.limits.attempts && cause != Cause::DeadKey {
             return Next::GiveUp;
         }
-        let wait = match classify(failure) {
+        let wait = match cause {
             Cause::WindowUsedUp(_)
             | Cause::NotEntitled
             | Cause::FreeModelLimit
@@ -273,8 +326,12 @@ impl Attempts {
                 self.excluded.push(account);
                 Duration::ZERO
             }
-            // The next attempt takes another key, of this account or of another.
-            Cause::DeadKey => Duration::ZERO,
+            // The next attempt takes another key, of this account or of another. Each key is refused once and then set
+            // aside, so this ends by itself and takes no attempt away from those that can work.
+            Cause::DeadKey => {
+                self.take_back(account);
+                return Next::Retry { at: now };
+            }
             Cause::EdgeBlock => {
                 self.edge_blocks += 1;
                 if self.edge_blocks > 1 {
@@ -282,9 +339,9 @@ impl Attempts {
                 }
                 Duration::ZERO
             }
-            Cause::Capacity => backoff(Duration::from_secs(1), 4, self.made, jitter_permille),
+            Cause::Capacity => backoff(Duration::from_secs(2), 4, self.made, jitter_permille),
             Cause::Transient | Cause::Silent => {
-                if failure.phase == Phase::AwaitHead {
+                if matches!(failure.phase, Phase::AwaitHead | Phase::FirstEvent) {
                     self.after_send += 1;
                     if self.after_send > self.limits.retries_after_send {
                         return Next::GiveUp;
@@ -390,6 +447,9 @@ mod tests {
         let asks = |wait| Failure { retry_after: Some(Duration::from_secs(wait)), ..edge_limit() };
         assert_eq!(book.record(at(0), FIRST, &asks(600)).unwrap().1, seconds(600));
         assert_eq!(book.record(at(1), FIRST, &asks(5)).unwrap().1, seconds(600));
+        // Asking for no time at all is no answer.
+        let mut hammered = RestBook::default();
+        assert_eq!(hammered.record(at(0), FIRST, &asks(0)).unwrap().1, seconds(90));
         assert_eq!(
             book.record(at(2), FIRST, &asks(10_000_000)).unwrap().1,
             seconds(2).after(LONGEST_REST)
@@ -419,7 +479,7 @@ mod tests {
             now += expected;
         }
         book.forgive(&Scope::Key(0));
-        assert_eq!(book.resting_until(&Scope::Key(0), seconds(now - 1)), None);
+        assert_eq!(book.resting(&Scope::Key(0), seconds(now - 1)), None);
     }
 
     #[test]
@@ -433,8 +493,9 @@ mod tests {
             .record(at(0), FIRST, &failure(503, Origin::Application, Says::NoInstances))
             .unwrap();
         assert_eq!(cold, (Scope::Model("m".into()), seconds(60)));
-        assert_eq!(book.resting_until(&cold.0, seconds(59)), Some(seconds(60)));
-        assert_eq!(book.resting_until(&cold.0, seconds(60)), None);
+        let rest = book.resting(&cold.0, seconds(59)).unwrap();
+        assert_eq!((rest.until, rest.cause), (seconds(60), Cause::Cold));
+        assert_eq!(book.resting(&cold.0, seconds(60)), None);
     }
 
     #[test]
@@ -451,10 +512,7 @@ mod tests {
         let mut attempts = Attempts::new(AttemptLimits::default(), Some(seconds(10)));
         let full = failure(429, Origin::Application, Says::Capacity);
         attempts.begin(0);
-        assert_eq!(
-            attempts.failed(seconds(0), 0, &full, 500),
-            Next::Retry { at: Mono::from_micros(500_000) }
-        );
+        assert_eq!(attempts.failed(seconds(0), 0, &full, 500), Next::Retry { at: seconds(1) });
         attempts.begin(0);
         assert!(!attempts.may_use(0), "at most two on one account and model");
         // Past the deadline there is no point.
@@ -488,6 +546,50 @@ mod tests {
         }
         attempts.begin(3);
         assert_eq!(attempts.failed(seconds(0), 3, &unsent, 0), Next::GiveUp);
+    }
+
+    #[test]
+    fn a_broken_answer_may_have_been_billed_too() {
+        let cut = Failure {
+            phase: Phase::FirstEvent,
+            status: Some(200),
+            ..failure(200, Origin::Application, Says::Nothing)
+        };
+        let mut attempts = Attempts::new(AttemptLimits::default(), None);
+        attempts.begin(0);
+        assert!(matches!(attempts.failed(seconds(0), 0, &cut, 0), Next::Retry { .. }));
+        attempts.begin(1);
+        assert_eq!(attempts.failed(seconds(0), 1, &cut, 0), Next::GiveUp);
+    }
+
+    #[test]
+    fn a_callers_retries_and_ours_do_not_multiply() {
+        let limits = AttemptLimits::default();
+        let left = limits.after_callers_retries(1);
+        assert_eq!((left.attempts, left.attempts_per_pair, left.retries_after_send), (3, 1, 0));
+        assert_eq!(limits.after_callers_retries(9).attempts, 1);
+    }
+
+    #[test]
+    fn dead_keys_take_no_attempt_away() {
+        let dead = failure(401, Origin::Application, Says::Nothing);
+        let mut attempts = Attempts::new(AttemptLimits::default(), None);
+        for _ in 0..9 {
+            attempts.begin(0);
+            assert_eq!(attempts.failed(seconds(0), 0, &dead, 0), Next::Retry { at: seconds(0) });
+        }
+        assert!(attempts.may_use(0));
+    }
+
+    #[test]
+    fn the_book_does_not_grow_with_names_from_outside() {
+        let mut book = RestBook::default();
+        let cold = failure(503, Origin::Application, Says::NoInstances);
+        for number in 0..5_000_u64 {
+            let model = format!("m{number}");
+            book.record(at(number), Tried { model: &model, ..FIRST }, &cold);
+        }
+        assert!(book.rests.len() <= MANY_RESTS, "{}", book.rests.len());
     }
 
     #[test]

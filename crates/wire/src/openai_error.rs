@@ -51,6 +51,13 @@ impl ErrorReply {
         }
     }
 
+    /// Sets another message.
+    #[must_use]
+    pub fn with_message(mut self, message: &str) -> Self {
+        self.message = text::clean(message, MAX_MESSAGE_CHARS);
+        self
+    }
+
     /// Sets another `type`, for instance one that the upstream sent.
     #[must_use]
     pub fn with_kind(mut self, kind: impl Into<String>) -> Self {

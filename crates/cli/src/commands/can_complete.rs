@@ -179,7 +179,7 @@ fn fit(
     match verdict {
         Verdict::Unknown(_) => return (fit, words),
         // A window may be used up that the forecast could not count, for want of a price.
-        Verdict::No { shortage, turns_at } => {
+        Verdict::No { shortage, turns_at, .. } => {
             fit.now = Some(0);
             if fit.short.is_none() {
                 fit.short = blocking(shortage);

@@ -320,7 +320,7 @@ fn ahead(readings: &[Reading], now: Wall) -> Ahead {
         match may_spend(&reading.snapshot, &reading.account.policy, None, now) {
             Verdict::Yes(_) => return Ahead::Open,
             Verdict::Unknown(_) => unreadable = true,
-            Verdict::No { shortage, turns_at } => match (turns_at, shortage) {
+            Verdict::No { shortage, turns_at, .. } => match (turns_at, shortage) {
                 (Some(turns), Shortage::PaygoNotAllowed(kind) | Shortage::WindowUsedUp(kind)) => {
                     if best.is_none_or(|(_, earliest)| turns < earliest) {
                         best = Some((kind, turns));

@@ -96,7 +96,7 @@ fn each_row_of_the_inference_table() {
         (
             426,
             "This chute does not have TEE enabled. Please remove the X-TEE-Only header, or use a TEE-enabled chute.",
-            Cause::NotEntitled,
+            Cause::BadRequest,
         ),
         (429, "Infrastructure is at maximum capacity, try again later", Cause::Capacity),
         (429, "Instance is at maximum capacity, try again later", Cause::Capacity),

@@ -73,6 +73,7 @@ struct WindowStatus {
 #[derive(Serialize)]
 struct Resting {
     model: String,
+    because: &'static str,
     until: String,
 }
 
@@ -92,8 +93,12 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
     let rests = shared.rests.lock();
     let models_resting = rests
         .in_force(now.mono)
-        .filter_map(|(scope, until)| match scope {
-            Scope::Model(model) => Some(Resting { model: model.clone(), until: wall_of(until) }),
+        .filter_map(|(scope, rest)| match scope {
+            Scope::Model(model) => Some(Resting {
+                model: model.clone(),
+                because: rest.cause.name(),
+                until: wall_of(rest.until),
+            }),
             Scope::Edge | Scope::Account(_) | Scope::Key(_) | Scope::AccountModel(..) => None,
         })
         .collect();
@@ -115,9 +120,9 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
             as_of: snapshot.as_ref().map(|snapshot| format_time(snapshot.as_of)),
             slots_in_use: shared.gate.in_use(index),
             slots: shared.limits.slots_per_account,
-            budget: match account.budget(now.wall) {
+            budget: match account.budget(None, now.wall) {
                 Budget::Open => "open",
-                Budget::Unguarded(_) => "unguarded",
+                Budget::Unguarded => "unguarded",
                 Budget::NotReadYet => "not_read_yet",
                 Budget::Closed(Verdict::Yes(_) | Verdict::No { .. } | Verdict::Unknown(_)) => {
                     "closed"
@@ -128,12 +133,13 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
                 .opens_at(index, now.mono)
                 .filter(|&opens| opens > now.mono)
                 .map(wall_of),
-            resting_because: account.resting(now.mono).map(|(cause, _)| cause.name()),
+            resting_because: account.resting(now.mono).map(|rest| rest.cause.name()),
             keys: account
                 .keys
                 .iter()
                 .map(|key| {
-                    let until = rests.resting_until(&Scope::Key(key.number), now.mono);
+                    let until =
+                        rests.resting(&Scope::Key(key.number), now.mono).map(|rest| rest.until);
                     KeyStatus {
                         key: &key.label,
                         state: if until.is_some() { "quarantined" } else { "ok" },

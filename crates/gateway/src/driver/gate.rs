@@ -2,7 +2,9 @@
 
 use crate::clock::Clock;
 use parking_lot::Mutex;
-use ripcord_rules::admit::{Closure, Gate, GateLimits, Offer, Refused, Ticket, Wake, Waking};
+use ripcord_rules::admit::{
+    Candidate, Closure, Gate, GateLimits, Offer, Refused, Ticket, Wake, Waking,
+};
 use ripcord_rules::time::Mono;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -51,15 +53,15 @@ impl GateDriver {
         Arc::new(Self { clock, state: Mutex::new(state), moved: Notify::new() })
     }
 
-    /// Waits for a slot on one of `accounts`, best first.
+    /// Waits for a slot on one of the candidates.
     pub(crate) async fn admit(
         self: &Arc<Self>,
-        accounts: Vec<usize>,
+        candidates: Vec<Candidate>,
         deadline: Option<Mono>,
     ) -> Result<Permit, NotAdmitted> {
         let mut place = {
             let mut state = self.state.lock();
-            match state.gate.offer(self.clock.mono(), accounts, deadline) {
+            match state.gate.offer(self.clock.mono(), candidates, deadline) {
                 Offer::Granted(account) => return Ok(self.permit(account)),
                 Offer::Refused(refused) => return Err(NotAdmitted::Refused(refused)),
                 Offer::Queued(ticket) => {
@@ -192,6 +194,10 @@ mod tests {
         GateDriver::new(Arc::new(Clock::start()), limits, 1)
     }
 
+    fn zero() -> Vec<Candidate> {
+        vec![Candidate { account: 0, tier: 0 }]
+    }
+
     fn in_(driver: &GateDriver, duration: Duration) -> Option<Mono> {
         Some(driver.clock.mono().after(duration))
     }
@@ -199,12 +205,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slot_given_back_goes_to_whoever_waited_longest() {
         let driver = driver(1);
-        let held = driver.admit(vec![0], None).await.ok().unwrap();
+        let held = driver.admit(zero(), None).await.ok().unwrap();
         let mut waiting = tokio::task::JoinSet::new();
         for number in 0..3 {
             let driver = Arc::clone(&driver);
             waiting.spawn(async move {
-                driver.admit(vec![0], None).await.map(|permit| (number, permit)).ok().unwrap()
+                driver.admit(zero(), None).await.map(|permit| (number, permit)).ok().unwrap()
             });
             tokio::task::yield_now().await;
         }
@@ -224,12 +230,12 @@ mod tests {
         let task = tokio::task::JoinSet::from_iter([Arc::clone(&driver).run(stop.clone())]);
         driver.close(0, Closure::Rest, in_(&driver, Duration::from_secs(90)));
         let before = driver.clock.mono();
-        let refused = driver.admit(vec![0], in_(&driver, Duration::from_secs(90))).await.err();
+        let refused = driver.admit(zero(), in_(&driver, Duration::from_secs(90))).await.err();
         assert!(matches!(
             refused,
             Some(NotAdmitted::Refused(Refused::ClosedPastDeadline(Some(_))))
         ));
-        driver.admit(vec![0], in_(&driver, Duration::from_secs(91))).await.ok().unwrap();
+        driver.admit(zero(), in_(&driver, Duration::from_secs(91))).await.ok().unwrap();
         assert_eq!(driver.clock.mono().since(before).as_secs(), 90);
         stop.cancel();
         drop(task);
@@ -240,8 +246,8 @@ mod tests {
         let driver = driver(1);
         let stop = CancellationToken::new();
         let task = tokio::task::JoinSet::from_iter([Arc::clone(&driver).run(stop.clone())]);
-        let _held = driver.admit(vec![0], None).await.ok().unwrap();
-        let waited = driver.admit(vec![0], in_(&driver, Duration::from_secs(5))).await.err();
+        let _held = driver.admit(zero(), None).await.ok().unwrap();
+        let waited = driver.admit(zero(), in_(&driver, Duration::from_secs(5))).await.err();
         assert_eq!(waited, Some(NotAdmitted::Expired));
         stop.cancel();
         drop(task);
@@ -255,7 +261,7 @@ mod tests {
             let driver = Arc::clone(&driver);
             tasks.spawn(async move {
                 let hold = async {
-                    let _permit = driver.admit(vec![0], None).await;
+                    let _permit = driver.admit(zero(), None).await;
                     tokio::time::sleep(Duration::from_millis(number % 7)).await;
                 };
                 let _ = tokio::time::timeout(Duration::from_millis(number % 5), hold).await;

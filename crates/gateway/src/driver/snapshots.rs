@@ -2,11 +2,12 @@
 //! never in bursts.
 
 use crate::metrics::WindowLabels;
-use crate::shared::Shared;
+use crate::shared::{FIGURES_LAG, Shared};
 use ripcord_client::chutes::Chutes;
 use ripcord_client::endpoints::Endpoints;
 use ripcord_client::key::Key;
 use ripcord_client::snapshot::read_account;
+use ripcord_rules::cause::Cause;
 use ripcord_rules::quota::{AccountSnapshot, Readable};
 use ripcord_rules::time::Mono;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ const AT_ONCE: usize = 5;
 const LEAST_PAUSE: Duration = Duration::from_secs(10);
 /// After a window turns the server may show the old figures for a minute.
 const AFTER_TURN: Duration = Duration::from_secs(5);
+/// After a reading that failed, in whole or in part.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// When an account was, and is to be, read.
 struct Schedule {
@@ -40,10 +43,14 @@ pub(crate) async fn run(
     let mut reading: JoinSet<usize> = JoinSet::new();
     let mut busy = vec![false; schedule.len()];
     loop {
-        for account in shared.stale_accounts.lock().drain(..) {
-            let earliest = schedule[account].last.map_or(start, |last| last.after(LEAST_PAUSE));
-            schedule[account].due = schedule[account].due.min(earliest);
-        }
+        // Whoever is being read stays on the list: that reading may have begun too early.
+        shared.stale_accounts.lock().retain(|&account| {
+            if !busy[account] {
+                let earliest = schedule[account].last.map_or(start, |last| last.after(LEAST_PAUSE));
+                schedule[account].due = schedule[account].due.min(earliest);
+            }
+            busy[account]
+        });
         let now = shared.clock.mono();
         for account in 0..schedule.len() {
             if reading.len() < AT_ONCE && !busy[account] && schedule[account].due <= now {
@@ -86,8 +93,18 @@ pub(crate) async fn run(
 fn next_reading(shared: &Shared, account: usize, interval: Duration) -> Mono {
     let now = shared.clock.now();
     let snapshot = shared.accounts[account].snapshot();
-    let failed = snapshot.as_ref().is_none_or(|snapshot| snapshot.readable == Readable::Failed);
-    let interval = if failed { interval.min(Duration::from_secs(30)) } else { interval };
+    let is_old = snapshot.as_ref().is_none_or(|snapshot| {
+        snapshot.readable == Readable::Failed || now.wall.since(snapshot.oldest_figure()) > interval
+    });
+    let waits_for_room = matches!(
+        shared.accounts[account].resting(now.mono),
+        Some(rest) if matches!(rest.cause, Cause::WindowUsedUp(_))
+    );
+    let interval = match (is_old, waits_for_room) {
+        (true, _) => interval.min(RETRY),
+        (false, true) => interval.min(FIGURES_LAG + LEAST_PAUSE),
+        (false, false) => interval,
+    };
     let turns = snapshot
         .iter()
         .flat_map(|snapshot| snapshot.windows_at(None, now.wall))
@@ -106,20 +123,15 @@ async fn read(shared: &Shared, endpoints: &Endpoints, account: usize) {
     for key in keys {
         let snapshot = read_with(shared, endpoints, &key.key).await;
         let readable = snapshot.as_ref().map(|snapshot| snapshot.readable);
-        // One that may not read tells nothing that the next could not tell better.
-        if best.is_none() || readable == Some(Readable::Yes) {
+        // A key that may not read tells less than one that failed this time.
+        if best.is_none() || readable != Some(Readable::Forbidden) {
             best = snapshot;
         }
-        if readable != Some(Readable::Forbidden) {
+        if readable == Some(Readable::Yes) {
             break;
         }
     }
     let Some(snapshot) = best else { return };
-    let known = shared.accounts[account].snapshot();
-    if snapshot.readable == Readable::Failed && known.is_some() {
-        // Old figures carry their age; none would be worse.
-        return;
-    }
     for window in &snapshot.windows {
         if let Some(used) = window.used_permille() {
             let labels = WindowLabels {
@@ -132,6 +144,7 @@ async fn read(shared: &Shared, endpoints: &Endpoints, account: usize) {
     }
     shared.accounts[account].learn(snapshot);
     shared.apply_budget(account);
+    shared.reconsider_rest(account);
 }
 
 async fn read_with(shared: &Shared, endpoints: &Endpoints, key: &Key) -> Option<AccountSnapshot> {

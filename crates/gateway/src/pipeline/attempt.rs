@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use ripcord_client::classify::{self, FailedAnswer};
 use ripcord_client::transport::{Body, TransportError, TransportLimits};
 use ripcord_rules::cause::{Endpoint, Failure, Origin, Phase, Says};
-use ripcord_wire::chat::ChunkGlance;
+use ripcord_wire::chat::{ChoiceGlance, ChunkGlance};
 use ripcord_wire::error::ErrorBody;
 use std::sync::Arc;
 
@@ -78,10 +78,13 @@ pub(crate) async fn make(
         });
     match content_type.filter(|_| is_stream) {
         Some(content_type) => {
-            let mut relay =
-                Box::new(Relay::new(shared, response.into_body(), Arc::clone(&call.model)));
+            let model = Arc::clone(&call.model);
+            let mut relay = Box::new(Relay::new(shared, response.into_body(), model, call.choices));
+            let now = shared.clock.mono();
+            let patience = shared.limits.first_token.saturating_sub(now.since(sent_at));
+            // A stream that is left costs nothing, so the deadline holds for it to the end.
             let patience =
-                shared.limits.first_token.saturating_sub(shared.clock.mono().since(sent_at));
+                call.deadline.map_or(patience, |deadline| patience.min(deadline.since(now)));
             match tokio::time::timeout(patience, relay.open()).await {
                 Ok(Opening::Useful) => Ok(Arrived::Stream { content_type, relay }),
                 Ok(Opening::Broken(broken)) => Err(Failed::before_first_event(broken)),
@@ -89,7 +92,9 @@ pub(crate) async fn make(
                 Err(_) => Err(Failed::silent()),
             }
         }
-        None => whole(response).await,
+        // Framed as nothing, a client of a stream would drop it.
+        None if call.wants_stream => Err(Failed::before_first_event(Break::Malformed)),
+        None => whole(call, response).await,
     }
 }
 
@@ -105,7 +110,7 @@ fn request(call: &Call, key: &AccountKey, path: &str) -> Result<Request<Bytes>, 
 }
 
 /// A plain answer is read whole before any of it goes on, so that a broken one can be tried again.
-async fn whole(response: Response<Body>) -> Result<Arrived, Failed> {
+async fn whole(call: &Call, response: Response<Body>) -> Result<Arrived, Failed> {
     let (head, body) = response.into_parts();
     let bytes = match Limited::new(body, ANSWER_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
@@ -115,6 +120,9 @@ async fn whole(response: Response<Body>) -> Result<Arrived, Failed> {
         Some(glance) if glance.error.is_some() => {
             Err(Failed::before_first_event(Break::Error(bytes.as_ref().into())))
         }
+        Some(glance) if !is_whole(call, &glance, &bytes) => {
+            Err(Failed::before_first_event(Break::EndedEarly))
+        }
         Some(_) => Ok(Arrived::Whole {
             status: head.status,
             content_type: head.headers.get(CONTENT_TYPE).cloned(),
@@ -122,6 +130,23 @@ async fn whole(response: Response<Body>) -> Result<Arrived, Failed> {
         }),
         None => Err(Failed::before_first_event(Break::Malformed)),
     }
+}
+
+/// Whether a plain answer is one: all that was asked for, each with its end.
+fn is_whole(call: &Call, answer: &ChunkGlance<'_>, bytes: &[u8]) -> bool {
+    if call.route == Route::Embeddings {
+        #[derive(serde::Deserialize)]
+        struct Vectors {
+            data: Vec<serde::de::IgnoredAny>,
+        }
+        return serde_json::from_slice::<Vectors>(bytes)
+            .is_ok_and(|vectors| !vectors.data.is_empty());
+    }
+    let finished = |choice: &ChoiceGlance<'_>| {
+        choice.finish_reason.as_deref().is_some_and(|reason| !reason.is_empty())
+    };
+    let count = answer.choices().count() as u64;
+    count >= call.choices.min(64) && answer.choices().all(finished)
 }
 
 async fn refused(shared: &Shared, response: Response<Body>) -> Failed {

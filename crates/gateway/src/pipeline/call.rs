@@ -1,5 +1,6 @@
 //! What a client asks for, read from the head and the body of its request.
 
+use crate::catalogue::LONGEST_MODEL_NAME;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
 use bytes::Bytes;
@@ -27,6 +28,8 @@ pub(crate) struct Call {
     pub(crate) model: Arc<str>,
     pub(crate) body: Bytes,
     pub(crate) wants_stream: bool,
+    /// How many answers are asked for.
+    pub(crate) choices: u64,
     pub(crate) deadline: Option<Mono>,
     pub(crate) attempts: AttemptLimits,
     /// The client's headers that go upstream.
@@ -65,6 +68,11 @@ impl Call {
                 None => refusal,
             }
         })?;
+        if scanned.model().len() > LONGEST_MODEL_NAME {
+            let message = format!("`model` is longer than {LONGEST_MODEL_NAME} bytes");
+            let refusal = Refusal::of_request(StatusCode::BAD_REQUEST, "invalid_model", &message);
+            return Err(refusal.with_reply(|reply| reply.with_param("model")));
+        }
         let requested: Arc<str> = scanned.model().into();
         // Some tools put the provider before the model.
         let model: Arc<str> = match requested.strip_prefix("chutes/") {
@@ -86,6 +94,7 @@ impl Call {
         Ok(Self {
             route,
             wants_stream: scanned.wants_stream(),
+            choices: scanned.choice_count().unwrap_or(1).max(1),
             body: scanned.rewrite(&rewrite),
             requested_model: requested,
             model,
@@ -135,8 +144,7 @@ impl Steering {
         let sdk_retries = text("x-stainless-retry-count")
             .and_then(|count| count.parse::<u32>().ok())
             .unwrap_or(0);
-        let mut attempts = AttemptLimits::default();
-        attempts.attempts = attempts.attempts.saturating_sub(sdk_retries).max(1);
+        let attempts = AttemptLimits::default().after_callers_retries(sdk_retries);
         Ok(Self { deadline, attempts, tee_required })
     }
 }

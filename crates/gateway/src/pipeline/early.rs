@@ -72,8 +72,11 @@ impl EarlyStream {
     /// The headers that could not be sent any more follow as a last comment.
     fn answering(answer: Answer) -> State {
         let trailer = format!(
-            ": x-ripcord-model={} x-ripcord-account={} x-ripcord-attempts={}\n\n",
-            answer.model, answer.account, answer.attempts
+            ": x-ripcord-model={} x-ripcord-account={} x-ripcord-attempts={}{}\n\n",
+            answer.model,
+            answer.account,
+            answer.attempts,
+            if answer.unguarded { " x-ripcord-unguarded=true" } else { "" }
         );
         State::Answering(Box::new(answer.body), Some(trailer.into()))
     }

@@ -30,6 +30,8 @@ pub(crate) const HEARTBEAT: &[u8] = b": ripcord is waiting for the model\n\n";
 /// The longest line or event of a stream. One event of a model is a few kilobytes; an image in base64 is a few
 /// megabytes.
 const MAX_EVENT_BYTES: usize = 16 << 20;
+/// What may come before the first useful event: a role, comments, running totals.
+const MAX_PREAMBLE_BYTES: usize = 256 << 10;
 
 /// A stream from upstream to a client.
 pub(crate) struct Relay {
@@ -42,7 +44,8 @@ pub(crate) struct Relay {
     /// How many bytes of the stream came before `held`.
     released: u64,
     ready: VecDeque<Bytes>,
-    last_arrival: Mono,
+    /// Since when the next part is awaited; not while the client takes its time with the last one.
+    waiting_since: Option<Mono>,
     last_sent: Mono,
     timer: Pin<Box<Sleep>>,
     heartbeat: Duration,
@@ -66,17 +69,17 @@ pub(crate) enum Opening {
 }
 
 impl Relay {
-    pub(crate) fn new(shared: &Arc<Shared>, upstream: Body, model: Arc<str>) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>, upstream: Body, model: Arc<str>, choices: u64) -> Self {
         let now = shared.clock.mono();
         Self {
             shared: Arc::clone(shared),
             upstream,
             reader: EventReader::new(MAX_EVENT_BYTES),
-            watch: StreamWatch::default(),
+            watch: StreamWatch::new(choices),
             held: BytesMut::new(),
             released: 0,
             ready: VecDeque::new(),
-            last_arrival: now,
+            waiting_since: None,
             last_sent: now,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             heartbeat: shared.limits.heartbeat,
@@ -111,6 +114,12 @@ impl Relay {
                         return Poll::Ready(Opening::Useful);
                     }
                     Some(broken) => return Poll::Ready(Opening::Broken(broken)),
+                    // Whatever it is that comes before the answer, it is not kept without end.
+                    None if self.ready.iter().map(Bytes::len).sum::<usize>()
+                        > MAX_PREAMBLE_BYTES =>
+                    {
+                        return Poll::Ready(Opening::Broken(Break::Malformed));
+                    }
                     None => {}
                 }
             }
@@ -121,7 +130,6 @@ impl Relay {
     /// Takes over the slot and the record: from here on the stream answers for them.
     pub(crate) fn carry(&mut self, permit: Permit, story: Story) {
         self.last_sent = self.shared.clock.mono();
-        self.last_arrival = self.last_sent;
         self.permit = Some(permit);
         self.story = Some(story);
         if self.ended {
@@ -133,6 +141,7 @@ impl Relay {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
                 self.last_sent = self.shared.clock.mono();
+                self.waiting_since = None;
                 return Poll::Ready(Some(bytes));
             }
             if self.ended {
@@ -145,7 +154,7 @@ impl Relay {
             }
             match Pin::new(&mut self.upstream).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    self.last_arrival = self.shared.clock.mono();
+                    self.waiting_since = None;
                     let Ok(data) = frame.into_data() else { continue };
                     if let Some(broken) = self.take_in(data) {
                         self.break_off(&broken);
@@ -159,7 +168,11 @@ impl Relay {
                 }
                 Poll::Ready(None) => self.conclude(),
                 Poll::Pending => match self.poll_silence(cx) {
-                    Poll::Ready(()) => {}
+                    Poll::Ready(Some(comment)) => {
+                        self.last_sent = self.shared.clock.mono();
+                        return Poll::Ready(Some(comment));
+                    }
+                    Poll::Ready(None) => {}
                     Poll::Pending => return Poll::Pending,
                 },
             }
@@ -177,14 +190,15 @@ impl Relay {
                 return;
             }
             let is_data = matches!(event, Event::Data(_));
+            let is_comment = matches!(event, Event::Comment(_));
             match watch.observe(event) {
                 Sight::Broken(how) => {
                     complete = complete.max(place.start);
                     broken = Some(how);
                 }
-                // A comment or an unknown line inside of an event waits for the event's end: between such a line
-                // and the last complete event there is at most a blank line.
-                _ if !is_data && place.start.saturating_sub(complete) > 2 => {}
+                // Other lines may stand inside of an event and wait for its end. A comment does not if between it and
+                // the last complete event there is at most a blank line.
+                _ if !(is_data || is_comment && place.start.saturating_sub(complete) <= 2) => {}
                 Sight::Useful | Sight::Done | Sight::Passing => complete = complete.max(place.end),
             }
         });
@@ -192,6 +206,9 @@ impl Relay {
             broken.get_or_insert(Break::Malformed);
         }
         self.release(data, start, complete);
+        if self.held.len() > MAX_EVENT_BYTES {
+            broken.get_or_insert(Break::Malformed);
+        }
         broken
     }
 
@@ -290,29 +307,26 @@ impl Relay {
         }
     }
 
-    /// Nothing came: a comment when it is time for one, the end when it is too long.
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Nothing came: a comment when it is time for one, the end when it is too long. `None` when there is something
+    /// else to hand on.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let now = self.shared.clock.mono();
-        let stalls_at = self.last_arrival.after(self.stall);
+        let stalls_at = self.waiting_since.get_or_insert(now).after(self.stall);
         let comment_at = self.last_sent.after(self.heartbeat);
         if now >= stalls_at {
             self.break_off(&Break::EndedEarly);
             self.settle_broken("silent");
-            return Poll::Ready(());
+            return Poll::Ready(None);
         }
         if now >= comment_at {
             // Whatever was sent ends with a whole event, so a comment may follow.
-            self.ready.push_back(Bytes::from_static(HEARTBEAT));
-            return Poll::Ready(());
+            return Poll::Ready(Some(Bytes::from_static(HEARTBEAT)));
         }
         // The timer is moved when it rings, not with every event.
         let due = self.shared.clock.instant(stalls_at.min(comment_at));
         if self.timer.is_elapsed() || self.timer.deadline() > due {
             self.timer.as_mut().reset(due);
         }
-        match self.timer.as_mut().poll(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(()) => Poll::Ready(()),
-        }
+        self.timer.as_mut().poll(cx).map(|()| None)
     }
 }

@@ -37,22 +37,30 @@ pub(crate) struct StreamWatch {
     id: Option<Box<str>>,
     usage: Option<UsageGlance>,
     is_useful: bool,
-    is_done: bool,
+    /// How many answers were asked for. All of them have to end.
+    choices: u64,
     /// Choices seen, and choices with a finish reason, as bits. Choices past the 64th share the last bit.
     seen: u64,
     finished: u64,
 }
 
 impl StreamWatch {
+    /// Watches a stream of so many answers.
+    pub(crate) fn new(choices: u64) -> Self {
+        Self { choices: choices.clamp(1, 64), ..Self::default() }
+    }
+
     pub(crate) fn observe(&mut self, event: Event<'_>) -> Sight {
         match event {
             Event::Comment(_) | Event::Field { .. } => Sight::Passing,
-            Event::Data(DONE) if self.is_finished() => {
-                self.is_done = true;
-                Sight::Done
-            }
             // Chutes sends it after an engine error, too. An answer without a finish reason is not finished.
-            Event::Data(DONE) => Sight::Broken(Break::EndedEarly),
+            Event::Data(data) if data.trim_ascii() == DONE => {
+                if self.is_finished() {
+                    Sight::Done
+                } else {
+                    Sight::Broken(Break::EndedEarly)
+                }
+            }
             Event::Data(b"") => Sight::Passing,
             Event::Data(data) => self.chunk(data),
             // A blank or unknown field is no harm; a bare JSON line is how Chutes ends a broken stream.
@@ -65,7 +73,7 @@ impl StreamWatch {
 
     /// The stream has ended by itself.
     pub(crate) const fn ended(&self) -> Result<(), Break> {
-        if self.is_done || self.is_finished() { Ok(()) } else { Err(Break::EndedEarly) }
+        if self.is_finished() { Ok(()) } else { Err(Break::EndedEarly) }
     }
 
     /// Whether part of the answer has come.
@@ -79,7 +87,7 @@ impl StreamWatch {
     }
 
     const fn is_finished(&self) -> bool {
-        self.seen != 0 && self.finished == self.seen
+        self.finished == self.seen && self.finished.count_ones() as u64 >= self.choices
     }
 
     fn chunk(&mut self, data: &[u8]) -> Sight {
@@ -101,7 +109,7 @@ impl StreamWatch {
         for choice in chunk.choices() {
             let bit = 1 << choice.index.min(63);
             self.seen |= bit;
-            if choice.finish_reason.is_some() {
+            if choice.finish_reason.as_deref().is_some_and(|reason| !reason.is_empty()) {
                 self.finished |= bit;
                 says_something = true;
             }
@@ -122,7 +130,7 @@ mod tests {
     const STOP: &str = r#"{"id":"a","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"completion_tokens":2}}"#;
 
     fn watch(events: &[&str]) -> (StreamWatch, Vec<Sight>) {
-        let mut watch = StreamWatch::default();
+        let mut watch = StreamWatch::new(1);
         let sights =
             events.iter().map(|data| watch.observe(Event::Data(data.as_bytes()))).collect();
         (watch, sights)
@@ -149,13 +157,21 @@ mod tests {
     fn every_choice_has_to_finish() {
         let second = r#"{"id":"a","choices":[{"index":1,"delta":{"content":"x"}}]}"#;
         assert_eq!(watch(&[TEXT, second, STOP]).0.ended(), Err(Break::EndedEarly));
+        // Also one that never begins.
+        let mut two = StreamWatch::new(2);
+        two.observe(Event::Data(STOP.as_bytes()));
+        assert_eq!(two.observe(Event::Data(b"[DONE]")), Sight::Broken(Break::EndedEarly));
+        // An empty reason is none.
+        let empty = STOP.replace("stop", "");
+        assert_eq!(watch(&[TEXT, &empty]).0.ended(), Err(Break::EndedEarly));
+        assert_eq!(watch(&[TEXT, STOP, "[DONE] "]).1[2], Sight::Done);
     }
 
     #[test]
     fn errors_inside_a_200_are_seen() {
         let error = r#"{"error":{"message":"boom","code":500}}"#;
         assert!(matches!(&watch(&[error]).1[0], Sight::Broken(Break::Error(_))));
-        let mut bare = StreamWatch::default();
+        let mut bare = StreamWatch::new(1);
         let line = br#"{"error":"Unhandled exception during response stream: infra_overload"}"#;
         assert!(matches!(bare.observe(Event::Stray(line)), Sight::Broken(Break::Error(_))));
         assert_eq!(watch(&[TEXT, "{oops"]).1[1], Sight::Broken(Break::Malformed));

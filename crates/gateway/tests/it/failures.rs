@@ -229,6 +229,43 @@ async fn a_402_goes_to_another_account_or_says_when_the_window_turns() {
 }
 
 #[tokio::test]
+async fn a_request_that_demands_tee_closes_nothing_for_others() {
+    let world = World::start().await;
+    let mut request =
+        crate::world::post("/v1/chat/completions", chat(crate::world::OTHER_MODEL).to_string());
+    request.headers_mut().insert("x-ripcord-tee", "required".parse().unwrap());
+    let demanding = world.send(request).await;
+    assert_eq!(demanding.status.as_u16(), 426, "{}", demanding.text());
+    assert_eq!(world.chat(&chat(crate::world::OTHER_MODEL)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_same_situation_is_told_the_same_way_the_second_time() {
+    let world = World::start().await;
+    world.control().add_model_fault(MODEL, Fault::new(FaultKind::Disabled)).unwrap();
+    for _ in 0..2 {
+        let answered = world.chat(&chat(MODEL)).await;
+        assert_eq!(answered.refusal(), (503, "model_down".to_owned(), "true"));
+        let wait: u64 = answered.header("retry-after").parse().unwrap();
+        assert!((290..=300).contains(&wait), "{wait}");
+    }
+}
+
+#[tokio::test]
+async fn two_dead_keys_do_not_keep_the_third_from_serving() {
+    let mut plan = Plan::new();
+    plan.scenario.accounts[0].keys = vec![chutes_emulator::KeyKind::Admin; 3];
+    plan.accounts = vec![account("first", &[0, 1, 2])];
+    let world = plan.start().await;
+    for dead in [0, 1] {
+        let change =
+            chutes_emulator::AccountChange { delete_key: Some(dead), ..Default::default() };
+        world.control().change_account("first", change).unwrap();
+    }
+    assert_eq!(world.chat(&chat(MODEL)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn an_upstream_that_is_gone_is_a_502_and_not_a_hang() {
     let mut plan = Plan::new();
     plan.limits.connect = Duration::from_millis(300);

@@ -106,6 +106,44 @@ async fn nothing_is_sent_for_an_account_whose_figures_are_still_being_read() {
 }
 
 #[tokio::test]
+async fn a_month_that_is_used_up_does_not_open_by_the_calendar() {
+    let account = AccountSpec::new("first", PlanSpec::Pro).used_usd(0.0, 99.0).balance_usd(5.0);
+    let world = plan(account).start().await;
+    let answered = world.chat(&chat(MODEL)).await;
+    assert_eq!(
+        (answered.refusal().0, answered.json()["error"]["window"].as_str()),
+        (402, Some("month"))
+    );
+    let first = world.status_report().await["accounts"][0].clone();
+    assert_eq!(
+        (&first["budget"], first["opens_at"].is_null()),
+        (&"closed".into(), true),
+        "only billing opens it"
+    );
+}
+
+#[tokio::test]
+async fn the_guard_is_for_subscriptions_that_could_be_charged() {
+    // Nothing can be charged where the balance may pay anyway: the last requests of the day can be used.
+    let account = AccountSpec::new("first", PlanSpec::Legacy).used_units(199.0);
+    let mut plan = plan(account);
+    plan.scenario.models[0].tee = false;
+    let world = plan.start().await;
+    assert_eq!(world.chat(&chat(MODEL)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn plans_are_used_before_balances() {
+    let mut plan = Plan::new().and_second();
+    plan.scenario.accounts[0] = AccountSpec::new("first", PlanSpec::Paygo).balance_usd(5.0);
+    let world = plan.start().await;
+    for _ in 0..4 {
+        assert_eq!(world.chat(&chat(MODEL)).await.header("x-ripcord-account"), "second");
+    }
+    assert_eq!(world.control().account("first").unwrap().paid_nano_usd, 0);
+}
+
+#[tokio::test]
 async fn an_account_that_is_used_up_leaves_the_work_to_the_next() {
     let mut plan = Plan::new().and_second();
     plan.scenario.accounts[0] = AccountSpec::new("first", PlanSpec::Pro).used_usd(8.3, 20.0);

@@ -107,6 +107,18 @@ async fn types_encodings_names_pages_and_keys_are_checked() {
 }
 
 #[tokio::test]
+async fn a_model_name_of_no_end_is_refused_at_once() {
+    let world = World::start().await;
+    let long = "x".repeat(200_000);
+    assert_eq!(
+        world.chat(&chat(&long)).await.refusal(),
+        (400, "invalid_model".to_owned(), "false")
+    );
+    assert_eq!(world.get(&format!("/v1/models/{}", &long[..30_000])).await.refusal().0, 404);
+    assert!(world.upstream_calls().is_empty());
+}
+
+#[tokio::test]
 async fn a_wrong_path_or_verb_is_told_what_is_wrong() {
     let world = World::start().await;
     let doubled = world.post("/v1/v1/chat/completions", "{}").await;

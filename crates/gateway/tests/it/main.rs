@@ -13,6 +13,7 @@ mod forwarding;
 mod guard;
 mod input;
 mod leaving;
+mod misbehaving;
 mod raw;
 mod slots;
 mod world;

@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) accounts: Vec<AccountConfig>,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) waits_for_figures: bool,
+    /// Another address for inference than the emulator's.
+    pub(crate) llm_url: Option<String>,
 }
 
 pub(crate) struct World {
@@ -70,6 +72,7 @@ impl Plan {
             accounts: vec![account("first", &[0])],
             allowed_origins: Vec::new(),
             waits_for_figures: true,
+            llm_url: None,
         }
     }
 
@@ -85,8 +88,13 @@ impl Plan {
         let url = emulator.url();
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
-            endpoints: Endpoints::from_urls(Some(&url), Some(&url), None, PlainHttp::LoopbackOnly)
-                .unwrap(),
+            endpoints: Endpoints::from_urls(
+                Some(&url),
+                Some(self.llm_url.as_ref().unwrap_or(&url)),
+                None,
+                PlainHttp::LoopbackOnly,
+            )
+            .unwrap(),
             accounts: self.accounts,
             limits: self.limits,
             allowed_hosts: Vec::new(),
@@ -113,7 +121,7 @@ impl Plan {
                     .unwrap()
                     .iter()
                     .all(|account| account["figures"] != "not_read_yet")
-                    && !status["models_listed"].is_null()
+                    && (self.llm_url.is_some() || !status["models_listed"].is_null())
             })
             .await;
         world

@@ -20,6 +20,15 @@ pub struct GateLimits {
     pub queue: usize,
 }
 
+/// An account that may serve a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which.
+    pub account: usize,
+    /// A lower tier goes first as long as it has a free slot; within one, the least busy account.
+    pub tier: u8,
+}
+
 /// Why an account takes no new attempt, each reason on its own clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closure {
@@ -84,7 +93,7 @@ struct Account {
 #[derive(Clone, Debug)]
 struct Waiter {
     ticket: Ticket,
-    accounts: Vec<usize>,
+    candidates: Vec<Candidate>,
     deadline: Option<Mono>,
 }
 
@@ -135,10 +144,17 @@ impl Gate {
         }
     }
 
-    /// Asks for a slot on one of `accounts`, best first. Whoever came before and can use the same slot goes first.
-    pub fn offer(&mut self, now: Mono, accounts: Vec<usize>, deadline: Option<Mono>) -> Offer {
-        let known: Vec<usize> =
-            accounts.into_iter().filter(|&index| index < self.accounts.len()).collect();
+    /// Asks for a slot on one of the candidates. Whoever came before and can use the same slot goes first.
+    pub fn offer(
+        &mut self,
+        now: Mono,
+        candidates: Vec<Candidate>,
+        deadline: Option<Mono>,
+    ) -> Offer {
+        let known: Vec<Candidate> = candidates
+            .into_iter()
+            .filter(|candidate| candidate.account < self.accounts.len())
+            .collect();
         if known.is_empty() {
             return Offer::Refused(Refused::NoAccount);
         }
@@ -146,8 +162,11 @@ impl Gate {
             return Offer::Refused(Refused::ClosedPastDeadline(first));
         }
         let taken_first = self.waiting.iter().any(|waiter| {
-            waiter.accounts.iter().any(|index| known.contains(index))
-                && self.choose(now, &waiter.accounts).is_some()
+            waiter
+                .candidates
+                .iter()
+                .any(|one| known.iter().any(|other| one.account == other.account))
+                && self.choose(now, &waiter.candidates).is_some()
         });
         if !taken_first && let Some(account) = self.choose(now, &known) {
             self.accounts[account].in_use += 1;
@@ -158,7 +177,7 @@ impl Gate {
         }
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        self.waiting.push_back(Waiter { ticket, accounts: known, deadline });
+        self.waiting.push_back(Waiter { ticket, candidates: known, deadline });
         Offer::Queued(ticket)
     }
 
@@ -200,10 +219,11 @@ impl Gate {
         while let Some(waiter) = self.waiting.pop_front() {
             if waiter.deadline.is_some_and(|deadline| now >= deadline) {
                 wakes.push(Wake { ticket: waiter.ticket, waking: Waking::Expired });
-            } else if let Some(account) = self.choose(now, &waiter.accounts) {
+            } else if let Some(account) = self.choose(now, &waiter.candidates) {
                 self.accounts[account].in_use += 1;
                 wakes.push(Wake { ticket: waiter.ticket, waking: Waking::Granted(account) });
-            } else if let Err(first) = self.opens_in_time(now, &waiter.accounts, waiter.deadline) {
+            } else if let Err(first) = self.opens_in_time(now, &waiter.candidates, waiter.deadline)
+            {
                 wakes.push(Wake { ticket: waiter.ticket, waking: Waking::Closed(first) });
             } else {
                 still_waiting.push_back(waiter);
@@ -221,8 +241,8 @@ impl Gate {
         let openings = self
             .waiting
             .iter()
-            .flat_map(|waiter| &waiter.accounts)
-            .filter_map(|&index| self.accounts[index].opens_at(now))
+            .flat_map(|waiter| &waiter.candidates)
+            .filter_map(|one| self.accounts[one.account].opens_at(now))
             .filter(|&opens| opens > now);
         deadlines.chain(openings).min()
     }
@@ -249,23 +269,27 @@ impl Gate {
     fn opens_in_time(
         &self,
         now: Mono,
-        accounts: &[usize],
+        candidates: &[Candidate],
         deadline: Option<Mono>,
     ) -> Result<(), Option<Mono>> {
         // Someone without a deadline waits even for an end that nobody knows.
         let Some(deadline) = deadline else { return Ok(()) };
-        let first = accounts.iter().filter_map(|&index| self.accounts[index].opens_at(now)).min();
+        let first =
+            candidates.iter().filter_map(|one| self.accounts[one.account].opens_at(now)).min();
         if first.is_some_and(|opens| opens < deadline) { Ok(()) } else { Err(first) }
     }
 
-    /// The open account with the most free slots, the first of equals.
-    fn choose(&self, now: Mono, accounts: &[usize]) -> Option<usize> {
-        accounts
+    /// The open account of the lowest tier with a free slot; of several, the least busy, the first of equals.
+    fn choose(&self, now: Mono, candidates: &[Candidate]) -> Option<usize> {
+        let free = |one: &&Candidate| {
+            let account = &self.accounts[one.account];
+            account.is_open(now) && account.in_use < self.limits.slots_per_account
+        };
+        candidates
             .iter()
-            .copied()
-            .filter(|&index| self.accounts[index].is_open(now))
-            .filter(|&index| self.accounts[index].in_use < self.limits.slots_per_account)
-            .min_by_key(|&index| self.accounts[index].in_use)
+            .filter(free)
+            .min_by_key(|one| (one.tier, self.accounts[one.account].in_use))
+            .map(|one| one.account)
     }
 }
 
@@ -281,6 +305,10 @@ mod tests {
         Mono::from_micros(micros)
     }
 
+    fn all(accounts: &[usize]) -> Vec<Candidate> {
+        accounts.iter().map(|&account| Candidate { account, tier: 0 }).collect()
+    }
+
     fn queued(offer: Offer) -> Ticket {
         match offer {
             Offer::Queued(ticket) => ticket,
@@ -291,12 +319,12 @@ mod tests {
     #[test]
     fn first_come_first_served() {
         let mut gate = Gate::new(LIMITS, 1);
-        assert_eq!(gate.offer(at(0), vec![0], None), Offer::Granted(0));
-        let second = queued(gate.offer(at(1), vec![0], None));
-        let third = queued(gate.offer(at(2), vec![0], None));
+        assert_eq!(gate.offer(at(0), all(&[0]), None), Offer::Granted(0));
+        let second = queued(gate.offer(at(1), all(&[0]), None));
+        let third = queued(gate.offer(at(2), all(&[0]), None));
         gate.release(0);
         // Before the tick a newcomer does not slip in.
-        let fourth = queued(gate.offer(at(3), vec![0], None));
+        let fourth = queued(gate.offer(at(3), all(&[0]), None));
         assert_eq!(gate.tick(at(3)), [Wake { ticket: second, waking: Waking::Granted(0) }]);
         gate.release(0);
         assert_eq!(gate.tick(at(4)), [Wake { ticket: third, waking: Waking::Granted(0) }]);
@@ -306,15 +334,15 @@ mod tests {
     #[test]
     fn a_waiter_for_one_account_does_not_hold_up_another() {
         let mut gate = Gate::new(LIMITS, 2);
-        gate.offer(at(0), vec![0], None);
-        queued(gate.offer(at(0), vec![0], None));
-        assert_eq!(gate.offer(at(0), vec![0, 1], None), Offer::Granted(1));
+        gate.offer(at(0), all(&[0]), None);
+        queued(gate.offer(at(0), all(&[0]), None));
+        assert_eq!(gate.offer(at(0), all(&[0, 1]), None), Offer::Granted(1));
     }
 
     #[test]
     fn work_spreads_over_accounts() {
         let mut gate = Gate::new(GateLimits { slots_per_account: 2, queue: 0 }, 2);
-        let grants: Vec<Offer> = (0..5).map(|_| gate.offer(at(0), vec![0, 1], None)).collect();
+        let grants: Vec<Offer> = (0..5).map(|_| gate.offer(at(0), all(&[0, 1]), None)).collect();
         assert_eq!(
             grants,
             [
@@ -328,27 +356,35 @@ mod tests {
     }
 
     #[test]
+    fn a_lower_tier_goes_first_while_it_has_slots() {
+        let mut gate = Gate::new(GateLimits { slots_per_account: 2, queue: 0 }, 2);
+        let wants = || vec![Candidate { account: 0, tier: 1 }, Candidate { account: 1, tier: 0 }];
+        let grants: Vec<Offer> = (0..3).map(|_| gate.offer(at(0), wants(), None)).collect();
+        assert_eq!(grants, [Offer::Granted(1), Offer::Granted(1), Offer::Granted(0)]);
+    }
+
+    #[test]
     fn a_wait_that_cannot_fit_is_refused_at_once() {
         let mut gate = Gate::new(LIMITS, 2);
         gate.close(0, Closure::Rest, Some(at(100)));
         gate.close(0, Closure::Budget, Some(at(50)));
         gate.close(1, Closure::Budget, None);
         let refused = Offer::Refused(Refused::ClosedPastDeadline(Some(at(100))));
-        assert_eq!(gate.offer(at(0), vec![0, 1], Some(at(100))), refused);
-        let ticket = queued(gate.offer(at(0), vec![0, 1], Some(at(101))));
+        assert_eq!(gate.offer(at(0), all(&[0, 1]), Some(at(100))), refused);
+        let ticket = queued(gate.offer(at(0), all(&[0, 1]), Some(at(101))));
         assert_eq!(gate.next_deadline(at(0)), Some(at(100)));
         assert_eq!(gate.tick(at(99)), []);
         assert_eq!(gate.tick(at(100)), [Wake { ticket, waking: Waking::Granted(0) }]);
-        assert_eq!(gate.offer(at(100), Vec::new(), None), Offer::Refused(Refused::NoAccount));
-        assert_eq!(gate.offer(at(100), vec![9], None), Offer::Refused(Refused::NoAccount));
+        assert_eq!(gate.offer(at(100), all(&[]), None), Offer::Refused(Refused::NoAccount));
+        assert_eq!(gate.offer(at(100), all(&[9]), None), Offer::Refused(Refused::NoAccount));
     }
 
     #[test]
     fn a_wait_that_fits_no_more_ends_at_once() {
         let mut gate = Gate::new(LIMITS, 1);
-        gate.offer(at(0), vec![0], None);
-        let hurried = queued(gate.offer(at(0), vec![0], Some(at(100))));
-        let patient = queued(gate.offer(at(0), vec![0], None));
+        gate.offer(at(0), all(&[0]), None);
+        let hurried = queued(gate.offer(at(0), all(&[0]), Some(at(100))));
+        let patient = queued(gate.offer(at(0), all(&[0]), None));
         gate.close(0, Closure::Budget, None);
         assert_eq!(gate.tick(at(1)), [Wake { ticket: hurried, waking: Waking::Closed(None) }]);
         assert_eq!(gate.queued(), 1);
@@ -358,8 +394,8 @@ mod tests {
     #[test]
     fn whoever_waited_too_long_is_told_on_time() {
         let mut gate = Gate::new(LIMITS, 1);
-        gate.offer(at(0), vec![0], None);
-        let ticket = queued(gate.offer(at(0), vec![0], Some(at(10))));
+        gate.offer(at(0), all(&[0]), None);
+        let ticket = queued(gate.offer(at(0), all(&[0]), Some(at(10))));
         assert_eq!(gate.next_deadline(at(0)), Some(at(10)));
         gate.release(0);
         // Even a free slot does not revive it: the client has been promised an answer by now.
@@ -398,7 +434,7 @@ mod tests {
             let mut waiting: HashMap<Ticket, ()> = HashMap::new();
             for step in steps {
                 match step {
-                    Step::Offer(accounts, deadline) => match gate.offer(at(now), accounts.clone(), deadline.map(|wait| at(now + wait))) {
+                    Step::Offer(accounts, deadline) => match gate.offer(at(now), all(&accounts), deadline.map(|wait| at(now + wait))) {
                         Offer::Granted(account) => { prop_assert!(accounts.contains(&account)); held.push(account); }
                         Offer::Queued(ticket) => { waiting.insert(ticket, ()); }
                         Offer::Refused(_) => {}

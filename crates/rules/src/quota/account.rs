@@ -118,8 +118,11 @@ pub enum Verdict {
     No {
         /// Why.
         shortage: Shortage,
-        /// When it turns by itself; `None` if it does not, or nobody knows when.
+        /// When the last of the used-up windows turns, as far as is known.
         turns_at: Option<Wall>,
+        /// Whether it does so by the calendar alone. The month does not: it waits for billing, whatever its date
+        /// says, so whoever must not spend has to look again.
+        by_itself: bool,
     },
     /// It is not known.
     Unknown(Missing),
@@ -229,39 +232,40 @@ pub fn may_spend(
         return match unknown {
             Some(window) => Verdict::Unknown(Missing::Window(window.kind)),
             None if policy.require_balance => {
-                by_balance(account, policy, Shortage::BalanceTooLow, None)
+                let low = Shortage::BalanceTooLow;
+                by_balance(
+                    account,
+                    policy,
+                    Verdict::No { shortage: low, turns_at: None, by_itself: true },
+                )
             }
             None => Verdict::Yes(Payer::Windows),
         };
     };
+    let by_itself = used_up.iter().all(|window| window.kind != WindowKind::Month);
     let includes_nothing = used_up.iter().any(|window| window.cap == Cap::Limited(0));
     let turns_at = turn_of(blocking).filter(|_| !includes_nothing);
     match policy.allows_paygo(account.plan) {
         None => Verdict::Unknown(Missing::Plan),
-        Some(false) => Verdict::No { shortage: Shortage::PaygoNotAllowed(blocking.kind), turns_at },
+        Some(false) => {
+            Verdict::No { shortage: Shortage::PaygoNotAllowed(blocking.kind), turns_at, by_itself }
+        }
         Some(true) => {
             let shortage = if includes_nothing {
                 Shortage::BalanceTooLow
             } else {
                 Shortage::WindowUsedUp(blocking.kind)
             };
-            by_balance(account, policy, shortage, turns_at)
+            by_balance(account, policy, Verdict::No { shortage, turns_at, by_itself })
         }
     }
 }
 
-fn by_balance(
-    account: &AccountSnapshot,
-    policy: &SpendingPolicy,
-    shortage: Shortage,
-    turns_at: Option<Wall>,
-) -> Verdict {
+fn by_balance(account: &AccountSnapshot, policy: &SpendingPolicy, otherwise: Verdict) -> Verdict {
     match account.balance {
         None => Verdict::Unknown(Missing::Balance),
         // Chutes refuses at zero, whatever minimum is set here.
-        Some(balance) if balance < policy.min_balance || balance <= NanoUsd::ZERO => {
-            Verdict::No { shortage, turns_at }
-        }
+        Some(balance) if balance < policy.min_balance || balance <= NanoUsd::ZERO => otherwise,
         Some(_) => Verdict::Yes(Payer::Balance),
     }
 }
@@ -324,7 +328,7 @@ pub(super) mod tests {
         let strict = SpendingPolicy { require_balance: true, ..SpendingPolicy::default() };
         assert_eq!(
             verdict(&account, strict),
-            Verdict::No { shortage: Shortage::BalanceTooLow, turns_at: None }
+            Verdict::No { shortage: Shortage::BalanceTooLow, turns_at: None, by_itself: true }
         );
     }
 
@@ -335,7 +339,8 @@ pub(super) mod tests {
             verdict(&account, SpendingPolicy::default()),
             Verdict::No {
                 shortage: Shortage::PaygoNotAllowed(WindowKind::FourHour),
-                turns_at: hours(4)
+                turns_at: hours(4),
+                by_itself: true
             }
         );
         let allow = SpendingPolicy { paygo: Paygo::Allow, ..SpendingPolicy::default() };
@@ -345,7 +350,8 @@ pub(super) mod tests {
             verdict(&broke, allow),
             Verdict::No {
                 shortage: Shortage::WindowUsedUp(WindowKind::FourHour),
-                turns_at: hours(4)
+                turns_at: hours(4),
+                by_itself: true,
             }
         );
     }
@@ -357,7 +363,8 @@ pub(super) mod tests {
             verdict(&account, SpendingPolicy::default()),
             Verdict::No {
                 shortage: Shortage::PaygoNotAllowed(WindowKind::Day),
-                turns_at: hours(12)
+                turns_at: hours(12),
+                by_itself: true
             }
         );
     }
@@ -368,7 +375,11 @@ pub(super) mod tests {
         account.windows[2].resets_at = Some(NOON);
         assert_eq!(
             verdict(&account, SpendingPolicy::default()),
-            Verdict::No { shortage: Shortage::PaygoNotAllowed(WindowKind::Month), turns_at: None }
+            Verdict::No {
+                shortage: Shortage::PaygoNotAllowed(WindowKind::Month),
+                turns_at: None,
+                by_itself: false
+            }
         );
         // Not even when another window would turn soon.
         account.windows[1].used = Some(9_000_000_000);
@@ -385,7 +396,8 @@ pub(super) mod tests {
         account.windows = vec![window(WindowKind::Day, 0, 0)];
         assert_eq!(verdict(&account, SpendingPolicy::default()), Verdict::Yes(Payer::Balance));
         account.balance = Some(NanoUsd::from_cents(4));
-        let low = Verdict::No { shortage: Shortage::BalanceTooLow, turns_at: None };
+        let low =
+            Verdict::No { shortage: Shortage::BalanceTooLow, turns_at: None, by_itself: true };
         assert_eq!(verdict(&account, SpendingPolicy::default()), low);
         let no_minimum = SpendingPolicy { min_balance: NanoUsd::ZERO, ..SpendingPolicy::default() };
         account.balance = Some(NanoUsd::ZERO);

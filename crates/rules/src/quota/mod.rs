@@ -8,6 +8,7 @@ mod account;
 mod calendar;
 mod forecast;
 mod plan;
+mod succession;
 mod window;
 
 pub use account::{

@@ -1,0 +1,217 @@
+//! What to say when nothing could serve a request: which situation it is, and when to come back.
+
+use super::attempt::Failed;
+use super::call::Call;
+use crate::accounts::Budget;
+use crate::driver::gate::NotAdmitted;
+use crate::refusal::Refusal;
+use crate::shared::Shared;
+use http::StatusCode;
+use ripcord_rules::admit::Refused;
+use ripcord_rules::cause::Cause;
+use ripcord_rules::quota::{Shortage, Verdict, WindowKind};
+use ripcord_rules::recover::{Rest, Scope};
+use ripcord_rules::time::{Mono, Now, Wall};
+use ripcord_rules::units::NanoUsd;
+use std::time::Duration;
+
+/// What to say after a failed attempt if it is the last.
+pub(super) fn after(
+    shared: &Shared,
+    call: &Call,
+    account: usize,
+    cause: Cause,
+    failed: Failed,
+) -> Refusal {
+    let now = shared.clock.now();
+    let label = &shared.accounts[account].label;
+    match cause {
+        Cause::Capacity => Refusal::no_capacity(&call.model),
+        Cause::EdgeRateLimit => pause(shared, account, now),
+        Cause::WindowUsedUp(kind) => match shared.accounts[account].budget(None, now.wall) {
+            Budget::Closed(verdict @ Verdict::No { .. }) => of_budget(shared, account, &verdict),
+            _ => {
+                let reset = failed.failure.reset_at.or_else(|| rest_end(shared, account, now));
+                Refusal::window_exhausted(label, kind, reset, now.wall)
+            }
+        },
+        Cause::NotEntitled => not_entitled(label, &call.model),
+        Cause::FreeModelLimit => free_model_limit(label, now),
+        Cause::Cold | Cause::Disabled => {
+            match shared.rests.lock().resting(&model_scope(call), now.mono) {
+                Some(rest) => resting_model(call, rest, now.mono),
+                None => Refusal::model_cold(&call.model, Duration::ZERO),
+            }
+        }
+        Cause::ModelNotFound => {
+            Refusal::model_not_found(&call.requested_model, &shared.catalogue.near(&call.model))
+        }
+        Cause::DeadKey => Refusal::upstream_auth(label),
+        Cause::ContextTooLong => as_upstream(failed, Some("context_length_exceeded")),
+        Cause::ContentFilter | Cause::BadRequest => as_upstream(failed, None),
+        Cause::Silent => Refusal::timed_out(&format!(
+            "`{}` did not answer in time: {}",
+            call.model, failed.message
+        )),
+        Cause::EdgeBlock => Refusal::upstream_failed(
+            "Chutes' load balancers refuse the connection (403 with a page instead of JSON); `ripcord doctor` checks this",
+        ),
+        Cause::Transient | Cause::BrokenStream | Cause::Unreachable | Cause::AccountUnreadable => {
+            Refusal::upstream_failed(&format!("Chutes failed: {}", failed.message))
+        }
+    }
+}
+
+/// A model that is known not to answer.
+pub(super) fn resting_model(call: &Call, rest: Rest, now: Mono) -> Refusal {
+    let wait = rest.until.since(now);
+    match rest.cause {
+        Cause::Disabled => Refusal::model_down(&call.model, wait),
+        _ => Refusal::model_cold(&call.model, wait),
+    }
+}
+
+/// Why nobody takes the request: of the accounts that could, the one that can first.
+pub(super) fn nobody(shared: &Shared, call: &Call, why: Option<NotAdmitted>) -> Refusal {
+    let now = shared.clock.now();
+    match why {
+        Some(NotAdmitted::Refused(Refused::QueueFull)) => {
+            return Refusal::queue_full(shared.limits.queue);
+        }
+        Some(NotAdmitted::Expired) => {
+            return Refusal::deadline("every slot stayed in use", Some(Duration::from_secs(5)));
+        }
+        Some(NotAdmitted::Refused(Refused::ClosedPastDeadline(_) | Refused::NoAccount)) | None => {}
+    }
+    if call.deadline.is_some_and(|deadline| deadline <= now.mono) {
+        return Refusal::deadline(
+            "it had passed before the request could start",
+            Some(Duration::from_secs(1)),
+        );
+    }
+    let opens =
+        |account: usize| shared.gate.opens_at(account, now.mono).map_or(u64::MAX, Mono::as_micros);
+    let soonest = (0..shared.accounts.len())
+        .filter(|&account| super::usable_key(shared, account).is_some())
+        .min_by_key(|&account| {
+            opens(account)
+                .max(pair_rest(shared, call, account, now).map_or(0, |rest| rest.until.as_micros()))
+        });
+    let Some(account) = soonest else {
+        let labels: Vec<&str> = shared.accounts.iter().map(|account| &*account.label).collect();
+        return Refusal::upstream_auth(&labels.join("`, `"));
+    };
+    of_account(shared, call, account, now)
+}
+
+/// Why this account does not take the request.
+fn of_account(shared: &Shared, call: &Call, account: usize, now: Now) -> Refusal {
+    let label = &shared.accounts[account].label;
+    match shared.accounts[account].budget(None, now.wall) {
+        Budget::Closed(verdict) => return of_budget(shared, account, &verdict),
+        Budget::NotReadYet => {
+            let why = format!("the figures of account `{label}` have not been read yet");
+            return Refusal::deadline(&why, Some(Duration::from_secs(5)));
+        }
+        Budget::Open | Budget::Unguarded => {}
+    }
+    if let Some(rest) = shared.accounts[account].resting(now.mono) {
+        return match rest.cause {
+            Cause::WindowUsedUp(kind) => {
+                Refusal::window_exhausted(label, kind, rest_end(shared, account, now), now.wall)
+            }
+            _ => pause(shared, account, now),
+        };
+    }
+    match pair_rest(shared, call, account, now) {
+        Some(Rest { cause: Cause::FreeModelLimit, .. }) => free_model_limit(label, now),
+        Some(Rest { cause: Cause::WindowUsedUp(kind), until, .. }) => {
+            let reset = now.wall.after(until.since(now.mono));
+            Refusal::window_exhausted(label, kind, Some(reset), now.wall)
+        }
+        Some(_) => not_entitled(label, &call.model),
+        None => Refusal::deadline("every slot stayed in use", Some(Duration::from_secs(5))),
+    }
+}
+
+fn of_budget(shared: &Shared, account: usize, verdict: &Verdict) -> Refusal {
+    let now = shared.clock.now().wall;
+    let label = &shared.accounts[account].label;
+    match *verdict {
+        Verdict::No { shortage: Shortage::PaygoNotAllowed(kind), turns_at, .. } => {
+            let has_money = shared.accounts[account]
+                .snapshot()
+                .and_then(|snapshot| snapshot.balance)
+                .is_some_and(|balance| balance > NanoUsd::ZERO);
+            if has_money {
+                Refusal::paygo_not_allowed(label, kind, turns_at, now)
+            } else {
+                Refusal::window_exhausted(label, Some(kind), turns_at, now)
+            }
+        }
+        Verdict::No { shortage: Shortage::WindowUsedUp(kind), turns_at, .. } => {
+            Refusal::window_exhausted(label, Some(kind), turns_at, now)
+        }
+        Verdict::No { shortage: Shortage::BalanceTooLow, .. } => Refusal::balance_too_low(label),
+        Verdict::Yes(_) | Verdict::Unknown(_) => Refusal::unknown_budget(label),
+    }
+}
+
+/// The upstream's own words, in OpenAI's shape.
+fn as_upstream(failed: Failed, code: Option<&'static str>) -> Refusal {
+    let (status, said) = match failed.said {
+        Some((status, said)) => (status, Some(said)),
+        None => (400, None),
+    };
+    let status = StatusCode::from_u16(status)
+        .ok()
+        .filter(StatusCode::is_client_error)
+        .unwrap_or(StatusCode::BAD_REQUEST);
+    let refusal = Refusal::of_request(status, code.unwrap_or("bad_request"), &failed.message);
+    let Some(said) = said else { return refusal };
+    refusal.with_reply(|mut reply| {
+        if code.is_none()
+            && let Some(code) = said.code
+        {
+            reply = reply.with_code(Some(code));
+        }
+        if let Some(kind) = said.kind {
+            reply = reply.with_kind(kind);
+        }
+        match said.param {
+            Some(param) => reply.with_param(param),
+            None => reply,
+        }
+    })
+}
+
+fn pause(shared: &Shared, account: usize, now: Now) -> Refusal {
+    let why =
+        format!("Chutes' load balancers ask account `{}` to pause", shared.accounts[account].label);
+    let wait = shared.accounts[account].resting(now.mono).map(|rest| rest.until.since(now.mono));
+    Refusal::deadline(&why, wait)
+}
+
+fn not_entitled(label: &str, model: &str) -> Refusal {
+    let message = format!("the plan of account `{label}` does not cover `{model}`");
+    Refusal::of_request(StatusCode::FORBIDDEN, "not_allowed", &message)
+}
+
+fn free_model_limit(label: &str, now: Now) -> Refusal {
+    let turns = ripcord_rules::quota::next_day_reset(now.wall);
+    Refusal::window_exhausted(label, Some(WindowKind::Day), Some(turns), now.wall)
+        .with_message(&format!("the free calls of account `{label}` are used up for today"))
+}
+
+fn model_scope(call: &Call) -> Scope {
+    Scope::Model(call.model.to_string())
+}
+
+fn pair_rest(shared: &Shared, call: &Call, account: usize, now: Now) -> Option<Rest> {
+    shared.rests.lock().resting(&Scope::AccountModel(account, call.model.to_string()), now.mono)
+}
+
+fn rest_end(shared: &Shared, account: usize, now: Now) -> Option<Wall> {
+    let rest = shared.accounts[account].resting(now.mono)?;
+    Some(now.wall.after(rest.until.since(now.mono)))
+}
