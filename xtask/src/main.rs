@@ -5,12 +5,14 @@
 //! | `test` | installs what the tests need, then runs the Rust tests and the official SDKs through the gateway |
 //! | `check` | format, lints, docs, arrows, licences |
 //! | `check-deps` | arrows and licences alone |
+//! | `bench` | what a short completion costs, alone and through the gateway |
 //!
 //! A recipe goes on after a failed step as far as it can, and ends with a table of all steps.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a recipe talks to a terminal")]
 
 mod arrows;
+mod bench;
 mod check;
 mod clock;
 mod licences;
@@ -27,13 +29,15 @@ const USAGE: &str = "usage: cargo xtask RECIPE
 
   test         install what the tests need, run the Rust tests, run the official SDKs through the gateway
   check        format, lints, docs, arrows, licences
-  check-deps   arrows and licences alone";
+  check-deps   arrows and licences alone
+  bench        what a short completion costs, alone and through the gateway (needs wrk)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let recipe = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => test::recipe,
         ["check"] => check::recipe,
+        ["bench"] => bench::recipe,
         ["check-deps"] => check::dependencies_recipe,
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
