@@ -79,24 +79,25 @@ pub struct AccountReading {
     pub chute_windows_left_out: usize,
 }
 
-/// Reads one account with the client's key. `now` is asked after each answer, so that every figure has its own age.
+/// Reads one account with the client's key. `now` is asked before each question, so that no figure looks younger than it is.
 ///
 /// Never fails: what cannot be read is in [`AccountReading::problems`]. A 401 here means that the key may not read
 /// the account ([`Readable::Forbidden`]); it may still call models.
 pub async fn read_account(chutes: &Chutes, now: &(dyn Fn() -> Wall + Sync)) -> AccountReading {
-    let mut reader = Reader { now, problems: Vec::new(), offset: None };
-    let (me, quotas, usage, subscription) = tokio::join!(
-        chutes.me(),
-        chutes.quotas(),
-        chutes.quota_usage(),
-        chutes.subscription_usage()
-    );
-    // All four were asked at once, so they have one age.
+    let mut reader = Reader { problems: Vec::new(), offset: None };
+    // All four are asked at once, so they have one age: a figure is at least as old as its question. One that was asked
+    // before a window turned is not of the window after it.
     let as_of = now();
+    let (me, quotas, usage, subscription) = tokio::join!(
+        timed(chutes.me(), now),
+        timed(chutes.quotas(), now),
+        timed(chutes.quota_usage(), now),
+        timed(chutes.subscription_usage(), now)
+    );
     let forbidden = [
-        me.as_ref().is_err_and(Error::is_forbidden),
-        quotas.as_ref().is_err_and(Error::is_forbidden),
-        usage.as_ref().is_err_and(Error::is_forbidden),
+        me.0.as_ref().is_err_and(Error::is_forbidden),
+        quotas.0.as_ref().is_err_and(Error::is_forbidden),
+        usage.0.as_ref().is_err_and(Error::is_forbidden),
     ];
     let me: Option<Me> = reader.take(Question::Me, me);
     let quotas: Option<Quotas> = reader.take(Question::Quotas, quotas);
@@ -128,6 +129,9 @@ pub async fn read_account(chutes: &Chutes, now: &(dyn Fn() -> Wall + Sync)) -> A
         windows: facts.windows(plan),
         chute_windows: Vec::new(),
         balance: balance(me.as_ref()),
+        balance_as_of: as_of,
+        rows_read: quotas.is_some(),
+        caps_read: subscription.is_some(),
         readable,
         as_of,
     };
@@ -137,8 +141,10 @@ pub async fn read_account(chutes: &Chutes, now: &(dyn Fn() -> Wall + Sync)) -> A
             chute_windows_left_out += 1;
             continue;
         }
-        let usage = reader.take(Question::ChuteUsage, chutes.quota_usage_of(chute_id).await);
-        let window = windows::chute_window(quota, usage.as_ref(), now());
+        let as_of = now();
+        let usage = timed(chutes.quota_usage_of(chute_id), now).await;
+        let usage = reader.take(Question::ChuteUsage, usage);
+        let window = windows::chute_window(quota, usage.as_ref(), as_of);
         snapshot.chute_windows.push((chute_id.to_owned(), window));
     }
     AccountReading {
@@ -184,18 +190,30 @@ fn balance(me: Option<&Me>) -> Option<NanoUsd> {
     NanoUsd::from_decimal(me?.balance.as_ref()?.as_str(), Rounding::Down)
 }
 
-struct Reader<'a> {
-    now: &'a (dyn Fn() -> Wall + Sync),
+/// An answer and when it came: what came later must not make its `Date` look old.
+async fn timed<T>(
+    call: impl Future<Output = Result<Reply<T>, Error>>,
+    now: &(dyn Fn() -> Wall + Sync),
+) -> (Result<Reply<T>, Error>, Wall) {
+    let reply = call.await;
+    (reply, now())
+}
+
+struct Reader {
     problems: Vec<(Question, Error)>,
     offset: Option<i64>,
 }
 
-impl Reader<'_> {
-    fn take<T>(&mut self, question: Question, reply: Result<Reply<T>, Error>) -> Option<T> {
+impl Reader {
+    fn take<T>(
+        &mut self,
+        question: Question,
+        (reply, came): (Result<Reply<T>, Error>, Wall),
+    ) -> Option<T> {
         match reply {
             Ok(reply) => {
                 if let Some(date) = reply.limits.date {
-                    self.offset = Some(date.saturating_sub((self.now)().as_unix_micros()));
+                    self.offset = Some(date.saturating_sub(came.as_unix_micros()));
                 }
                 Some(reply.value)
             }

@@ -114,16 +114,21 @@ impl Account {
     /// Begins a rest; a shorter one never shortens a longer one. Whether it counts.
     pub(crate) fn rests(&self, rest: AccountRest) -> bool {
         let mut state = self.state.lock();
-        let is_longer = state.rest.is_none_or(|known| rest.until >= known.until);
+        let is_longer = state.rest.is_none_or(|known| rest.until > known.until);
         if is_longer {
             state.rest = Some(rest);
         }
         is_longer
     }
 
-    /// Ends the rest.
-    pub(crate) fn wakes(&self) {
-        self.state.lock().rest = None;
+    /// Ends this rest, unless another one has begun; whether it did.
+    pub(crate) fn wakes_from(&self, rest: AccountRest) -> bool {
+        let mut state = self.state.lock();
+        let is_it = state.rest == Some(rest);
+        if is_it {
+            state.rest = None;
+        }
+        is_it
     }
 
     /// Its rest, if it rests.
@@ -147,8 +152,12 @@ impl Account {
         if policy.allows_paygo(snapshot.plan) != Some(true) {
             policy.used_up_permille = GUARD_PERMILLE;
         }
-        let is_stale = now.since(snapshot.oldest_figure()) > self.trusted_for;
+        let is_old = |as_of| now.since(as_of) > self.trusted_for;
+        let is_stale = is_old(snapshot.oldest_figure(chute_id));
         match may_spend(snapshot, &policy, chute_id, now) {
+            Verdict::Yes(Payer::Balance) if is_old(snapshot.balance_as_of) => {
+                self.unknown(Missing::Balance)
+            }
             Verdict::Yes(payer) if !is_stale || payer == Payer::Unlimited => Budget::Open,
             // A subscription that could be charged is not used blindly; one without money cannot be.
             Verdict::Yes(_)

@@ -49,15 +49,18 @@ impl Clock {
         if ahead_micros.saturating_abs() < NOTICEABLE_OFFSET_MICROS {
             return false;
         }
-        let known = self.server_ahead_micros.load(Ordering::Relaxed);
+        let known = self.server_ahead_micros.load(Ordering::Acquire);
         if known.saturating_add(ahead_micros).saturating_abs() > GREATEST_OFFSET_MICROS {
             tracing::warn!(
                 "Chutes' clock and this machine's are more than a day apart; this machine's is used"
             );
             return false;
         }
-        self.server_ahead_micros.store(known.saturating_add(ahead_micros), Ordering::Relaxed);
-        true
+        // Two accounts read at once learn the same offset; it counts once.
+        let sum = known.saturating_add(ahead_micros);
+        self.server_ahead_micros
+            .compare_exchange(known, sum, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// How far the server's clock is ahead of this machine's, in seconds.

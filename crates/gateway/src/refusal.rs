@@ -75,8 +75,10 @@ impl Refusal {
         reset_at: Option<Wall>,
         now: Wall,
     ) -> Self {
-        let which =
-            window.map_or_else(|| "a window".to_owned(), |kind| format!("the {kind} window"));
+        let which = window.map_or_else(
+            || "a window".to_owned(),
+            |kind| format!("the {} window", kind.in_words()),
+        );
         let message = format!("{which} of account `{account}` is used up{}", until(reset_at, now));
         Self::waiting(
             StatusCode::TOO_MANY_REQUESTS,
@@ -94,8 +96,9 @@ impl Refusal {
         now: Wall,
     ) -> Self {
         let message = format!(
-            "the {window} window of account `{account}` is (nearly) used up{}, and its balance would be charged from \
+            "the {} window of account `{account}` is (nearly) used up{}, and its balance would be charged from \
              here on. To allow that, set `paygo = \"allow\"` for this account in the configuration",
+            window.in_words(),
             until(reset_at, now)
         );
         Self {

@@ -11,8 +11,7 @@ use ripcord_client::transport::{Target, Transport};
 use ripcord_rules::admit::Closure;
 use ripcord_rules::cause::{Cause, Failure, classify};
 use ripcord_rules::quota::{Verdict, WindowKind};
-use ripcord_rules::recover::{RestBook, Scope, Tried};
-use ripcord_rules::time::Mono;
+use ripcord_rules::recover::{Rest, RestBook, Scope, Tried};
 use ripcord_store::Ledger;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,18 +49,18 @@ impl Shared {
         let now = self.clock.now();
         let cause = classify(failure);
         let rested = self.rests.lock().record(now, tried, failure);
-        if let Some((scope, until)) = rested {
+        if let Some((scope, rest)) = rested {
             tracing::info!(
                 account = %self.accounts[tried.account].label,
-                cause = cause.name(),
-                seconds = until.since(now.mono).as_secs(),
+                cause = rest.cause.name(),
+                seconds = rest.until.since(now.mono).as_secs(),
                 "rests"
             );
             match scope {
                 Scope::Edge => {
-                    (0..self.accounts.len()).for_each(|account| self.rest(account, cause, until))
+                    (0..self.accounts.len()).for_each(|account| self.rest(account, rest))
                 }
-                Scope::Account(account) => self.rest(account, cause, until),
+                Scope::Account(account) => self.rest(account, rest),
                 Scope::Key(_) | Scope::Model(_) | Scope::AccountModel(..) => {}
             }
         }
@@ -125,7 +124,13 @@ impl Shared {
                 self.rests.lock().rest_until(scope, cause, now.mono.after(turns));
                 false
             }
-            _ => true,
+            Budget::Closed(_) => {
+                let scope = Scope::AccountModel(account, model.to_owned());
+                let cause = Cause::WindowUsedUp(Some(WindowKind::Chute));
+                self.rests.lock().rest_until(scope, cause, now.mono.after(FIRST_FIGURES));
+                false
+            }
+            Budget::Open | Budget::Unguarded | Budget::NotReadYet => true,
         }
     }
 
@@ -133,18 +138,23 @@ impl Shared {
     pub(crate) fn reconsider_rest(&self, account: usize) {
         let now = self.clock.now();
         let Some(rest) = self.accounts[account].resting(now.mono) else { return };
-        let read_at = self.accounts[account].snapshot().map(|snapshot| snapshot.as_of);
+        let read_at =
+            self.accounts[account].snapshot().map(|snapshot| snapshot.oldest_figure(None));
         let is_newer = read_at.is_some_and(|read| read.since(rest.since) >= FIGURES_LAG);
         let has_room = self.accounts[account].budget(None, now.wall) == Budget::Open;
-        if matches!(rest.cause, Cause::WindowUsedUp(_)) && is_newer && has_room {
+        if !matches!(rest.cause, Cause::WindowUsedUp(_)) || !is_newer || !has_room {
+            return;
+        }
+        // One that began meanwhile stays.
+        if self.accounts[account].wakes_from(rest) {
             self.rests.lock().forgive(&Scope::Account(account));
-            self.accounts[account].wakes();
             self.gate.open(account, Closure::Rest);
         }
     }
 
-    fn rest(&self, account: usize, cause: Cause, until: Mono) {
+    fn rest(&self, account: usize, rest: Rest) {
         let since = self.clock.now().wall;
+        let Rest { until, cause, .. } = rest;
         if self.accounts[account].rests(AccountRest { cause, until, since }) {
             self.gate.close(account, Closure::Rest, Some(until));
         }

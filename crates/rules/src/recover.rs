@@ -101,13 +101,13 @@ impl RestBook {
         self.rests.remove(scope);
     }
 
-    /// Writes down what rests after a failed attempt, and returns it with its end.
+    /// Writes down what rests after a failed attempt, and returns the rest that is in force for it.
     pub fn record(
         &mut self,
         now: Now,
         tried: Tried<'_>,
         failure: &Failure,
-    ) -> Option<(Scope, Mono)> {
+    ) -> Option<(Scope, Rest)> {
         self.clear_out(now.mono);
         let after = |duration| now.mono.after(duration);
         let cause = classify(failure);
@@ -156,7 +156,7 @@ impl RestBook {
         Some((scope.clone(), self.rest(scope, cause, until, repeated)))
     }
 
-    fn record_edge_limit(&mut self, now: Mono, account: usize, failure: &Failure) -> (Scope, Mono) {
+    fn record_edge_limit(&mut self, now: Mono, account: usize, failure: &Failure) -> (Scope, Rest) {
         let second_account = self
             .last_edge_limit
             .is_some_and(|(other, at)| other != account && now.since(at) <= EDGE_MEMORY);
@@ -177,15 +177,14 @@ impl RestBook {
         (scope.clone(), self.rest(scope, Cause::EdgeRateLimit, until, repeated))
     }
 
-    /// A shorter rest never shortens a longer one in force.
-    fn rest(&mut self, scope: Scope, cause: Cause, until: Mono, repeated: u32) -> Mono {
-        let entry = self.rests.entry(scope).or_insert(Rest { until, cause, repeated });
+    /// A shorter rest never shortens a longer one in force, and does not take its cause over.
+    fn rest(&mut self, scope: Scope, cause: Cause, until: Mono, repeated: u32) -> Rest {
+        let newer = Rest { until, cause, repeated };
+        let entry = self.rests.entry(scope).or_insert(newer);
         if until >= entry.until {
-            entry.until = until;
-            entry.cause = cause;
+            *entry = newer;
         }
-        entry.repeated = repeated;
-        entry.until
+        *entry
     }
 
     /// Names come from outside, so the book must not grow with them.
@@ -202,6 +201,9 @@ impl RestBook {
 fn doubled(first: Duration, times: u32) -> Duration {
     first.saturating_mul(2_u32.saturating_pow(times.min(20))).min(LONGEST_REST)
 }
+
+/// A request that has met so many dead keys gives up; nobody has that many, so something else is wrong.
+const MANY_DEAD_KEYS: u32 = 32;
 
 /// How often a request may be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,6 +242,7 @@ pub struct Attempts {
     made: u32,
     after_send: u32,
     edge_blocks: u32,
+    dead_keys: u32,
     per_account: Vec<(usize, u32)>,
     excluded: Vec<usize>,
 }
@@ -268,6 +271,7 @@ impl Attempts {
             made: 0,
             after_send: 0,
             edge_blocks: 0,
+            dead_keys: 0,
             per_account: Vec::new(),
             excluded: Vec::new(),
         }
@@ -329,6 +333,10 @@ impl Attempts {
             // The next attempt takes another key, of this account or of another. Each key is refused once and then set
             // aside, so this ends by itself and takes no attempt away from those that can work.
             Cause::DeadKey => {
+                self.dead_keys += 1;
+                if self.dead_keys > MANY_DEAD_KEYS {
+                    return Next::GiveUp;
+                }
                 self.take_back(account);
                 return Next::Retry { at: now };
             }
@@ -420,8 +428,10 @@ mod tests {
     #[test]
     fn an_edge_limit_rests_the_account_longer_each_time() {
         let mut book = RestBook::default();
-        let until =
-            |book: &mut RestBook, second| book.record(at(second), FIRST, &edge_limit()).unwrap();
+        let until = |book: &mut RestBook, second| {
+            let (scope, rest) = book.record(at(second), FIRST, &edge_limit()).unwrap();
+            (scope, rest.until)
+        };
         assert_eq!(until(&mut book, 0), (Scope::Account(0), seconds(90)));
         // One that was under way already is the same ban.
         assert_eq!(until(&mut book, 1).1, seconds(91));
@@ -445,13 +455,13 @@ mod tests {
     fn retry_after_is_kept_and_a_shorter_one_never_shortens() {
         let mut book = RestBook::default();
         let asks = |wait| Failure { retry_after: Some(Duration::from_secs(wait)), ..edge_limit() };
-        assert_eq!(book.record(at(0), FIRST, &asks(600)).unwrap().1, seconds(600));
-        assert_eq!(book.record(at(1), FIRST, &asks(5)).unwrap().1, seconds(600));
+        assert_eq!(book.record(at(0), FIRST, &asks(600)).unwrap().1.until, seconds(600));
+        assert_eq!(book.record(at(1), FIRST, &asks(5)).unwrap().1.until, seconds(600));
         // Asking for no time at all is no answer.
         let mut hammered = RestBook::default();
-        assert_eq!(hammered.record(at(0), FIRST, &asks(0)).unwrap().1, seconds(90));
+        assert_eq!(hammered.record(at(0), FIRST, &asks(0)).unwrap().1.until, seconds(90));
         assert_eq!(
-            book.record(at(2), FIRST, &asks(10_000_000)).unwrap().1,
+            book.record(at(2), FIRST, &asks(10_000_000)).unwrap().1.until,
             seconds(2).after(LONGEST_REST)
         );
     }
@@ -460,12 +470,13 @@ mod tests {
     fn a_used_up_window_rests_until_it_turns() {
         let mut book = RestBook::default();
         let cap = failure(402, Origin::Application, Says::SubscriptionCap);
-        assert_eq!(book.record(at(0), FIRST, &cap).unwrap().1, seconds(4 * 3_600));
+        assert_eq!(book.record(at(0), FIRST, &cap).unwrap().1.until, seconds(4 * 3_600));
         let day = Failure {
             reset_at: Some(at(43_200).wall),
             ..failure(402, Origin::Application, Says::DayQuotaUsedUp)
         };
-        assert_eq!(book.record(at(0), SECOND, &day).unwrap(), (Scope::Account(1), seconds(43_200)));
+        let (scope, rest) = book.record(at(0), SECOND, &day).unwrap();
+        assert_eq!((scope, rest.until), (Scope::Account(1), seconds(43_200)));
     }
 
     #[test]
@@ -474,7 +485,7 @@ mod tests {
         let dead = failure(401, Origin::Application, Says::Nothing);
         let mut now = 0;
         for expected in [120, 240, 480, 960, 1_920, 3_600, 3_600] {
-            let until = book.record(at(now), FIRST, &dead).unwrap().1;
+            let until = book.record(at(now), FIRST, &dead).unwrap().1.until;
             assert_eq!(until.since(seconds(now)), Duration::from_secs(expected));
             now += expected;
         }
@@ -492,7 +503,7 @@ mod tests {
         let cold = book
             .record(at(0), FIRST, &failure(503, Origin::Application, Says::NoInstances))
             .unwrap();
-        assert_eq!(cold, (Scope::Model("m".into()), seconds(60)));
+        assert_eq!((&cold.0, cold.1.until), (&Scope::Model("m".into()), seconds(60)));
         let rest = book.resting(&cold.0, seconds(59)).unwrap();
         assert_eq!((rest.until, rest.cause), (seconds(60), Cause::Cold));
         assert_eq!(book.resting(&cold.0, seconds(60)), None);
@@ -590,6 +601,16 @@ mod tests {
             book.record(at(number), Tried { model: &model, ..FIRST }, &cold);
         }
         assert!(book.rests.len() <= MANY_RESTS, "{}", book.rests.len());
+    }
+
+    #[test]
+    fn a_longer_rest_keeps_its_cause() {
+        let mut book = RestBook::default();
+        let long = Failure { retry_after: Some(Duration::from_secs(30_000)), ..edge_limit() };
+        book.record(at(0), FIRST, &long);
+        let cap = failure(402, Origin::Application, Says::SubscriptionCap);
+        let (_, rest) = book.record(at(1), FIRST, &cap).unwrap();
+        assert_eq!((rest.cause, rest.until), (Cause::EdgeRateLimit, seconds(30_000)));
     }
 
     #[test]

@@ -96,6 +96,9 @@ impl GateDriver {
         let mut state = self.state.lock();
         state.gate.open(account, closure);
         self.deliver(&mut state);
+        drop(state);
+        // What else keeps the account closed may now be what its waiters wait for.
+        self.moved.notify_one();
     }
 
     pub(crate) fn queued(&self) -> usize {

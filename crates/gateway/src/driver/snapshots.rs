@@ -94,7 +94,8 @@ fn next_reading(shared: &Shared, account: usize, interval: Duration) -> Mono {
     let now = shared.clock.now();
     let snapshot = shared.accounts[account].snapshot();
     let is_old = snapshot.as_ref().is_none_or(|snapshot| {
-        snapshot.readable == Readable::Failed || now.wall.since(snapshot.oldest_figure()) > interval
+        snapshot.readable == Readable::Failed
+            || now.wall.since(snapshot.oldest_figure(None)) > interval
     });
     let waits_for_room = matches!(
         shared.accounts[account].resting(now.mono),

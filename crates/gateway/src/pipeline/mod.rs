@@ -72,12 +72,12 @@ async fn attempts(
         if let Some(refusal) = resting_model(shared, call) {
             return Err(last.unwrap_or(refusal));
         }
-        let candidates = candidates(shared, call, &attempts);
-        if candidates.is_empty() {
+        let able = candidates(shared, call, &attempts);
+        if able.is_empty() {
             return Err(last.unwrap_or_else(|| refuse::nobody(shared, call, None)));
         }
         let began = shared.clock.mono();
-        let admitted = shared.gate.admit(candidates, call.deadline).await;
+        let admitted = shared.gate.admit(able, call.deadline).await;
         story.waited(shared.clock.mono().since(began));
         let permit = match admitted {
             Ok(permit) => permit,
@@ -119,6 +119,10 @@ async fn attempts(
         drop(permit);
         match next {
             Next::GiveUp => return Err(refusal),
+            // There is no point in waiting for an attempt that nobody may make.
+            Next::Retry { .. } if candidates(shared, call, &attempts).is_empty() => {
+                return Err(refusal);
+            }
             Next::Retry { at } => {
                 let began = shared.clock.mono();
                 tokio::time::sleep_until(shared.clock.instant(at)).await;

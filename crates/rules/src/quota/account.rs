@@ -31,6 +31,12 @@ pub struct AccountSnapshot {
     pub chute_windows: Vec<(String, Window)>,
     /// Pay-as-you-go money; `None` if not known.
     pub balance: Option<NanoUsd>,
+    /// When the balance was true.
+    pub balance_as_of: Wall,
+    /// Whether the quota rows were read: then a chute without an own window has none.
+    pub rows_read: bool,
+    /// Whether the dollar caps were read: then a cap that is not there does not bind.
+    pub caps_read: bool,
     /// Whether the account endpoints could be read.
     pub readable: Readable,
     /// When this was true.
@@ -174,6 +180,9 @@ impl AccountSnapshot {
             windows: Vec::new(),
             chute_windows: Vec::new(),
             balance: None,
+            balance_as_of: as_of,
+            rows_read: false,
+            caps_read: false,
             readable,
             as_of,
         }
@@ -308,6 +317,9 @@ pub(super) mod tests {
             ],
             chute_windows: Vec::new(),
             balance,
+            balance_as_of: NOON,
+            rows_read: true,
+            caps_read: true,
             readable: Readable::Yes,
             as_of: NOON,
         }

@@ -6,6 +6,10 @@
 use super::account::{AccountSnapshot, Readable};
 use super::calendar::{four_hour_window, next_day_reset};
 use super::window::{Cap, Window, WindowKind};
+use crate::time::Wall;
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 // === impl AccountSnapshot ===
 
@@ -21,25 +25,52 @@ impl AccountSnapshot {
         if newer.plan != self.plan && newer.plan.is_some() {
             return newer;
         }
-        let windows = merge(&self.windows, newer.windows, |window| window.kind);
-        let chute_windows =
-            merge(&self.chute_windows, newer.chute_windows, |(chute, _)| chute.clone());
+        // What is missing because it could not be read stays; what is missing although it was read is gone.
+        let rows_read = newer.rows_read;
+        let caps_read = newer.caps_read;
+        let windows = merge(
+            &self.windows,
+            newer.windows,
+            |window| window.kind,
+            |old| match old.kind {
+                WindowKind::Day | WindowKind::Chute => !rows_read,
+                WindowKind::FourHour | WindowKind::Month => !caps_read,
+            },
+        );
+        let chute_windows = merge(
+            &self.chute_windows,
+            newer.chute_windows,
+            |(chute, _)| chute.clone(),
+            |_| !rows_read,
+        );
+        let (balance, balance_as_of) = match newer.balance {
+            Some(balance) => (Some(balance), newer.balance_as_of),
+            None => (self.balance, self.balance_as_of),
+        };
         Self {
             plan: newer.plan.or(self.plan),
             windows,
             chute_windows,
-            balance: newer.balance.or(self.balance),
+            balance,
+            balance_as_of,
+            rows_read,
+            caps_read,
             readable: Readable::Yes,
             as_of: newer.as_of,
         }
     }
 
-    /// When the oldest figure that binds was true.
+    /// When the oldest figure that binds was true, that of the chute included if one is named.
     #[must_use]
-    pub fn oldest_figure(&self) -> crate::time::Wall {
-        self.windows.iter().map(|window| window.as_of).min().unwrap_or(self.as_of)
+    pub fn oldest_figure(&self, chute_id: Option<&str>) -> Wall {
+        let own = self.chute_windows.iter().filter(|(chute, _)| chute_id == Some(chute));
+        let windows = self.windows.iter().chain(own.map(|(_, window)| window));
+        windows.map(|window| window.as_of).min().unwrap_or(self.as_of)
     }
 }
+
+/// The server may show the figures of the window before for as long after a turn (recordings: 60 s).
+const OLD_FIGURES_AFTER_TURN: Duration = Duration::from_secs(90);
 
 /// Something that has a window in it.
 trait HasWindow: Clone {
@@ -58,7 +89,12 @@ impl HasWindow for (String, Window) {
     }
 }
 
-fn merge<T: HasWindow, K: PartialEq>(older: &[T], newer: Vec<T>, name: impl Fn(&T) -> K) -> Vec<T> {
+fn merge<T: HasWindow, K: PartialEq>(
+    older: &[T],
+    newer: Vec<T>,
+    name: impl Fn(&T) -> K,
+    stays: impl Fn(&Window) -> bool,
+) -> Vec<T> {
     let mut merged: Vec<T> = newer
         .into_iter()
         .map(|new| match older.iter().find(|old| name(old) == name(&new)) {
@@ -68,7 +104,7 @@ fn merge<T: HasWindow, K: PartialEq>(older: &[T], newer: Vec<T>, name: impl Fn(&
         .collect();
     let left_out: Vec<T> = older
         .iter()
-        .filter(|old| !merged.iter().any(|new| name(new) == name(old)))
+        .filter(|old| stays(old.window()) && !merged.iter().any(|new| name(new) == name(old)))
         .cloned()
         .collect();
     merged.extend(left_out);
@@ -83,7 +119,17 @@ fn is_believable(old: &Window, new: &Window) -> bool {
         return !said_something;
     }
     let fell_to_nothing = new.used == Some(0) && old.used > Some(0);
-    !(fell_to_nothing && new.cap == old.cap && is_same_window(old, new))
+    !(fell_to_nothing && new.cap == old.cap && is_same_window(old, new) && !is_from_before(old))
+}
+
+/// Whether a figure was read so soon after its window began that it may be of the window before.
+fn is_from_before(old: &Window) -> bool {
+    let began = match old.kind {
+        WindowKind::Day | WindowKind::Chute => next_day_reset(old.as_of).before(DAY),
+        WindowKind::FourHour => four_hour_window(old.as_of).0,
+        WindowKind::Month => return false,
+    };
+    old.as_of.since(began) <= OLD_FIGURES_AFTER_TURN
 }
 
 /// Whether two figures are of one and the same window, by the calendar or, for the month, by its reset.
@@ -102,8 +148,6 @@ mod tests {
     use super::super::account::tests::{NOON, pro};
     use super::*;
     use crate::quota::Plan;
-    use crate::time::Wall;
-    use std::time::Duration;
 
     fn later(mut account: AccountSnapshot, seconds: u64) -> AccountSnapshot {
         account.as_of = NOON.after(Duration::from_secs(seconds));
@@ -127,10 +171,11 @@ mod tests {
         let mut partial = later(pro(5_000, 0, 0, None), 60);
         partial.windows[1].used = None;
         partial.windows.truncate(2);
+        partial.caps_read = false;
         let merged = pro(1_000, 2_000, 3_000, None).followed_by(partial);
         assert_eq!(used(&merged), [Some(5_000), Some(2_000), Some(3_000)]);
         assert_eq!(merged.windows[1].as_of, NOON);
-        assert_eq!(merged.oldest_figure(), NOON);
+        assert_eq!(merged.oldest_figure(None), NOON);
         for readable in [Readable::Forbidden, Readable::Failed] {
             let unread = AccountSnapshot::unknown(readable, NOON);
             assert_eq!(pro(1, 2, 3, None).followed_by(unread.clone()), pro(1, 2, 3, None));
@@ -140,8 +185,8 @@ mod tests {
 
     #[test]
     fn a_sudden_zero_inside_a_window_is_no_reset() {
-        let merged = pro(4_990_000, 8_000_000_000, 90_000_000_000, None)
-            .followed_by(later(pro(0, 0, 0, None), 60));
+        let merged = later(pro(4_990_000, 8_000_000_000, 90_000_000_000, None), 600)
+            .followed_by(later(pro(0, 0, 0, None), 660));
         assert_eq!(used(&merged), [Some(4_990_000), Some(8_000_000_000), Some(90_000_000_000)]);
         // After the turn it is one.
         let turned = pro(4_990_000, 8_000_000_000, 0, None)
@@ -153,6 +198,39 @@ mod tests {
             Some(Wall::from_unix_seconds(NOON.as_unix_seconds() + 40 * 86_400));
         let merged = pro(0, 0, 90_000_000_000, None).followed_by(billed);
         assert_eq!(merged.windows[2].used, Some(0));
+    }
+
+    #[test]
+    fn a_full_figure_from_just_after_a_turn_does_not_shut_the_new_window() {
+        // The server showed the old window's figure for a moment. NOON is where a 4-hour window begins.
+        let old_figure = later(pro(0, 8_330_000_000, 0, None), 1);
+        let merged = old_figure.followed_by(later(pro(0, 0, 0, None), 31));
+        assert_eq!(merged.windows[1].used, Some(0));
+    }
+
+    #[test]
+    fn what_is_gone_leaves_and_what_was_not_read_stays() {
+        let mut with_row = pro(0, 0, 0, None);
+        with_row.chute_windows.push(("abc".into(), with_row.windows[0].clone()));
+        let gone = with_row.followed_by(later(pro(0, 0, 0, None), 60));
+        assert!(gone.chute_windows.is_empty());
+        let mut unread = later(pro(0, 0, 0, None), 60);
+        unread.rows_read = false;
+        assert_eq!(with_row.followed_by(unread).chute_windows.len(), 1);
+        // A subscription that has ended takes its caps along.
+        let mut ended = later(pro(0, 0, 0, None), 60);
+        ended.windows.truncate(1);
+        assert_eq!(with_row.followed_by(ended).windows.len(), 1);
+    }
+
+    #[test]
+    fn a_balance_keeps_its_age() {
+        use crate::units::NanoUsd;
+        let known = pro(0, 0, 0, Some(NanoUsd::from_cents(500)));
+        let mut newer = later(pro(0, 0, 0, None), 60);
+        newer.balance_as_of = newer.as_of;
+        let merged = known.followed_by(newer);
+        assert_eq!((merged.balance, merged.balance_as_of), (Some(NanoUsd::from_cents(500)), NOON));
     }
 
     #[test]

@@ -82,6 +82,17 @@ impl WindowKind {
         }
     }
 
+    /// The name in sentences.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::FourHour => "4-hour",
+            Self::Month => "month",
+            Self::Chute => "model's own",
+        }
+    }
+
     /// The window of that name, as people type it.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
