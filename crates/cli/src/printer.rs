@@ -142,7 +142,7 @@ impl Printer {
                 CommandError::unknown(format!("could not write the report as JSON: {problem}"))
             })?;
             text.push('\n');
-            self.write(&text)
+            self.write(&text::harmless_json(&text))
         } else {
             self.write(&page().render(self.device))
         }

@@ -89,7 +89,7 @@ fn skip_escape_sequence(characters: &mut std::str::Chars<'_>) {
 }
 
 /// Characters that print nothing, or change how others are shown.
-fn is_hidden(character: char) -> bool {
+pub fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -32,8 +32,9 @@ pub(crate) fn run(arguments: &ServeArguments, context: &Context) -> Result<Exit,
         let gateway = Gateway::start(config, Arc::clone(&ledger) as _)
             .await
             .map_err(|error| explain(&error))?;
-        greet(&gateway, &accounts, ledger.path(), context);
+        // Before anybody can know that it runs, and so stop it.
         let mut signals = Signals::listen()?;
+        greet(&gateway, &accounts, ledger.path(), context);
         signals.next().await;
         // What is under way is finished, which may take a moment, so say so.
         let talk = |text: &'static str| context.printer.talk(Text::new().plain(text));

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use ripcord_wire::text::is_hidden;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// What a part of a line means. The words beside it say the same.
@@ -59,7 +60,7 @@ impl Text {
 
     /// Adds a toned part.
     pub(crate) fn then(mut self, tone: Tone, text: impl Into<String>) -> Self {
-        let text = text.into();
+        let text = harmless(text.into());
         if !text.is_empty() {
             self.parts.push((tone, text));
         }
@@ -195,6 +196,33 @@ impl From<String> for Text {
     fn from(text: String) -> Self {
         Self::new().plain(text)
     }
+}
+
+/// Text from elsewhere (a model's name, a user's) may hold characters that a terminal obeys or that reorder a line. Every
+/// text that is shown passes here.
+fn harmless(text: String) -> String {
+    if !text.contains(is_hidden) {
+        return text;
+    }
+    text.chars()
+        .map(|character| if is_hidden(character) { '\u{fffd}' } else { character })
+        .collect()
+}
+
+/// JSON whose characters a terminal does not obey either, written as escapes, so that its meaning is the same.
+pub(crate) fn harmless_json(json: &str) -> String {
+    let mut harmless = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character != '\n' && is_hidden(character) {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                harmless.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            harmless.push(character);
+        }
+    }
+    harmless
 }
 
 /// The drawing characters of this program in ASCII, one column each; whatever else is not ASCII stays, since it

@@ -281,6 +281,35 @@ fn a_key_is_never_shown_whole() {
 }
 
 #[test]
+fn text_from_elsewhere_never_drives_the_terminal() {
+    let hostile = "acme/\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m\u{202e}nasty\nrow";
+    let scenario =
+        crate::world::catalogue().model(chutes_emulator::ModelSpec::new(hostile)).account(pro());
+    let world = World::of(scenario).key(&alice());
+    let commands: [&[&str]; 5] = [
+        &["models"],
+        &["status", "--all"],
+        &["models", "--color", "never", "--query", "nasty"],
+        &["model-health", hostile],
+        &["can-complete", "1", "--model", hostile],
+    ];
+    for command in commands {
+        for json in [&[][..], &["--json"]] {
+            let outcome = world.run(&[command, json].concat());
+            let shown = outcome.seen();
+            let obeyed = |character: char| {
+                character != '\n' && (character.is_control() || character == '\u{202e}')
+            };
+            assert!(!shown.contains(obeyed), "{command:?} {json:?}: {shown:?}");
+            if !json.is_empty() && command[0] == "models" {
+                let report = outcome.report("models");
+                assert!(report.to_string().contains("nasty"), "its meaning is the same");
+            }
+        }
+    }
+}
+
+#[test]
 fn accounts_on_every_plan_are_read() {
     let plans = [
         ("legacy", PlanSpec::Legacy),
