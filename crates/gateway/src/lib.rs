@@ -24,6 +24,7 @@
 //! 4. `pipeline::call` finds the model in the raw bytes and changes only what must change.
 //! 5. `pipeline::serve` asks the gate (`driver::gate`, decisions in `ripcord_rules::admit`) for a slot on an account
 //!    that may serve it, makes an attempt, and asks `ripcord_rules::recover` what follows from a failure.
+//!    What to say when nothing could serve it is in `pipeline::refuse`, as one table of refusals in `refusal`.
 //! 6. A plain answer is read whole before it goes on. A stream goes on from its first useful event (`pipeline::relay`),
 //!    whole events only; if it breaks, the client gets an error event.
 //! 7. The slot and the record live in the body of the answer. Dropping it, because the client left or because it
