@@ -44,6 +44,12 @@ impl Recipe {
             }
         }
         if failed.is_empty() {
+            let total: Duration = self.done.iter().map(|(_, _, time)| *time).sum();
+            println!(
+                "everything passed in {} min {} s",
+                total.as_secs() / 60,
+                total.as_secs() % 60
+            );
             return Ok(());
         }
         Err(format!("{} of {} steps failed: {}", failed.len(), self.done.len(), failed.join(", ")))

@@ -47,12 +47,15 @@ impl Account {
         }
     }
 
-    /// Whether `--account wanted` means this one, by name or by the beginning of a key.
+    /// Whether `--account wanted` means this one, by name, or by the beginning of a key or of its
+    /// user id, eight characters at least.
     pub(crate) fn is_called(&self, wanted: &str) -> bool {
         let wanted = wanted.trim().trim_end_matches('…');
         let by_key =
             wanted.len() >= 8 && self.keys.iter().any(|key| key.expose().starts_with(wanted));
-        by_key || self.name.as_deref() == Some(wanted)
+        let by_id =
+            wanted.len() >= 8 && self.id.as_ref().is_some_and(|id| id.as_str().starts_with(wanted));
+        by_key || by_id || self.name.as_deref() == Some(wanted)
     }
 }
 

@@ -25,23 +25,23 @@ pub(crate) struct Arguments {
 #[derive(Args, Debug, Clone, Default)]
 pub(crate) struct GlobalArguments {
     /// Print one JSON document with a documented, stable schema
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Options of every command")]
     pub(crate) json: bool,
 
     /// Read this configuration file instead of `$XDG_CONFIG_HOME/ripcord/config.toml`
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = "Options of every command", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
     /// Show times in this zone: `local`, `UTC`, `Europe/Berlin`, `+02:00`
-    #[arg(long, global = true, value_name = "ZONE")]
+    #[arg(long, global = true, help_heading = "Options of every command", value_name = "ZONE")]
     pub(crate) tz: Option<String>,
 
     /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN")]
+    #[arg(long, global = true, help_heading = "Options of every command", value_name = "WHEN")]
     pub(crate) color: Option<ColorChoice>,
 
-    /// Only this account: its configured name, its user name, or the beginning of a key
-    #[arg(long, global = true, value_name = "NAME")]
+    /// Only this account: its configured name, its user name, or the first 8 or more characters of a key or of its user id
+    #[arg(long, global = true, help_heading = "Options of every command", value_name = "NAME")]
     pub(crate) account: Vec<String>,
 }
 

@@ -97,7 +97,7 @@ impl Refusal {
     ) -> Self {
         let message = format!(
             "the {} window of account `{account}` is (nearly) used up{}, and its balance would be charged from \
-             here on. To allow that, set `paygo = \"allow\"` for this account in the configuration",
+             here on. To allow that, write `paygo = \"allow\"` below [spending] in the configuration, or below this account's [[accounts]]",
             window.in_words(),
             until(reset_at, now)
         );

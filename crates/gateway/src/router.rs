@@ -107,6 +107,7 @@ async fn route(
                 .map(|model| json(StatusCode::OK, model))
                 .ok_or_else(|| Refusal::model_not_found(&id, &shared.catalogue.near(&id)))
         }
+        ("/", &Method::GET) => Ok(admin::welcome(request.headers())),
         ("/-/health", &Method::GET) => {
             Ok(json(StatusCode::OK, Bytes::from_static(b"{\"status\":\"ok\"}")))
         }
@@ -217,12 +218,13 @@ fn refuse_chutes_key(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 fn unknown(path: &str, method: &Method) -> Refusal {
-    const ROUTES: [(&str, &str); 7] = [
+    const ROUTES: [(&str, &str); 8] = [
         ("/v1/chat/completions", "POST"),
         ("/v1/completions", "POST"),
         ("/v1/embeddings", "POST"),
         ("/v1/models", "GET"),
         ("/-/health", "GET"),
+        ("/-/ready", "GET"),
         ("/-/status", "GET"),
         ("/metrics", "GET"),
     ];
@@ -231,15 +233,18 @@ fn unknown(path: &str, method: &Method) -> Refusal {
         return Refusal::of_request(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &message);
     }
     let message = if path.contains("/v1/v1/") {
-        "the path has `/v1` twice: the client adds it itself, so leave it away from the base URL, or the other way round"
+        "the path has `/v1` twice; the client's base URL should end in `/v1` once, or not at all if the client adds it"
             .to_owned()
     } else if ROUTES.iter().any(|(known, _)| known.strip_prefix("/v1") == Some(path)) {
         format!("there is nothing at {path}; the base URL should end in `/v1`")
     } else if path == "/v1/responses" || path == "/v1/messages" {
         format!("{path} is not served; use /v1/chat/completions")
     } else {
-        "there is nothing at this path; Ripcord serves /v1/chat/completions, /v1/completions, /v1/embeddings and /v1/models"
-            .to_owned()
+        let paths: Vec<&str> = ROUTES.iter().map(|(known, _)| *known).collect();
+        format!(
+            "there is nothing at this path; the base URL for clients ends in `/v1`, and these exist: {}",
+            paths.join(", ")
+        )
     };
     Refusal::of_request(StatusCode::NOT_FOUND, "not_found", &message)
 }
@@ -271,14 +276,17 @@ impl Callers {
         let mut hosts = headers.get_all(HOST).iter();
         let host = hosts.next().and_then(|host| host.to_str().ok());
         if hosts.next().is_some() || !host.is_some_and(|host| self.knows_host(host)) {
-            let message = "this gateway does not go by that name; add it to `allowed_hosts` in the configuration if it should";
+            let message = "this gateway does not go by that name; if it should, add it to `allowed_hosts` below [gateway] in the configuration";
             return Err(Refusal::of_request(StatusCode::FORBIDDEN, "not_allowed", message));
         }
         match headers.get(ORIGIN) {
             Some(origin) if !self.lists(origin) => {
-                let message = "pages of this origin may not call the gateway; add it to `allowed_origins` in the configuration \
-                               if they should";
-                Err(Refusal::of_request(StatusCode::FORBIDDEN, "not_allowed", message))
+                let origin = origin.to_str().unwrap_or("of this origin");
+                let message = format!(
+                    "pages of {origin} may not call the gateway; if they should, write `allowed_origins = [\"{origin}\"]` \
+                     below [gateway] in the configuration"
+                );
+                Err(Refusal::of_request(StatusCode::FORBIDDEN, "not_allowed", &message))
             }
             _ => Ok(()),
         }

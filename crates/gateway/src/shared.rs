@@ -50,8 +50,19 @@ impl Shared {
         let cause = classify(failure);
         let rested = self.rests.lock().record(now, tried, failure);
         if let Some((scope, rest)) = rested {
+            let who = match &scope {
+                Scope::Edge => "every account".to_owned(),
+                Scope::Account(_) => format!("account {}", self.accounts[tried.account].label),
+                Scope::Key(_) => format!("a key of account {}", self.accounts[tried.account].label),
+                Scope::Model(model) => format!("model {}", ripcord_wire::text::clean(model, 80)),
+                Scope::AccountModel(_, model) => format!(
+                    "model {} for account {}",
+                    ripcord_wire::text::clean(model, 80),
+                    self.accounts[tried.account].label
+                ),
+            };
             tracing::info!(
-                account = %self.accounts[tried.account].label,
+                who,
                 cause = rest.cause.name(),
                 seconds = rest.until.since(now.mono).as_secs(),
                 "rests"

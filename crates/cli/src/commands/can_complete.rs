@@ -300,12 +300,18 @@ fn page(
                     .dim(format!("One call to {model}: 1 request unit and {price} at list price.")),
             );
         }
-        _ if report.accounts.iter().any(|account| !account.uncounted_windows.is_empty()) => {
+        (None, model)
+            if report.accounts.iter().any(|account| !account.uncounted_windows.is_empty()) =>
+        {
+            let missing = match model {
+                None => "--model, --tokens-in and --tokens-out",
+                Some(_) => "--tokens-in and --tokens-out",
+            };
             page.paragraph(
                 2,
-                Text::new().dim(
-                    "Only request units are counted. To count the dollar windows too, add --model, --tokens-in and --tokens-out.",
-                ),
+                Text::toned(Tone::Warn, "! ").plain(format!(
+                    "By request units only: the dollar windows are not counted. To count them too, add {missing}.",
+                )),
             );
         }
         _ => {}

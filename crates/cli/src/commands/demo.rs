@@ -113,6 +113,10 @@ async fn perform(
         }
     }
     drop(stage);
+    if gateway.slots_in_use() > 0 {
+        printer
+            .talk(Text::new().plain("finishing what is under way … (once more to stop at once)"));
+    }
     // Whoever asks twice does not want to wait for the calls under way.
     tokio::select! {
         () = gateway.shutdown() => {}

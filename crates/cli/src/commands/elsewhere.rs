@@ -42,7 +42,7 @@ pub(super) fn units(reading: &Reading, context: &Context, now: Wall) -> Option<M
 pub(super) fn warning(units: Option<MilliUnits>) -> Option<String> {
     let units = units.filter(|units| *units >= LEAST)?;
     Some(format!(
-        "At least {} of today's request units did not go through this machine's gateway: someone or something else uses this account too.",
+        "At least {} of today's request units did not go through this machine's gateway, but another program or an earlier one.",
         crate::printer::number::units(units)
     ))
 }

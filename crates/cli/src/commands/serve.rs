@@ -13,7 +13,6 @@ use crate::args::ServeArguments;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::printer::number;
 use crate::printer::text::{Text, Tone};
 use crate::settings::Settings;
 use crate::settings::environment::variables;
@@ -92,8 +91,8 @@ fn config(arguments: &ServeArguments, context: &Context) -> Result<Config, Comma
     })
 }
 
-/// What headers, records and metrics call the account: its name, else the beginning of its user id, never more of a
-/// key than its first letters.
+/// What headers, records and metrics call the account: its name, else the beginning of its user id, which stays when
+/// keys change, and which `--account` takes too.
 pub(crate) fn label(account: &Account) -> String {
     match (&account.name, &account.id) {
         (Some(name), _) => name.clone(),
@@ -133,8 +132,8 @@ fn introduce(config: &Config) -> Vec<String> {
         .accounts
         .iter()
         .map(|account| {
-            let keys = number::counted(account.keys.len() as u64, "key", "keys");
-            format!("{} ({keys})", account.label)
+            let keys: Vec<String> = account.keys.iter().map(ToString::to_string).collect();
+            format!("{} ({})", account.label, keys.join(", "))
         })
         .collect()
 }

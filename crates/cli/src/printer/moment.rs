@@ -181,7 +181,15 @@ mod tests {
 
     #[test]
     fn zones_are_read_or_refused_with_an_example() {
-        for good in ["local", "UTC", "+02:00", "-0530", "UTC+2", "CET-1CEST,M3.5.0,M10.5.0/3"] {
+        for good in [
+            "local",
+            "UTC",
+            "Europe/Berlin",
+            "+02:00",
+            "-0530",
+            "UTC+2",
+            "CET-1CEST,M3.5.0,M10.5.0/3",
+        ] {
             assert!(Moments::in_zone(good).is_ok(), "{good}");
         }
         assert!(Moments::in_zone("Mars/Olympus").unwrap_err().contains("Europe/Berlin"));

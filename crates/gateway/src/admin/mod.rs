@@ -23,6 +23,22 @@ pub(crate) fn ready(shared: &Shared) -> Response<AnswerBody> {
     }
 }
 
+/// For whoever opens the address in a browser.
+pub(crate) fn welcome(headers: &http::HeaderMap) -> Response<AnswerBody> {
+    let host =
+        headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+    let text = format!(
+        "This is Ripcord, a gateway to Chutes.ai.\n\n\
+         Base URL for OpenAI clients:  http://{host}/v1   (any text will do as the API key)\n\
+         What it knows and does:       http://{host}/-/status\n"
+    );
+    let mut response = Response::new(AnswerBody::from(Bytes::from(text)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    response
+}
+
 /// For Prometheus.
 pub(crate) fn metrics(shared: &Shared) -> Response<AnswerBody> {
     let metrics = &shared.metrics;

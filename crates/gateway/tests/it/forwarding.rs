@@ -230,3 +230,11 @@ async fn a_listed_page_may_call_and_read_the_headers() {
     assert_eq!(answered.status, StatusCode::OK);
     assert!(answered.header("access-control-expose-headers").contains("x-ripcord-request-id"));
 }
+
+#[tokio::test]
+async fn whoever_opens_the_address_is_told_where_to_go() {
+    let world = World::start().await;
+    let welcome = world.get("/").await;
+    assert_eq!(welcome.status, StatusCode::OK);
+    assert!(welcome.text().contains(&format!("http://{}/v1", world.address)), "{}", welcome.text());
+}

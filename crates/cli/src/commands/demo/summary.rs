@@ -157,13 +157,14 @@ pub(crate) fn invitation(address: SocketAddr) -> Page {
         ("Node: npm install openai, saved as demo.mjs", node(&base)),
     ];
     for (title, lines) in snippets {
-        page.line(Text::new().dim(format!("  # {title}")));
+        // Not indented: Python would not have it.
+        page.line(Text::new().dim(format!("# {title}")));
         for line in lines {
-            page.line(Text::toned(Tone::Accent, format!("  {line}")));
+            page.line(Text::toned(Tone::Accent, line));
         }
     }
-    page.line(Text::new().dim("  # what the gateway knows and does"));
-    page.line(Text::toned(Tone::Accent, format!("  curl http://{address}/-/status")));
+    page.line(Text::new().dim("# what the gateway knows and does"));
+    page.line(Text::toned(Tone::Accent, format!("curl http://{address}/-/status")));
     page.gap();
     page.line(Text::from("  Your calls show up here. Ctrl-C ends it."));
     page
