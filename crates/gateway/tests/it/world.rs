@@ -50,13 +50,15 @@ pub(crate) struct Answered {
 impl Plan {
     /// One Pro account with room, and two models.
     pub(crate) fn new() -> Self {
-        let scenario = Scenario::empty()
+        let mut scenario = Scenario::empty()
             .lag(chutes_emulator::Lag::none())
             .account(
                 AccountSpec::new("first", PlanSpec::Pro).keys(&[KeyKind::Admin, KeyKind::Admin]),
             )
             .model(ModelSpec::new(MODEL).price(0.2, 0.8, 0.1).pace(0, 0.0).tokens(10, 12))
             .model(ModelSpec::new(OTHER_MODEL).price(0.1, 0.4, 0.1).pace(0, 0.0));
+        // Two hours into a window, so that none turns while a test runs. The gateway learns the time from the server.
+        scenario.starts_at = Some(format!("{}T10:00:00", today()));
         let limits = Limits {
             stall: Duration::from_millis(400),
             first_token: Duration::from_millis(800),
@@ -126,6 +128,12 @@ impl Plan {
             .await;
         world
     }
+}
+
+fn today() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = i64::try_from(since.as_micros()).unwrap();
+    ripcord_wire::time::format_timestamp(now)[..10].to_owned()
 }
 
 pub(crate) fn account(name: &str, keys: &[usize]) -> AccountConfig {
