@@ -178,11 +178,11 @@ pub(crate) struct CanCompleteArguments {
     pub(crate) model: Option<String>,
 
     /// Prompt tokens of one call
-    #[arg(long, value_name = "TOKENS", requires = "model")]
+    #[arg(long, value_name = "TOKENS", requires_all = ["model", "tokens_out"])]
     pub(crate) tokens_in: Option<u64>,
 
     /// Completion tokens of one call
-    #[arg(long, value_name = "TOKENS", requires = "model")]
+    #[arg(long, value_name = "TOKENS", requires_all = ["model", "tokens_in"])]
     pub(crate) tokens_out: Option<u64>,
 }
 

@@ -81,7 +81,7 @@ fn refuse(problem: &clap::Error, environment: &dyn Environment) -> ExitCode {
     // If nobody reads it, nobody can be told.
     if problem.use_stderr() {
         let text = if device.error_color { text.ansi().to_string() } else { text.to_string() };
-        printer.talk(Text::from(text.trim_end()));
+        printer.talk_rendered(text.trim_end());
         return Exit::Usage.into();
     }
     let text = if device.color { text.ansi().to_string() } else { text.to_string() };

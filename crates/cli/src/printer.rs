@@ -181,10 +181,14 @@ impl Printer {
 
     /// A line of talk to stderr. Nobody can be told when stderr is gone, so a failure to write is ignored.
     pub(crate) fn talk(&self, line: Text) {
-        let mut line = line.render(self.device.error_color);
-        line.push('\n');
-        let line = if self.device.unicode { line } else { text::to_ascii(&line) };
-        let _ = std::io::stderr().lock().write_all(text::without_keys(&line).as_bytes());
+        self.talk_rendered(&line.render(self.device.error_color));
+    }
+
+    /// Lines to stderr that are laid out already, with their colours.
+    pub(crate) fn talk_rendered(&self, lines: &str) {
+        let lines = format!("{lines}\n");
+        let lines = if self.device.unicode { lines } else { text::to_ascii(&lines) };
+        let _ = std::io::stderr().lock().write_all(text::without_keys(&lines).as_bytes());
     }
 }
 

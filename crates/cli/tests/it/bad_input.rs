@@ -213,8 +213,12 @@ fn wrong_usage_is_2() {
         &["can-complete", "0"],
         &["usage", "--tz", "Mars"],
     ] {
-        assert_eq!(world.run(arguments).code, 2, "{arguments:?}");
+        let outcome = world.run(arguments);
+        assert_eq!(outcome.code, 2, "{arguments:?}");
+        assert!(outcome.stderr.ends_with('\n'), "{arguments:?}: {}", outcome.stderr);
+        assert!(!outcome.stderr.contains('\u{fffd}'), "{arguments:?}: {}", outcome.stderr);
     }
+    assert!(world.run(&["no-such-command"]).stderr.contains("\n\nUsage: "));
     assert_eq!(world.run(&["--help"]).code, 0);
     assert_eq!(world.run(&["models", "--max-price", "cheap"]).code, 2);
 }
