@@ -44,23 +44,31 @@ impl Clock {
         self.started + Duration::from_micros(moment.min(furthest).as_micros())
     }
 
-    /// Takes over how far the server's clock is ahead of [`Self::now`]; whether that was worth it.
-    pub(crate) fn learn_server_offset(&self, ahead_micros: i64) -> bool {
-        if ahead_micros.saturating_abs() < NOTICEABLE_OFFSET_MICROS {
-            return false;
-        }
-        let known = self.server_ahead_micros.load(Ordering::Acquire);
-        if known.saturating_add(ahead_micros).saturating_abs() > GREATEST_OFFSET_MICROS {
+    /// How far the server's clock is taken to be ahead of this machine's.
+    pub(crate) fn server_ahead_micros(&self) -> i64 {
+        self.server_ahead_micros.load(Ordering::Acquire)
+    }
+
+    /// The calendar with a given offset. Whoever measures keeps to one, whatever others learn meanwhile.
+    pub(crate) fn wall_ahead_by(ahead_micros: i64) -> Wall {
+        Wall::from_unix_micros(Self::local_wall().as_unix_micros().saturating_add(ahead_micros))
+    }
+
+    /// Takes over how far the server's clock was measured to be ahead of this machine's, if that differs from what is
+    /// known by more than a `Date` header tells.
+    pub(crate) fn learn_server_ahead(&self, measured_micros: i64) {
+        if measured_micros.saturating_abs() > GREATEST_OFFSET_MICROS {
             tracing::warn!(
                 "Chutes' clock and this machine's are more than a day apart; this machine's is used"
             );
-            return false;
+        } else if !Self::are_alike(measured_micros, self.server_ahead_micros()) {
+            self.server_ahead_micros.store(measured_micros, Ordering::Release);
         }
-        // Two accounts read at once learn the same offset; it counts once.
-        let sum = known.saturating_add(ahead_micros);
-        self.server_ahead_micros
-            .compare_exchange(known, sum, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+    }
+
+    /// Whether two offsets differ by no more than a `Date` header tells.
+    pub(crate) const fn are_alike(one_micros: i64, other_micros: i64) -> bool {
+        one_micros.saturating_sub(other_micros).saturating_abs() < NOTICEABLE_OFFSET_MICROS
     }
 
     /// How far the server's clock is ahead of this machine's, in seconds.
@@ -72,5 +80,28 @@ impl Clock {
     pub(crate) fn local_wall() -> Wall {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Wall::from_unix_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000_000;
+
+    #[test]
+    fn what_two_measure_at_once_counts_once() {
+        let clock = Clock::start();
+        clock.learn_server_ahead(11 * HOUR);
+        clock.learn_server_ahead(11 * HOUR + 400_000);
+        assert_eq!(
+            clock.server_ahead_micros(),
+            11 * HOUR,
+            "less than a `Date` header tells is no news"
+        );
+        clock.learn_server_ahead(-HOUR);
+        assert_eq!(clock.server_ahead_micros(), -HOUR);
+        clock.learn_server_ahead(20 * 365 * 24 * HOUR);
+        assert_eq!(clock.server_ahead_micros(), -HOUR, "that is no clock");
     }
 }

@@ -1,6 +1,7 @@
 //! Keeps the accounts' figures fresh: in turn, a few at once, sooner after a 402 and right after a window turns,
 //! never in bursts.
 
+use crate::clock::Clock;
 use crate::metrics::WindowLabels;
 use crate::shared::{FIGURES_LAG, Shared};
 use ripcord_client::chutes::Chutes;
@@ -23,6 +24,9 @@ const LEAST_PAUSE: Duration = Duration::from_secs(10);
 const AFTER_TURN: Duration = Duration::from_secs(5);
 /// After a reading that failed, in whole or in part.
 const RETRY: Duration = Duration::from_secs(30);
+
+/// One to learn the server's time, one to use it, and one more for a clock that is set meanwhile.
+const READINGS_TO_SET_THE_CLOCK: usize = 3;
 
 /// When an account was, and is to be, read.
 struct Schedule {
@@ -150,16 +154,22 @@ async fn read(shared: &Shared, endpoints: &Endpoints, account: usize) {
 
 async fn read_with(shared: &Shared, endpoints: &Endpoints, key: &Key) -> Option<AccountSnapshot> {
     let chutes = Chutes::new(endpoints, shared.transport.clone()).ok()?.with_key(key.clone());
-    let now = || shared.clock.now().wall;
-    let reading = read_account(&chutes, &now).await;
-    for (question, error) in &reading.problems {
-        tracing::debug!(?question, %error, "account figures");
-    }
-    match reading.clock_offset_micros {
-        // Figures stamped by a wrong clock would seem to be from another window.
-        Some(offset) if shared.clock.learn_server_offset(offset) => {
-            Some(read_account(&chutes, &now).await.snapshot)
+    let mut latest = None;
+    // Figures stamped by a wrong clock would seem to be from another window, so they are read again by a right one.
+    for _ in 0..READINGS_TO_SET_THE_CLOCK {
+        let ahead = shared.clock.server_ahead_micros();
+        let now = || Clock::wall_ahead_by(ahead);
+        let reading = read_account(&chutes, &now).await;
+        for (question, error) in &reading.problems {
+            tracing::debug!(?question, %error, "account figures");
         }
-        _ => Some(reading.snapshot),
+        if let Some(more) = reading.clock_offset_micros {
+            shared.clock.learn_server_ahead(ahead.saturating_add(more));
+        }
+        latest = Some(reading.snapshot);
+        if Clock::are_alike(ahead, shared.clock.server_ahead_micros()) {
+            break;
+        }
     }
+    latest
 }
