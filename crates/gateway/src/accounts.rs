@@ -102,6 +102,11 @@ impl Account {
         self.state.lock().snapshot.clone()
     }
 
+    /// Whether some models have windows of their own on it.
+    pub(crate) fn has_chute_windows(&self) -> bool {
+        self.state.lock().snapshot.as_ref().is_some_and(|known| !known.chute_windows.is_empty())
+    }
+
     /// Takes over a reading, as far as it can be believed.
     pub(crate) fn learn(&self, newer: AccountSnapshot) {
         let mut state = self.state.lock();

@@ -113,8 +113,7 @@ impl Shared {
     /// models have a window of their own. If not, what has to be closed is closed.
     pub(crate) fn confirms(&self, account: usize, model: &str) -> bool {
         let now = self.clock.now();
-        let budget = self.accounts[account].budget(None, now.wall);
-        match budget {
+        match self.accounts[account].budget(None, now.wall) {
             Budget::Closed(_) => {
                 self.apply_budget(account);
                 return false;
@@ -125,24 +124,23 @@ impl Shared {
             }
             Budget::Open | Budget::Unguarded | Budget::NotReadYet => {}
         }
-        let Some(chute_id) = self.catalogue.chute_id(model) else { return true };
-        match self.accounts[account].budget(Some(&chute_id), now.wall) {
-            Budget::Closed(Verdict::No { turns_at, .. }) => {
-                let turns =
-                    turns_at.map_or(FIRST_FIGURES, |turns| turns.since(now.wall) + TURN_MARGIN);
-                let scope = Scope::AccountModel(account, model.to_owned());
-                let cause = Cause::WindowUsedUp(Some(WindowKind::Chute));
-                self.rests.lock().rest_until(scope, cause, now.mono.after(turns));
-                false
-            }
-            Budget::Closed(_) => {
-                let scope = Scope::AccountModel(account, model.to_owned());
-                let cause = Cause::WindowUsedUp(Some(WindowKind::Chute));
-                self.rests.lock().rest_until(scope, cause, now.mono.after(FIRST_FIGURES));
-                false
-            }
-            Budget::Open | Budget::Unguarded | Budget::NotReadYet => true,
+        // Few accounts have such windows, and then this is all there is to ask.
+        if !self.accounts[account].has_chute_windows() {
+            return true;
         }
+        let Some(chute_id) = self.catalogue.chute_id(model) else { return true };
+        let Budget::Closed(verdict) = self.accounts[account].budget(Some(&chute_id), now.wall)
+        else {
+            return true;
+        };
+        let wait = match verdict {
+            Verdict::No { turns_at: Some(turns), .. } => turns.since(now.wall) + TURN_MARGIN,
+            Verdict::No { .. } | Verdict::Yes(_) | Verdict::Unknown(_) => FIRST_FIGURES,
+        };
+        let scope = Scope::AccountModel(account, model.to_owned());
+        let cause = Cause::WindowUsedUp(Some(WindowKind::Chute));
+        self.rests.lock().rest_until(scope, cause, now.mono.after(wait));
+        false
     }
 
     /// After a reading: a rest for a used-up window ends when newer figures show room again.

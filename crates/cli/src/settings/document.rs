@@ -77,7 +77,11 @@ impl SourceFile<'_> {
 impl<'t> Section<'t> {
     /// The file's outermost table.
     pub(crate) const fn root(source: SourceFile<'t>, table: &'t DeTable<'t>) -> Self {
-        Self { source, path: String::new(), table, known: Vec::new(), problems: Vec::new() }
+        Self::below(source, String::new(), table)
+    }
+
+    const fn below(source: SourceFile<'t>, path: String, table: &'t DeTable<'t>) -> Self {
+        Self { source, path, table, known: Vec::new(), problems: Vec::new() }
     }
 
     /// Replaces `target` if the file has `key` and `read` accepts its value.
@@ -119,13 +123,7 @@ impl<'t> Section<'t> {
         let Some(value) = self.table.get(key) else { return };
         match value.get_ref() {
             DeValue::Table(table) => {
-                let mut section = Section {
-                    source: self.source,
-                    path: self.dotted(key),
-                    table,
-                    known: Vec::new(),
-                    problems: Vec::new(),
-                };
+                let mut section = Self::below(self.source, self.dotted(key), table);
                 read(&mut section);
                 self.problems.extend(section.finish());
             }
@@ -162,13 +160,7 @@ impl<'t> Section<'t> {
         };
         for item in items.iter() {
             let DeValue::Table(table) = item.get_ref() else { continue };
-            let mut section = Section {
-                source: self.source,
-                path: self.dotted(key),
-                table,
-                known: Vec::new(),
-                problems: Vec::new(),
-            };
+            let mut section = Self::below(self.source, self.dotted(key), table);
             read(&mut section, self.source.origin(&item.span()));
             self.problems.extend(section.finish());
         }

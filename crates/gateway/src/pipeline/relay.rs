@@ -181,7 +181,6 @@ impl Relay {
 
     /// Shows new bytes to the watch, and releases those of complete events.
     fn take_in(&mut self, data: Bytes) -> Option<Break> {
-        let start = self.released + self.held.len() as u64;
         let mut complete = self.released;
         let mut broken = None;
         let watch = &mut self.watch;
@@ -205,7 +204,7 @@ impl Relay {
         if fed.is_err() {
             broken.get_or_insert(Break::Malformed);
         }
-        self.release(data, start, complete);
+        self.release(data, complete);
         if self.held.len() > MAX_EVENT_BYTES {
             broken.get_or_insert(Break::Malformed);
         }
@@ -213,20 +212,17 @@ impl Relay {
     }
 
     /// Hands on the bytes before `complete` (a place in the stream) and holds the rest back.
-    fn release(&mut self, mut data: Bytes, start: u64, complete: u64) {
-        let mut count =
-            usize::try_from(complete.saturating_sub(self.released)).unwrap_or(usize::MAX);
+    fn release(&mut self, mut data: Bytes, complete: u64) {
+        let count = usize::try_from(complete.saturating_sub(self.released)).unwrap_or(usize::MAX);
+        // The usual piece is whole events and is handed on without a copy.
         if !self.held.is_empty() {
+            self.held.extend_from_slice(&data);
             if count == 0 {
-                self.held.extend_from_slice(&data);
                 return;
             }
-            self.held.extend_from_slice(&data);
             data = self.held.split().freeze();
-            debug_assert!(start >= self.released, "held bytes come before new ones");
         }
-        count = count.min(data.len());
-        let rest = data.split_off(count);
+        let rest = data.split_off(count.min(data.len()));
         self.released += data.len() as u64;
         if !data.is_empty() {
             self.ready.push_back(data);
