@@ -38,9 +38,11 @@ use crate::transport::{Target, Transport, TransportError, TransportLimits};
 mod call;
 mod path;
 mod shape;
+mod statistics;
 mod stream;
 
 pub use path::ChuteQuery;
+pub use statistics::StatisticsQuery;
 pub use stream::ChatStream;
 
 use call::Plan;

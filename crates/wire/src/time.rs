@@ -1,5 +1,6 @@
 //! Timestamps as Chutes, HTTP and other services write them. Nothing here reads a clock.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -48,6 +49,80 @@ pub fn format_http_date(unix_micros: i64) -> String {
 pub fn format_timestamp(unix_micros: i64) -> String {
     let nearest = if unix_micros < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
     jiff::Timestamp::from_microsecond(unix_micros).unwrap_or(nearest).to_string()
+}
+
+/// `2026-09-27T12:00:00`: the same moment in UTC without saying so, to the whole second.
+///
+/// The only form that `GET /users/me/usage` takes: with an offset it answers 500 (recordings 131, 132).
+///
+/// ```
+/// assert_eq!(ripcord_wire::time::format_naive_utc(1_790_510_400_999_999), "2026-09-27T12:00:00");
+/// ```
+#[must_use]
+pub fn format_naive_utc(unix_micros: i64) -> String {
+    let whole_seconds = unix_micros.div_euclid(1_000_000).saturating_mul(1_000_000);
+    let text = format_timestamp(whole_seconds);
+    // A calendar's far ends have fractions; everything else has only the letter to lose.
+    text.split(['.', 'Z']).next().unwrap_or_default().to_owned()
+}
+
+/// A day of the calendar in UTC, as Chutes counts days.
+///
+/// ```
+/// use ripcord_wire::time::Day;
+///
+/// let day = Day::parse("2026-11-20").unwrap();
+/// assert_eq!(Some(day), Day::new(2026, 11, 20));
+/// assert_eq!(day.to_string(), "2026-11-20");
+/// assert_eq!(Day::new(2026, 2, 30), None);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(jiff::civil::Date);
+
+impl Day {
+    /// The day of that year, month (from 1) and day of the month (from 1), where there is one.
+    #[must_use]
+    pub fn new(year: i16, month: u8, day: u8) -> Option<Self> {
+        let (month, day) = (i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+        jiff::civil::Date::new(year, month, day).ok().map(Self)
+    }
+
+    /// Reads `2026-11-20`, or the day of a timestamp in any form that [`parse_timestamp`] reads.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::of(parse_timestamp(text)?)
+    }
+
+    /// The day in UTC on which a moment lies (Unix microseconds).
+    #[must_use]
+    pub fn of(unix_micros: i64) -> Option<Self> {
+        let moment = jiff::Timestamp::from_microsecond(unix_micros).ok()?;
+        Some(Self(jiff::tz::Offset::UTC.to_datetime(moment).date()))
+    }
+
+    /// The year.
+    #[must_use]
+    pub fn year(self) -> i16 {
+        self.0.year()
+    }
+
+    /// The month, from 1.
+    #[must_use]
+    pub fn month(self) -> u8 {
+        self.0.month().unsigned_abs()
+    }
+
+    /// The day of the month, from 1.
+    #[must_use]
+    pub fn day_of_month(self) -> u8 {
+        self.0.day().unsigned_abs()
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:04}-{:02}-{:02}", self.year(), self.month(), self.day_of_month())
+    }
 }
 
 /// A timestamp as it was sent, readable or not.
@@ -105,6 +180,21 @@ mod tests {
         for text in ["", "2026-02-30T00:00:00", "1790510400", "yesterday", "2026-09-27T25:00:00"] {
             assert_eq!(parse_timestamp(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn naive_times_and_days_are_those_of_utc() {
+        let evening = parse_timestamp("2026-11-20T23:59:59.5-02:00").unwrap();
+        assert_eq!(format_naive_utc(evening), "2026-11-21T01:59:59");
+        assert_eq!(Day::of(evening), Day::new(2026, 11, 21));
+        assert_eq!(format_naive_utc(-1), "1969-12-31T23:59:59");
+        assert_eq!(Day::parse("2026-11-20T23:59:59Z"), Day::new(2026, 11, 20));
+        assert!(Day::new(2026, 12, 1) > Day::new(2026, 11, 30));
+        for wrong in ["", "2026-13-01", "20.11.2026"] {
+            assert_eq!(Day::parse(wrong), None, "{wrong}");
+        }
+        assert_eq!(Day::of(i64::MAX), None);
+        assert!(!format_naive_utc(i64::MIN).contains('Z'));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Paths and queries, percent-encoded.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 /// What `GET /chutes/` is asked for. Unset fields are left to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,18 +32,13 @@ impl Default for ChuteQuery {
 
 impl ChuteQuery {
     pub(super) fn path(&self) -> String {
-        let mut path = format!("/chutes/?include_public={}", self.include_public);
-        for (name, value) in [("template", &self.template), ("name", &self.name)] {
-            if let Some(value) = value {
-                let _ = write!(path, "&{name}={}", encoded(value, false));
-            }
-        }
-        for (name, value) in [("limit", self.limit), ("page", self.page)] {
-            if let Some(value) = value {
-                let _ = write!(path, "&{name}={value}");
-            }
-        }
-        path
+        Query::new("/chutes/")
+            .with("include_public", Some(self.include_public))
+            .with("template", self.template.as_deref())
+            .with("name", self.name.as_deref())
+            .with("limit", self.limit)
+            .with("page", self.page)
+            .path()
     }
 }
 
@@ -54,6 +49,29 @@ pub(super) fn chute_path(id_or_name: &str) -> String {
 
 pub(super) fn quota_path(chute_id: &str) -> String {
     format!("/users/me/quota_usage/{}", encoded(chute_id, false))
+}
+
+/// A path with the parameters that are set.
+pub(super) struct Query(String);
+
+impl Query {
+    pub(super) fn new(path: impl Into<String>) -> Self {
+        Self(path.into())
+    }
+
+    pub(super) fn with(mut self, name: &str, value: Option<impl Display>) -> Self {
+        if let Some(value) = value {
+            let separator = if self.0.contains('?') { '&' } else { '?' };
+            let value = encoded(&value.to_string(), false);
+            // Writing to a string cannot fail.
+            let _ = write!(self.0, "{separator}{name}={value}");
+        }
+        self
+    }
+
+    pub(super) fn path(self) -> String {
+        self.0
+    }
 }
 
 fn encoded(text: &str, keep_slash: bool) -> String {

@@ -10,8 +10,10 @@ use ripcord_client::transport::{Transport, TransportSettings};
 
 use crate::server::PATIENCE;
 
+mod canned;
 mod errors;
 mod lists;
+mod statistics;
 mod streams;
 
 pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
