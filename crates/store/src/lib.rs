@@ -7,14 +7,20 @@
 //! What is kept is about a call, never of it: ids, labels, times, counts and prices. There is no field for a prompt, an
 //! answer or a key.
 //!
-//! A second contract belongs in this crate: `Coordination` (slots, rests, circuits, reservations, snapshots), which is fast
-//! and may be lost, with back ends for one process, one machine and Redis. It gets its own module beside [`ledger`] and
-//! shares nothing with it.
+//! [`Coordination`] is the second contract: what the programs of a machine share while they work, fast and without a word
+//! when it is lost. Today that is the slots of an account ([`MachineCoordination`], [`MemoryCoordination`]; one contract
+//! suite, too). Rests, circuits, reservations and snapshots belong beside them, and a back end for many machines.
 
 #![warn(missing_docs)]
 
+pub mod coordination;
 pub mod ledger;
 
+pub use coordination::machine::MachineCoordination;
+pub use coordination::memory::MemoryCoordination;
+pub use coordination::{
+    AccountTag, Coordination, CoordinationError, Holder, LINE_POLL, Line, Seat, Seats, Slot, Slots,
+};
 pub use ledger::memory::MemoryLedger;
 pub use ledger::row::{
     AttemptRow, Cost, Coverage, Outcome, RequestRow, RequestStory, Row, ServedBy, Timing, Tokens,

@@ -1,5 +1,7 @@
-//! The ledger's contract on every back end, and what is particular to SQLite.
+//! The contracts of the ledger and of the shared slots on every back end, and what is particular to one.
 
 mod contract;
+mod coordination;
+mod killed;
 mod sqlite;
 mod world;
