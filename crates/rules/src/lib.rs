@@ -13,6 +13,7 @@
 //! | [`cause`] | what a failed attempt means |
 //! | [`recover`] | what rests after a failure, for how long, and whether to try again |
 //! | [`model_state`] | hot, busy, cold, down or unknown |
+//! | [`recommend`] | which model to use: variants, purposes, stay or switch |
 //!
 //! Facts about Chutes are cited by section of the project's `chutes/api.md` reference.
 #![warn(missing_docs)]
@@ -22,6 +23,7 @@ pub mod admit;
 pub mod cause;
 pub mod model_state;
 pub mod quota;
+pub mod recommend;
 pub mod recover;
 pub mod time;
 pub mod units;
