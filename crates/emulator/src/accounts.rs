@@ -12,6 +12,7 @@ use crate::{
     quota::{self, Booking, Meters, Prices, Terms, Tokens, UNIT},
     scenario::{Lag, Scenario},
     specs::{AccountSpec, KeyKind, ModelSpec, PlanSpec},
+    usage,
 };
 
 /// The row that stands for every chute without one of its own.
@@ -110,7 +111,7 @@ pub(crate) struct Charge {
 }
 
 impl Account {
-    pub(crate) fn new(spec: &AccountSpec, now: i64) -> Self {
+    pub(crate) fn new(scenario: &Scenario, spec: &AccountSpec, now: i64) -> Self {
         let mut quotas = BTreeMap::new();
         if let Some(quota) = spec.quota.or_else(|| spec.plan.quota()) {
             quotas.insert(ANY.to_owned(), quota);
@@ -140,7 +141,7 @@ impl Account {
             max_in_flight: 0,
             faults: FaultList::new(&spec.faults, now),
             max_at_once: spec.max_at_once,
-            usage: BTreeMap::new(),
+            usage: usage::before_start(scenario, spec, now),
             seen_balance: None,
             seen_quotas: None,
             spec: spec.clone(),
@@ -307,8 +308,7 @@ impl Account {
             Coverage::FreeModel | Coverage::FreeRole | Coverage::Owner => {}
         }
         self.calls_counted += 1;
-        let hour = now.div_euclid(3600 * clock::SECOND) * 3600 * clock::SECOND;
-        let row = self.usage.entry((hour, chute)).or_default();
+        let row = self.usage.entry((usage::hour_of(now), chute)).or_default();
         row.amount_pico += charge.cost_pico;
         row.count += 1;
         row.input_tokens += tokens.prompt;
@@ -397,7 +397,7 @@ pub struct AccountTruth {
 }
 
 /// The list price with the chute's own discount.
-fn list_price(model: &ModelSpec) -> Prices {
+pub(crate) fn list_price(model: &ModelSpec) -> Prices {
     Prices::per_million(model.price_in, model.price_out, model.price_cached)
         .times(1.0 - model.discount)
 }

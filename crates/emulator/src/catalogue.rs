@@ -65,12 +65,14 @@ pub(crate) fn demo() -> Scenario {
             AccountSpec::new("pro", PlanSpec::Pro)
                 .used_units(1234.3)
                 .used_usd(2.5, 42.0)
+                .used_for_hours(96)
                 .keys(&two_and_one),
             AccountSpec::new("plus", PlanSpec::Plus)
                 .used_units(1900.0)
                 .used_usd(3.9, 31.5)
+                .used_for_hours(96)
                 .keys(&two_and_one),
-            AccountSpec::new("paygo", PlanSpec::Paygo).balance_usd(7.35),
+            AccountSpec::new("paygo", PlanSpec::Paygo).balance_usd(7.35).used_for_hours(48),
             AccountSpec::new("base", PlanSpec::Base).used_units(12.0).used_usd(0.05, 1.2),
         ],
         models,

@@ -78,7 +78,7 @@ pub(crate) fn admit(
         Some(Value::String(name)) => name.clone(),
         Some(_) => return Err(Reply::plain_500().into()),
     };
-    let members = routing::candidates(state, incoming, &name, account);
+    let members = routing::candidates(state, incoming, &name, account, world.scenario.seed);
     turn.members = members.len();
     let model = *members
         .get(turn.member)

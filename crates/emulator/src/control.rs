@@ -14,7 +14,7 @@ use crate::{
     ids,
     inference::Incoming,
     log::LogEntry,
-    management::percent_decode,
+    query::percent_decode,
     quota::UNIT,
     reply::Reply,
     specs::StateSpec,
@@ -69,6 +69,16 @@ pub struct ModelChange {
     pub tokens_per_second: Option<f64>,
     /// Length of an ordinary answer.
     pub answer_tokens: Option<u64>,
+    /// Seconds to the first token in the platform's statistics.
+    pub average_ttft_seconds: Option<f64>,
+    /// Tokens a second in the platform's statistics.
+    pub average_tokens_per_second: Option<f64>,
+    /// Busy share in `/chutes/utilization`, 0 to 1.
+    pub utilization: Option<f64>,
+    /// Share of refused requests in `/chutes/utilization`, 0 to 1.
+    pub rate_limit_ratio: Option<f64>,
+    /// Active instances.
+    pub instances: Option<u32>,
     /// More calls at once than this get the capacity 429; 0 lifts the limit.
     pub max_at_once: Option<u32>,
     /// Forgets every fault before adding others.
@@ -288,6 +298,12 @@ impl Control {
         spec.first_token_ms = change.first_token_ms.unwrap_or(spec.first_token_ms);
         spec.tokens_per_second = change.tokens_per_second.unwrap_or(spec.tokens_per_second);
         spec.answer_tokens = change.answer_tokens.unwrap_or(spec.answer_tokens);
+        spec.instances = change.instances.unwrap_or(spec.instances);
+        let keep = |new: Option<f64>, old: &mut Option<f64>| *old = new.or(*old);
+        keep(change.average_ttft_seconds, &mut spec.average_ttft_seconds);
+        keep(change.average_tokens_per_second, &mut spec.average_tokens_per_second);
+        keep(change.utilization, &mut spec.utilization);
+        keep(change.rate_limit_ratio, &mut spec.rate_limit_ratio);
         if let Some(most) = change.max_at_once {
             spec.max_at_once = (most > 0).then_some(most);
         }

@@ -36,6 +36,19 @@ pub(crate) fn hex32(kind: &str, name: &str) -> String {
     hex(&digest(&[kind, name])[..16])
 }
 
+/// A number below the bound that depends on the seed and the label only.
+pub(crate) fn draw(seed: u64, label: &str, below: u64) -> u64 {
+    let digest = digest(&["draw", &seed.to_string(), label]);
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest[..8]);
+    u64::from_be_bytes(bytes) % below.max(1)
+}
+
+/// A number from 0 up to 1 that depends on the seed and the label only.
+pub(crate) fn share(seed: u64, label: &str) -> f64 {
+    draw(seed, label, 1_000_000) as f64 / 1e6
+}
+
 /// A UUID in its dashed form that depends on the kind and the name only.
 pub(crate) fn uuid(kind: &str, name: &str) -> String {
     let plain = hex32(kind, name);

@@ -27,7 +27,9 @@
 
 #![warn(missing_docs)]
 
+mod account_reads;
 mod accounts;
+mod api_keys;
 mod auth;
 mod catalogue;
 mod checks;
@@ -42,6 +44,8 @@ mod listing;
 mod log;
 mod management;
 mod plain;
+mod platform;
+mod query;
 mod quota;
 mod render;
 mod reply;
@@ -51,6 +55,7 @@ mod scenario;
 mod server;
 mod specs;
 mod stream;
+mod usage;
 mod world;
 
 pub use crate::{
@@ -62,5 +67,8 @@ pub use crate::{
     running::{Emulator, Running},
     scenario::{Lag, Scenario, ScenarioError},
     server::StartError,
-    specs::{AccountSpec, KeyKind, ModelSpec, PlanSpec, PriceOverride, StateSpec, Template},
+    specs::{
+        AccountSpec, KeyKind, ModelSpec, PlanSpec, PriceOverride, StateSpec, Template,
+        UsageHistory, UsageRowSpec,
+    },
 };

@@ -1,18 +1,18 @@
-//! The public lists: models, chutes, utilization, statistics and prices.
+//! The public lists of models and chutes.
 
 use serde_json::{Map, Value, json};
 
 use crate::{
     clock::{self, SECOND},
     ids,
-    management::{Query, as_usize},
+    query::{Query, as_usize},
     reply::Reply,
     specs::{ModelSpec, StateSpec, Template},
     world::{Model, State},
 };
 
 /// Dollars for one TAO, the same as in the recordings.
-const TAO_USD: f64 = 230.5;
+pub(crate) const TAO_USD: f64 = 230.5;
 /// Dollars for an hour of the one kind of machine that runs everything here.
 const HOURLY_USD: f64 = 1.79;
 
@@ -301,112 +301,4 @@ fn image() -> Value {
         "chutes_version": "0.6.1",
         "logo": null,
     })
-}
-
-/// `GET /chutes/utilization`.
-pub(crate) fn utilization(state: &State, now: i64) -> Reply {
-    let rows: Vec<Value> = state.models.iter().map(|model| utilization_row(model, now)).collect();
-    Reply::json(&rows)
-}
-
-fn utilization_row(model: &Model, now: i64) -> Value {
-    let spec = &model.spec;
-    let instances = if model.is_hot() { spec.instances } else { 0 };
-    let slots = f64::from((spec.concurrency * spec.instances).max(1));
-    let (busy, limited) = match spec.state {
-        StateSpec::Busy => (0.97, spec.busy_share),
-        StateSpec::Hot => {
-            let current = (0.3 + f64::from(model.in_flight) / slots).min(1.0);
-            let asked = model.served + model.refused;
-            (current, if asked == 0 { 0.0 } else { model.refused as f64 / asked as f64 })
-        }
-        StateSpec::Cold | StateSpec::Disabled => (0.0, 0.0),
-    };
-    let quiet = instances == 0;
-    let share = |value: f64| if quiet { Value::Null } else { json!(value) };
-    let target = instances + u32::from(spec.state == StateSpec::Busy);
-    let name = if spec.private_to.is_some() { "[private chute]" } else { spec.name.as_str() };
-    // Samples are taken once a minute.
-    let sampled = now - now.rem_euclid(60 * SECOND);
-    json!({
-        "chute_id": model.chute_id,
-        "name": name,
-        "timestamp": clock::iso_naive(sampled),
-        "utilization_current": busy,
-        "utilization_5m": share(busy),
-        "utilization_15m": share(busy),
-        "utilization_1h": share(busy),
-        "rate_limit_ratio_5m": share(limited),
-        "rate_limit_ratio_15m": share(limited),
-        "rate_limit_ratio_1h": share(limited),
-        "total_requests_5m": share(100.0),
-        "total_requests_15m": share(300.0),
-        "total_requests_1h": share(1200.0),
-        "completed_requests_5m": share(100.0 * (1.0 - limited)),
-        "completed_requests_15m": share(300.0 * (1.0 - limited)),
-        "completed_requests_1h": share(1200.0 * (1.0 - limited)),
-        "rate_limited_requests_5m": share(100.0 * limited),
-        "rate_limited_requests_15m": share(300.0 * limited),
-        "rate_limited_requests_1h": share(1200.0 * limited),
-        "instance_count": instances,
-        "action_taken": if target > instances { "scale_up_candidate" } else { "no_action" },
-        "target_count": target,
-        "effective_multiplier": 1.79,
-        "total_instance_count": instances,
-        "active_instance_count": instances,
-        "scalable": target > instances,
-        "scale_allowance": target - instances,
-        "avg_busy_ratio": share(busy),
-        "total_invocations": share(1200.0),
-        "total_rate_limit_errors": share(1200.0 * limited),
-    })
-}
-
-/// `GET /invocations/stats/llm`: the platform's figures, not the caller's.
-pub(crate) fn statistics(state: &State, now: i64) -> Reply {
-    let rows: Vec<Value> = state
-        .models
-        .iter()
-        .filter(|model| model.spec.template == Template::Vllm && model.is_hot())
-        .map(|model| {
-            let name = if model.spec.private_to.is_some() {
-                "[private]"
-            } else {
-                model.spec.name.as_str()
-            };
-            let speed = model.spec.tokens_per_second;
-            json!({
-                "chute_id": model.chute_id,
-                "name": name,
-                "date": clock::iso_date(now),
-                "total_requests": 1000 + model.served,
-                "total_input_tokens": 1_000_000,
-                "total_output_tokens": 250_000,
-                "average_tps": if speed > 0.0 { speed } else { 60.0 },
-                "average_ttft": model.spec.first_token_ms.max(100) as f64 / 1000.0,
-            })
-        })
-        .collect();
-    Reply::json(&rows)
-}
-
-/// `GET /pricing`.
-pub(crate) fn pricing() -> Reply {
-    let hourly = |usd: f64| {
-        json!({
-            "usd": { "hour": usd, "second": usd / 3600.0 },
-            "tao": { "hour": usd / TAO_USD, "second": usd / TAO_USD / 3600.0 },
-        })
-    };
-    Reply::json(&json!({
-        "tao_usd": TAO_USD,
-        "compute_unit_estimate": {
-            "usd": 1.0 / 3600.0,
-            "tao": 1.0 / TAO_USD / 3600.0,
-            "description": "price of one compute unit for one second",
-        },
-        "gpu_price_estimates": {
-            "h100": hourly(1.79), "h200": hourly(2.75), "b200": hourly(4.5), "a100": hourly(1.2),
-        },
-    }))
 }

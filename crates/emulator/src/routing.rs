@@ -3,7 +3,7 @@
 use crate::{
     inference::{Host, Incoming},
     specs::{StateSpec, Template},
-    world::{Model, State},
+    world::State,
 };
 
 /// Plain names that the service serves from their confidential twins.
@@ -37,6 +37,7 @@ pub(crate) fn candidates(
     incoming: &Incoming,
     text: &str,
     account: usize,
+    seed: u64,
 ) -> Vec<usize> {
     let find = |name: &str| find(state, incoming, name, account);
     if let Some(found) = find(text) {
@@ -60,18 +61,16 @@ pub(crate) fn candidates(
         .collect();
     match order {
         Order::AsGiven => {}
-        Order::Latency => members.sort_by_key(|at| model(at).spec.first_token_ms),
+        Order::Latency => {
+            let ttft = |at: &usize| model(at).spec.measured_ttft_seconds(seed);
+            members.sort_by(|one, other| ttft(one).total_cmp(&ttft(other)));
+        }
         Order::Throughput => {
-            members.sort_by(|one, other| pace(model(other)).total_cmp(&pace(model(one))));
+            let tps = |at: &usize| model(at).spec.measured_tokens_per_second(seed);
+            members.sort_by(|one, other| tps(other).total_cmp(&tps(one)));
         }
     }
     members
-}
-
-/// Tokens a second; without a pace, as fast as can be.
-fn pace(model: &Model) -> f64 {
-    let pace = model.spec.tokens_per_second;
-    if pace > 0.0 { pace } else { f64::INFINITY }
 }
 
 fn ordered(text: &str) -> (&str, Order) {

@@ -32,6 +32,8 @@ pub struct Scenario {
     pub quota_headers: bool,
     /// Whether streams carry running usage totals on their content events.
     pub running_usage: bool,
+    /// Days for which `/invocations/stats/llm` has rows, today included.
+    pub statistics_days: u32,
     /// How many requests the log keeps.
     pub log_entries: usize,
     /// How late changes show.
@@ -84,6 +86,7 @@ impl Scenario {
             clock_speed: 1.0,
             quota_headers: true,
             running_usage: false,
+            statistics_days: 2,
             log_entries: 10_000,
             lag: Lag::default(),
             accounts: Vec::new(),
@@ -171,7 +174,8 @@ impl Scenario {
         let timestamps = self.starts_at.iter().chain(
             self.accounts
                 .iter()
-                .flat_map(|a| a.anchor.iter().chain(std::iter::once(&a.updated_at))),
+                .flat_map(|a| a.anchor.iter().chain(std::iter::once(&a.updated_at)))
+                .chain(self.accounts.iter().flat_map(|a| a.usage_rows.iter().map(|row| &row.at))),
         );
         for text in timestamps {
             if clock::parse_timestamp(text).is_none() {

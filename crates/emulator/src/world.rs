@@ -72,7 +72,7 @@ impl Model {
 impl State {
     fn new(scenario: &Scenario, now: i64, generation: u64) -> Self {
         let accounts: Vec<Account> =
-            scenario.accounts.iter().map(|spec| Account::new(spec, now)).collect();
+            scenario.accounts.iter().map(|spec| Account::new(scenario, spec, now)).collect();
         let mut keys = HashMap::new();
         for (at, account) in accounts.iter().enumerate() {
             for index in 0..account.keys.len() {

@@ -11,7 +11,7 @@ use std::{
 
 use chutes_emulator::{
     AccountSpec, Emulator, Fault, FaultKind, KeyKind, ModelSpec, PlanSpec, PriceOverride, Scenario,
-    StateSpec, Template,
+    StateSpec, Template, UsageRowSpec,
 };
 use serde_json::Value;
 
@@ -58,7 +58,7 @@ const DELIBERATE: &[(&str, &[(u32, u32)])] = &[
         ],
     ),
     ("wording of engines", &[(422, 422), (433, 433), (444, 444)]),
-    ("state of earlier records", &[(126, 126), (128, 130), (133, 133), (402, 402), (601, 601)]),
+    ("state of earlier records", &[(402, 402), (601, 601)]),
     ("seed of the recordings", &[(334, 334), (337, 337), (379, 379)]),
     ("outages", &[(916, 916), (919, 939)]),
 ];
@@ -184,7 +184,7 @@ fn scenario(record: &Value) -> Scenario {
         account("q0pos", PlanSpec::Paygo).balance_usd(7.35),
         account("q0neg", PlanSpec::Paygo).balance_usd(-0.059),
         account("brandnew", PlanSpec::Paygo),
-        account("usage", PlanSpec::Plus),
+        AccountSpec { usage_rows: usage_rows(HOT), ..account("usage", PlanSpec::Plus) },
         account("owner", PlanSpec::Paygo),
         account("admin", PlanSpec::Pro),
         account("q200", PlanSpec::Legacy),
@@ -231,6 +231,21 @@ fn scenario(record: &Value) -> Scenario {
         clock_speed: 0.0,
         ..Scenario::every_plan()
     }
+}
+
+/// Thirty hours of one model, the latest of them of two.
+fn usage_rows(model: &str) -> Vec<UsageRowSpec> {
+    let row = |model: &str, back: u32| UsageRowSpec {
+        at: format!("2026-11-{:02}T{:02}:30:00", 19 + back / 24, back % 24),
+        model: model.to_owned(),
+        count: 10,
+        input_tokens: 120_000,
+        output_tokens: 9000,
+        amount_usd: 0.024,
+    };
+    let mut rows: Vec<UsageRowSpec> = (6..36).map(|back| row(model, back)).collect();
+    rows.extend((26..36).map(|back| row("Qwen/Qwen3-32B-TEE", back)));
+    rows
 }
 
 /// `Fri, 20 Nov 2026 11:17:48 GMT` as an ISO timestamp; every record is of that November.

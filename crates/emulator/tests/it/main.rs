@@ -8,5 +8,6 @@ mod faults;
 mod inference;
 mod management;
 mod plain;
+mod platform;
 mod raw;
 mod windows;

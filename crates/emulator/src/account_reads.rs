@@ -1,0 +1,191 @@
+//! What an account may read of itself: `/users/me` and everything below it.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::{
+    accounts::{ANY, Account, address},
+    auth::{Caller, NO_USER, Scope},
+    catalogue::{micros, usd},
+    clock, ids,
+    inference::Incoming,
+    management,
+    quota::{self, Terms, UNIT},
+    reply::Reply,
+    specs::PlanSpec,
+    usage,
+    world::{State, World},
+};
+
+const ADMINS_ONLY: &str = "This action can only be performed by billing admin accounts.";
+
+/// Everything under `/users/`.
+pub(crate) fn users(
+    world: &World,
+    state: &mut State,
+    caller: Caller,
+    rest: &str,
+    incoming: &Incoming,
+    now: i64,
+) -> Reply {
+    let (who, what) = rest.split_once('/').unwrap_or((rest, ""));
+    let known = matches!(
+        what,
+        "" | "quotas" | "subscription_usage" | "discounts" | "price_overrides" | "usage"
+    ) || what
+        .strip_prefix("quota_usage/")
+        .is_some_and(|id| !id.is_empty() && !id.contains('/'));
+    if !known || rest.ends_with('/') {
+        return management::catch_all(caller, state, incoming);
+    }
+    let account = match caller.require(Scope::Account, NO_USER) {
+        Ok((account, _)) => account,
+        Err(text) => return Reply::unauthorized(text),
+    };
+    if who != "me" {
+        if what.is_empty() && state.find_account(who).is_none() {
+            return Reply::not_found("User not found");
+        }
+        return Reply::detail(StatusCode::FORBIDDEN, ADMINS_ONLY);
+    }
+    let lag = world.scenario.lag;
+    let account = &mut state.accounts[account];
+    match what {
+        "" => me(account),
+        "quotas" => quotas(account),
+        "subscription_usage" => {
+            let caps = account.meters.shown_caps(now, micros(lag.cap_figures_seconds));
+            subscription_usage(account, caps.four_hour_at(now), caps.month_pico, now)
+        }
+        "discounts" => discounts(account),
+        "price_overrides" => price_overrides(account),
+        "usage" => usage::page(account, &incoming.query),
+        other => {
+            let id = other.strip_prefix("quota_usage/").unwrap_or_default();
+            if account.is_unlimited() {
+                return Reply::json(&json!({ "quota": "unlimited", "used": 0 }));
+            }
+            let (row, quota) = account.quota_row(id, now, lag);
+            // `*` reads a counter that nobody writes; any other text falls to the shared one.
+            let used = if id == ANY { 0 } else { account.meters.used_units(&row, now) };
+            Reply::json(&json!({ "quota": quota, "used": used as f64 / UNIT as f64 }))
+        }
+    }
+}
+
+fn me(account: &Account) -> Reply {
+    let name = &account.spec.name;
+    let permissions = match account.spec.plan {
+        PlanSpec::Free => vec!["Free invocation -- run anything, for free."],
+        PlanSpec::Invoiced => vec!["Invoice billing -- pay by invoice."],
+        _ => Vec::new(),
+    };
+    Reply::json(&json!({
+        "username": name,
+        "user_id": account.user_id,
+        "logo_id": null,
+        "created_at": "2025-08-04T10:00:00Z",
+        "hotkey": address(name, "Hk"),
+        "coldkey": address(name, "Ck"),
+        "payment_address": account.payment_address(),
+        "permissions_bitmask": account.permissions_bitmask(),
+        "balance": usd(account.balance_pico),
+        "netuids": null,
+        "quotas": null,
+        "logo": null,
+        "permissions": permissions,
+    }))
+}
+
+fn quotas(account: &Account) -> Reply {
+    if account.is_unlimited() {
+        return Reply::json(&json!({}));
+    }
+    if account.quotas.is_empty() {
+        return Reply::json(&json!({ "*": 200 }));
+    }
+    let rows: Vec<Value> = account
+        .quotas
+        .iter()
+        .map(|(chute_id, quota)| {
+            json!({
+                "chute_id": chute_id,
+                "payment_refresh_date": null,
+                "effective_date": account.anchor.map(clock::iso_naive),
+                "updated_at": clock::iso_naive(account.updated_at),
+                "user_id": account.user_id,
+                "is_default": *quota == 0,
+                "quota": quota,
+            })
+        })
+        .collect();
+    Reply::json(&rows)
+}
+
+fn subscription_usage(account: &Account, four_hour: i64, month: i64, now: i64) -> Reply {
+    let quota =
+        if account.is_unlimited() { 0 } else { account.quotas.get(ANY).copied().unwrap_or(0) };
+    let Some(terms) = Terms::of_quota(quota) else {
+        return Reply::json(&json!({ "subscription": false }));
+    };
+    let window = |used: i64, cap: f64, reset_at: i64| {
+        json!({
+            "usage": usd(used),
+            "cap": cap,
+            "remaining": (cap - usd(used)).max(0.0),
+            "reset_at": clock::iso_aware(reset_at),
+        })
+    };
+    let anchor = account.month_anchor();
+    let monthly = if terms.custom {
+        json!({ "uncapped": true })
+    } else {
+        window(month, terms.month_cap_usd(), clock::month_after(anchor))
+    };
+    Reply::json(&json!({
+        "subscription": true,
+        "custom": terms.custom,
+        "monthly_price": terms.price_usd,
+        "anchor_date": clock::iso_naive(anchor),
+        "effective_date": account.anchor.map(clock::iso_naive),
+        "updated_at": clock::iso_naive(account.updated_at),
+        "four_hour": window(four_hour, terms.four_hour_cap_usd(), quota::bucket_end(now)),
+        "monthly": monthly,
+    }))
+}
+
+fn discounts(account: &Account) -> Reply {
+    let rows: Vec<Value> = account
+        .spec
+        .discounts
+        .iter()
+        .map(|(model, discount)| {
+            json!({ "chute_id": row_id(model), "user_id": account.user_id, "discount": discount })
+        })
+        .collect();
+    Reply::json(&rows)
+}
+
+fn price_overrides(account: &Account) -> Reply {
+    let rows: Vec<Value> = account
+        .spec
+        .price_overrides
+        .iter()
+        .map(|own| {
+            json!({
+                "chute_id": row_id(&own.model),
+                "user_id": account.user_id,
+                "per_million_in": own.per_million_in,
+                "per_million_out": own.per_million_out,
+                "per_step": null,
+                "per_request": null,
+                "cache_discount": own.cache_discount,
+            })
+        })
+        .collect();
+    Reply::json(&rows)
+}
+
+fn row_id(model: &str) -> String {
+    if model == ANY { ANY.to_owned() } else { ids::chute_id(model) }
+}
