@@ -13,19 +13,28 @@ use crate::tolerant;
 
 mod account;
 mod catalogue;
+mod keys;
 mod load;
+mod money;
 mod platform;
 mod quota;
 
 pub use account::{
-    ApiKey, Discount, KeyScope, Me, ModelAlias, PriceOverride, ROLE_FREE_ACCOUNT,
-    ROLE_INVOICE_BILLING, UsageBucket, UsagePage,
+    Discount, LoginNonce, Me, NameCheck, PriceOverride, ROLE_FREE_ACCOUNT, ROLE_INVOICE_BILLING,
+    UsageBucket, UsagePage,
 };
 pub use catalogue::{Chute, ChutePage, Cord, EstimatedPrice, Instance, Owner, TimePrice};
-pub use load::{LlmStats, LlmStatsList, PlatformUsage, Utilization, UtilizationList};
+pub use keys::{
+    ApiKey, CreatedApiKey, DeletedApiKey, KeyScope, ModelAlias, NewApiKey, NewKeyScope,
+    NewModelAlias,
+};
+pub use load::{
+    DiffusionStats, LlmStats, LlmStatsList, PlatformUsage, Utilization, UtilizationList,
+};
+pub use money::{Bounty, CurrencyPrices, DailyRevenue, Payment, TaoPayments, UserGrowth};
 pub use platform::{
     Evidence, EvidenceList, ExchangeInstance, GpuPrice, KeyExchange, Ping, PlatformPricing,
-    WarmupEvent,
+    QuickWarmup, WarmInstance, WarmupEvent,
 };
 pub use quota::{
     CapWindow, QuotaAmount, QuotaRow, QuotaUsage, Quotas, SubscriptionUsage, WILDCARD,

@@ -10,12 +10,14 @@
 //! |---|---|
 //! | [`sse`] | server-sent events, as a tee beside a relayed stream |
 //! | [`body`] | a request body: finds what the gateway needs, rewrites it in place |
-//! | [`chat`], [`completions`], [`embeddings`], [`models`] | OpenAI's types; [`chat::ChunkGlance`] for the hot path |
-//! | [`chutes`] | account, quota, catalogue and load answers of `api.chutes.ai` |
+//! | [`chat`], [`completions`], [`embeddings`], [`models`], [`tokens`] | OpenAI's types; [`chat::ChunkGlance`] for the hot path |
+//! | [`chutes`] | account, quota, catalogue, load and money answers of `api.chutes.ai` |
+//! | [`oauth`] | answers of its identity provider |
+//! | [`csv`] | its exports |
 //! | [`error`] | the body of any failed answer |
 //! | [`openai_error`] | the error a client of the gateway gets |
 //! | [`limits`] | `Retry-After`, `x-ratelimit-*`, `X-Chutes-*` |
-//! | [`text`], [`time`], [`decimal`], [`items`] | cleaning, timestamps, exact numbers, lists that survive a bad item |
+//! | [`text`], [`time`], [`decimal`], [`items`], [`secret`] | cleaning, timestamps, exact numbers, lists that survive a bad item, texts that are not shown |
 
 #![warn(missing_docs)]
 
@@ -23,16 +25,20 @@ pub mod body;
 pub mod chat;
 pub mod chutes;
 pub mod completions;
+pub mod csv;
 pub mod decimal;
 pub mod embeddings;
 pub mod error;
 pub mod items;
 pub mod limits;
 pub mod models;
+pub mod oauth;
 pub mod openai_error;
+pub mod secret;
 pub mod sse;
 pub mod text;
 pub mod time;
+pub mod tokens;
 
 mod find;
 mod html;

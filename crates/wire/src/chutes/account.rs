@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::decimal::Decimal;
-use crate::items::Items;
 use crate::time::Timestamp;
 use crate::tolerant;
 
@@ -55,6 +54,7 @@ pub struct Me {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
+
 /// The role whose accounts have no quota and no balance checks.
 pub const ROLE_FREE_ACCOUNT: i64 = 16;
 /// The role whose accounts are billed later and have no quota.
@@ -85,6 +85,7 @@ pub struct Discount {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
+
 /// An item of `GET /users/me/price_overrides`, in US dollars.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -117,6 +118,7 @@ pub struct PriceOverride {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
+
 /// `GET /users/me/usage`: hours, newest first. `total` counts hours, or rows when asked per chute.
 pub type UsagePage = super::Page<UsageBucket>;
 
@@ -146,68 +148,32 @@ pub struct UsageBucket {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
-/// An item of `GET /api_keys/`. Other fields are not kept, since the answer to the making of a key
-/// holds the key itself.
+
+/// `GET /users/name_check`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct ApiKey {
-    /// Its id, which is the first segment of the key.
-    #[serde(deserialize_with = "tolerant::text")]
-    pub api_key_id: Option<String>,
-    /// The account.
-    #[serde(deserialize_with = "tolerant::text")]
-    pub user_id: Option<String>,
-    /// Whether it may do everything.
+pub struct NameCheck {
+    /// Whether the name has the right form.
     #[serde(deserialize_with = "tolerant::flag")]
-    pub admin: Option<bool>,
-    /// Its name.
-    #[serde(deserialize_with = "tolerant::text")]
-    pub name: Option<String>,
-    /// When it was made.
-    #[serde(deserialize_with = "tolerant::object")]
-    pub created_at: Option<Timestamp>,
-    /// When it was last used.
-    #[serde(deserialize_with = "tolerant::object")]
-    pub last_used_at: Option<Timestamp>,
-    /// What it may do otherwise.
-    pub scopes: Items<KeyScope>,
-}
-/// One permission of a key.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct KeyScope {
-    /// Its id.
-    #[serde(deserialize_with = "tolerant::text")]
-    pub scope_id: Option<String>,
-    /// `images`, `chutes`, `invocations`.
-    #[serde(deserialize_with = "tolerant::text")]
-    pub object_type: Option<String>,
-    /// One object, or all.
-    #[serde(deserialize_with = "tolerant::text")]
-    pub object_id: Option<String>,
-    /// Always null on the server that was recorded: the action cannot be read back.
-    #[serde(deserialize_with = "tolerant::text")]
-    pub method: Option<String>,
+    pub valid: Option<bool>,
+    /// Whether nobody has it.
+    #[serde(deserialize_with = "tolerant::flag")]
+    pub available: Option<bool>,
     /// Other fields.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
-/// An item of `GET /model_aliases/`: a name of the account's own for some chutes.
+
+/// `GET /users/login/nonce`: what a wallet signs to log in.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct ModelAlias {
-    /// The name, in lower case.
+pub struct LoginNonce {
+    /// To be signed.
     #[serde(deserialize_with = "tolerant::text")]
-    pub alias: Option<String>,
-    /// Names or ids of chutes, as they were given.
-    #[serde(deserialize_with = "tolerant::texts")]
-    pub chute_ids: Option<Vec<String>>,
-    /// When it was made.
-    #[serde(deserialize_with = "tolerant::object")]
-    pub created_at: Option<Timestamp>,
-    /// When it was changed.
-    #[serde(deserialize_with = "tolerant::object")]
-    pub updated_at: Option<Timestamp>,
+    pub nonce: Option<String>,
+    /// Seconds it lasts.
+    #[serde(deserialize_with = "tolerant::whole")]
+    pub expires_in: Option<i64>,
     /// Other fields.
     #[serde(flatten)]
     pub extra: Map<String, Value>,

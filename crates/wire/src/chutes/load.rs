@@ -111,6 +111,7 @@ pub struct Utilization {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
+
 /// `GET /invocations/stats/llm`: platform-wide, per chute and day.
 pub type LlmStatsList = crate::items::Items<LlmStats>;
 
@@ -146,6 +147,34 @@ pub struct LlmStats {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
+
+/// An item of `GET /invocations/stats/diffusion`: one chute on one day, for everybody's requests.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DiffusionStats {
+    /// The chute.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub chute_id: Option<String>,
+    /// Its name.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub name: Option<String>,
+    /// The day.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub date: Option<Timestamp>,
+    /// Requests.
+    #[serde(deserialize_with = "tolerant::whole")]
+    pub total_requests: Option<i64>,
+    /// Diffusion steps.
+    #[serde(deserialize_with = "tolerant::whole")]
+    pub total_steps: Option<i64>,
+    /// Steps per second; 0 where there were none.
+    #[serde(deserialize_with = "tolerant::float")]
+    pub average_sps: Option<f64>,
+    /// Other fields.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
 /// An item of `GET /invocations/usage`: platform-wide, 11 days.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]

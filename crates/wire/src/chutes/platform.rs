@@ -22,6 +22,7 @@ pub struct Ping {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
+
 impl Ping {
     /// Whether the service answered as it should.
     #[must_use]
@@ -47,6 +48,7 @@ pub struct PlatformPricing {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
+
 /// What a GPU costs.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -61,6 +63,7 @@ pub struct GpuPrice {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
+
 /// `GET /chutes/{id}/evidence`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -74,6 +77,7 @@ pub struct EvidenceList {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
+
 /// What an instance shows to prove where it runs.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -94,6 +98,7 @@ pub struct Evidence {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
+
 /// The data of an event of `GET /chutes/warmup/{id}`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -108,6 +113,7 @@ pub struct WarmupEvent {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
+
 /// `GET /e2e/instances/{chute_id}`: what end-to-end encryption starts from.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -124,6 +130,7 @@ pub struct KeyExchange {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
+
 /// An instance that can be spoken to in secret.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -137,6 +144,50 @@ pub struct ExchangeInstance {
     /// Single-use tickets.
     #[serde(deserialize_with = "tolerant::texts")]
     pub nonces: Option<Vec<String>>,
+    /// Other fields.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// The answer of `GET /chutes/warmup/{id}?quick=true`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QuickWarmup {
+    /// The chute.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub chute_id: Option<String>,
+    /// `cold` or `hot`.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub status: Option<String>,
+    /// Instances that run.
+    #[serde(deserialize_with = "tolerant::whole")]
+    pub instance_count: Option<i64>,
+    /// The bounty that stands on it now, null without one.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub bounty: Option<Value>,
+    /// The instances.
+    pub instances: Items<WarmInstance>,
+    /// Other fields.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// An instance in [`QuickWarmup`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WarmInstance {
+    /// The instance.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub instance_id: Option<String>,
+    /// Whether it takes calls.
+    #[serde(deserialize_with = "tolerant::flag")]
+    pub active: Option<bool>,
+    /// How many GPUs it has.
+    #[serde(deserialize_with = "tolerant::whole")]
+    pub gpu_count: Option<i64>,
+    /// Which GPUs.
+    #[serde(deserialize_with = "tolerant::text")]
+    pub gpu_model_name: Option<String>,
     /// Other fields.
     #[serde(flatten)]
     pub extra: Map<String, Value>,

@@ -7,5 +7,6 @@ mod chat;
 mod fixtures;
 mod glance;
 mod payloads;
+mod platform;
 mod recordings;
 mod streams;

@@ -9,16 +9,20 @@ use std::path::Path;
 use ripcord_wire::body::RequestBody;
 use ripcord_wire::chat::{ChatCompletion, ChunkGlance};
 use ripcord_wire::chutes::{
-    ApiKey, Chute, ChutePage, Discount, EvidenceList, LlmStatsList, Me, ModelAlias, Page, Ping,
-    PlatformPricing, PlatformUsage, PriceOverride, QuotaUsage, Quotas, SubscriptionUsage,
-    UsagePage, UtilizationList, WarmupEvent,
+    ApiKey, Bounty, Chute, ChutePage, CreatedApiKey, DiffusionStats, Discount, EvidenceList,
+    LlmStatsList, Me, ModelAlias, NameCheck, Page, Ping, PlatformPricing, PlatformUsage,
+    PriceOverride, QuotaUsage, Quotas, SubscriptionUsage, UsagePage, UtilizationList, WarmupEvent,
 };
 use ripcord_wire::completions::Completion;
+use ripcord_wire::csv::Table;
 use ripcord_wire::error::{ErrorBody, ErrorShape};
 use ripcord_wire::items::Items;
 use ripcord_wire::limits::LimitHeaders;
 use ripcord_wire::models::ModelList;
+use ripcord_wire::oauth::Discovery;
 use ripcord_wire::sse::{DONE, Event, EventReader};
+use ripcord_wire::time::parse_timestamp;
+use ripcord_wire::tokens::Tokenized;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -79,7 +83,7 @@ fn every_recording_is_read() {
     }
     println!("{counts:#?}");
     assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
-    for kind in ["error", "event stream", "answer"] {
+    for kind in ["error", "event stream", "answer", "export"] {
         assert!(counts.contains_key(kind), "no {kind} among {counts:?}");
     }
 }
@@ -102,8 +106,27 @@ fn check(recording: &Recording) -> Checked {
             check_stream(&recording.request, response, body)
         }
         Some(kind) if kind.starts_with("application/json") => check_answer(recording, body),
+        Some(kind) if kind.starts_with("text/csv") => check_export(body),
         _ => Ok("other text"),
     }
+}
+
+/// Every row of an export has the cells of its head.
+fn check_export(body: &str) -> Checked {
+    let table = Table::read(body);
+    let lines = body.lines().filter(|line| !line.is_empty()).count();
+    let odd = table.rows().any(|row| row.cells.len() != table.columns().len());
+    if odd || table.len() + 1 != lines {
+        return Err(format!("{} rows from {body:.300}", table.len()));
+    }
+    some(
+        table
+            .rows()
+            .all(|row| row.get("started_at").and_then(parse_timestamp).is_some())
+            .then_some(()),
+        "started_at",
+    )?;
+    Ok("export")
 }
 
 /// No recorded request makes the body reader panic, and what it accepts keeps its bytes.
@@ -270,7 +293,17 @@ fn check_answer(recording: &Recording, body: &str) -> Checked {
                 ids_agree.then_some("answer").ok_or_else(|| "ids differ".to_owned())
             }
             "/v1/completions" => good(&parsed::<Completion>(body)?.choices),
-            "/api_keys/" => some(parsed::<ApiKey>(body)?.api_key_id, "api_key_id"),
+            "/api_keys/" => {
+                let created: CreatedApiKey = parsed(body)?;
+                if format!("{created:?}").contains("cpk_") {
+                    return Err("the key is shown".to_owned());
+                }
+                some(created.secret_key.and(created.key.api_key_id), "secret_key or api_key_id")
+            }
+            "/tokenize" => {
+                let read: Tokenized = parsed(body)?;
+                some(read.count.filter(|count| *count == read.tokens.len() as i64), "count")
+            }
             "/model_aliases/" => some(
                 parsed::<ModelAlias>(body)?.updated_at.and_then(|at| at.unix_micros()),
                 "updated_at",
@@ -319,6 +352,16 @@ fn check_answer(recording: &Recording, body: &str) -> Checked {
             good(&rows)
         }
         "/invocations/stats/llm" => good(&parsed::<LlmStatsList>(body)?),
+        "/invocations/stats/diffusion" => good(&parsed::<Items<DiffusionStats>>(body)?),
+        "/bounties/" => {
+            let bounties: Items<Bounty> = parsed(body)?;
+            some(bounties.first().and_then(|bounty| bounty.bounty_amount), "bounty_amount")?;
+            good(&bounties)
+        }
+        "/users/name_check" => some(parsed::<NameCheck>(body)?.available, "available"),
+        "/.well-known/openid-configuration" => {
+            some(parsed::<Discovery>(body)?.scopes_supported, "scopes_supported")
+        }
         "/invocations/usage" => good(&parsed::<Items<PlatformUsage>>(body)?),
         "/model_aliases/" => good(&parsed::<Items<ModelAlias>>(body)?),
         "/api_keys/" => good(&parsed::<Page<ApiKey>>(body)?.items),
