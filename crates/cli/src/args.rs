@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 /// Keeps work running on Chutes.ai: what is left, what is up, can this batch finish, when may it go on.
 #[derive(Parser, Debug)]
@@ -79,6 +79,12 @@ pub(crate) enum Command {
     Demo(DemoArguments),
     /// Check keys, addresses, reachability, clock, models and configuration; says what to fix
     Doctor,
+    /// Print a script that completes commands and flags in your shell
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(CompletionsArguments),
+    /// Print a manual page, or write all of them into a directory
+    #[command(after_help = MAN_HELP)]
+    Man(ManArguments),
     /// Write the reference documentation
     #[command(hide = true)]
     Reference(ReferenceArguments),
@@ -233,6 +239,36 @@ pub(crate) struct DemoArguments {
     pub(crate) once: bool,
 }
 
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  ripcord completions bash > ~/.local/share/bash-completion/completions/ripcord
+  ripcord completions zsh > ~/.zfunc/_ripcord       (with `fpath+=~/.zfunc` in ~/.zshrc before `compinit`)
+  ripcord completions fish > ~/.config/fish/completions/ripcord.fish
+  ripcord completions elvish >> ~/.config/elvish/rc.elv
+  ripcord completions powershell >> $PROFILE";
+
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArguments {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+const MAN_HELP: &str = "\
+Examples:
+  ripcord man usage | man -l -
+  ripcord man --directory ~/.local/share/man/man1";
+
+#[derive(Args, Debug)]
+pub(crate) struct ManArguments {
+    /// The command whose page to print; without one, that of `ripcord` itself
+    #[arg(value_name = "COMMAND", conflicts_with = "directory")]
+    pub(crate) command: Vec<String>,
+
+    /// Write every page into this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) directory: Option<PathBuf>,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct ReferenceArguments {
     /// Which part
@@ -250,13 +286,29 @@ pub(crate) enum ReferencePart {
     All,
 }
 
+/// The command line without what is hidden, for completions and manual pages.
+pub(crate) fn visible_commands() -> clap::Command {
+    let whole = Arguments::command();
+    let shown = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let mut visible = GlobalArguments::augment_args(clap::Command::new("ripcord"))
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_subcommand(true)
+        .subcommands(shown);
+    if let Some(about) = whole.get_about() {
+        visible = visible.about(about.clone());
+    }
+    if let Some(more) = whole.get_after_help() {
+        visible = visible.after_help(more.clone());
+    }
+    visible
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory as _;
         Arguments::command().debug_assert();
     }
 

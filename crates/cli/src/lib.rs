@@ -59,12 +59,9 @@ pub fn run() -> ExitCode {
         matches!(arguments.command, Some(args::Command::Serve(_))).then_some(SERVER_LOG);
     start_log(&environment, usual_log);
     let early = early_printer(&arguments.global, &environment);
-    let outcome = match &arguments.command {
-        // It needs nothing that is configured, so a broken configuration does not stop it.
-        Some(args::Command::Demo(demo)) => commands::demo::run(demo, &early),
-        _ => prepare(&arguments.global, &environment, &early)
-            .and_then(|context| commands::run(arguments.command, &context)),
-    };
+    let outcome = commands::run(arguments.command, &early, || {
+        prepare(&arguments.global, &environment, &early)
+    });
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) => {

@@ -131,6 +131,17 @@ impl Printer {
         self.device
     }
 
+    /// Whether answers are JSON.
+    pub(crate) const fn speaks_json(&self) -> bool {
+        self.json
+    }
+
+    /// A report as one line of JSON, for a command that goes on after it.
+    pub(crate) fn json_line<R: Serialize>(&self, report: &R) -> Result<(), CommandError> {
+        let text = serde_json::to_string(report).map_err(|problem| unwritable(&problem))?;
+        self.write(&text::harmless_json(&format!("{text}\n")))
+    }
+
     /// The answer: the report as JSON, or the page drawn from it.
     pub(crate) fn answer<R: Serialize>(
         &self,
@@ -138,9 +149,8 @@ impl Printer {
         page: impl FnOnce() -> Page,
     ) -> Result<(), CommandError> {
         if self.json {
-            let mut text = serde_json::to_string_pretty(report).map_err(|problem| {
-                CommandError::unknown(format!("could not write the report as JSON: {problem}"))
-            })?;
+            let mut text =
+                serde_json::to_string_pretty(report).map_err(|problem| unwritable(&problem))?;
             text.push('\n');
             self.write(&text::harmless_json(&text))
         } else {
@@ -190,6 +200,10 @@ impl Printer {
         let lines = if self.device.unicode { lines } else { text::to_ascii(&lines) };
         let _ = std::io::stderr().lock().write_all(text::without_keys(&lines).as_bytes());
     }
+}
+
+fn unwritable(problem: &serde_json::Error) -> CommandError {
+    CommandError::unknown(format!("could not write the report as JSON: {problem}"))
 }
 
 // === impl Page ===

@@ -2,14 +2,16 @@
 
 pub(crate) mod budget_check;
 pub(crate) mod can_complete;
+mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 mod elsewhere;
+mod man;
 pub(crate) mod model_health;
 pub(crate) mod models;
 mod reference;
 pub(crate) mod sanity;
-mod serve;
+pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod usage;
 pub(crate) mod wait_for_reset;
@@ -18,37 +20,41 @@ use crate::args::Command;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::printer::Printer;
 
-/// Runs the command.
-pub(crate) fn run(command: Option<Command>, context: &Context) -> Result<Exit, CommandError> {
-    if let Some(Command::Reference(arguments)) = &command {
-        return reference::run(arguments);
-    }
-    if let Some(Command::Serve(arguments)) = &command {
-        return serve::run(arguments, context);
-    }
-    // One thread is enough for a handful of calls, and starts fastest.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|problem| CommandError::unknown(format!("could not start: {problem}")))?;
-    runtime.block_on(report(command, context))
-}
-
-async fn report(command: Option<Command>, context: &Context) -> Result<Exit, CommandError> {
+/// Runs the command. `prepare` reads the configuration; a command that needs nothing from there does not call it,
+/// so that a broken configuration does not stop it.
+pub(crate) fn run(
+    command: Option<Command>,
+    printer: &Printer,
+    prepare: impl FnOnce() -> Result<Context, CommandError>,
+) -> Result<Exit, CommandError> {
     match command {
-        None => usage::run_with_next_step(context).await,
-        Some(Command::Status(arguments)) => status::run(&arguments, context).await,
-        Some(Command::Usage(arguments)) => usage::run(&arguments, context).await,
-        Some(Command::Models(arguments)) => models::run(&arguments, context).await,
-        Some(Command::ModelHealth(arguments)) => model_health::run(&arguments, context).await,
-        Some(Command::Sanity(arguments)) => sanity::run(&arguments, context).await,
-        Some(Command::BudgetCheck(arguments)) => budget_check::run(&arguments, context).await,
-        Some(Command::CanComplete(arguments)) => can_complete::run(&arguments, context).await,
-        Some(Command::WaitForReset(arguments)) => wait_for_reset::run(&arguments, context).await,
-        Some(Command::Doctor) => doctor::run(context).await,
-        Some(Command::Serve(arguments)) => serve::run(&arguments, context),
-        Some(Command::Demo(arguments)) => demo::run(&arguments, &context.printer),
+        None => wait(usage::run_with_next_step(&prepare()?)),
+        Some(Command::Status(arguments)) => wait(status::run(&arguments, &prepare()?)),
+        Some(Command::Usage(arguments)) => wait(usage::run(&arguments, &prepare()?)),
+        Some(Command::Models(arguments)) => wait(models::run(&arguments, &prepare()?)),
+        Some(Command::ModelHealth(arguments)) => wait(model_health::run(&arguments, &prepare()?)),
+        Some(Command::Sanity(arguments)) => wait(sanity::run(&arguments, &prepare()?)),
+        Some(Command::BudgetCheck(arguments)) => wait(budget_check::run(&arguments, &prepare()?)),
+        Some(Command::CanComplete(arguments)) => wait(can_complete::run(&arguments, &prepare()?)),
+        Some(Command::WaitForReset(arguments)) => {
+            wait(wait_for_reset::run(&arguments, &prepare()?))
+        }
+        Some(Command::Doctor) => wait(doctor::run(&prepare()?)),
+        Some(Command::Serve(arguments)) => serve::run(&arguments, &prepare()?),
+        Some(Command::Demo(arguments)) => demo::run(&arguments, printer),
+        Some(Command::Completions(arguments)) => completions::run(&arguments, printer),
+        Some(Command::Man(arguments)) => man::run(&arguments, printer),
         Some(Command::Reference(arguments)) => reference::run(&arguments),
     }
+}
+
+/// Runs the work to its end. One thread is enough for a handful of calls, and starts fastest.
+fn wait(work: impl Future<Output = Result<Exit, CommandError>>) -> Result<Exit, CommandError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|problem| CommandError::unknown(format!("could not start: {problem}")))?
+        .block_on(work)
 }

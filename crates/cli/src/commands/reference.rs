@@ -8,7 +8,8 @@ use schemars::schema_for;
 
 use crate::args::{Arguments, ReferenceArguments, ReferencePart};
 use crate::commands::{
-    budget_check, can_complete, doctor, model_health, models, sanity, status, usage, wait_for_reset,
+    budget_check, can_complete, doctor, model_health, models, sanity, serve, status, usage,
+    wait_for_reset,
 };
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -39,14 +40,15 @@ pub(crate) fn run(arguments: &ReferenceArguments) -> Result<Exit, CommandError> 
 }
 
 /// The schema of what each command prints with `--json`.
-fn schemas() -> [(&'static str, schemars::Schema); 9] {
-    [
+fn schemas() -> Vec<(&'static str, schemars::Schema)> {
+    vec![
         ("budget-check", schema_for!(budget_check::BudgetCheckReport)),
         ("can-complete", schema_for!(can_complete::CanCompleteReport)),
         ("doctor", schema_for!(doctor::DoctorReport)),
         ("model-health", schema_for!(model_health::ModelHealthReport)),
         ("models", schema_for!(models::ModelsReport)),
         ("sanity", schema_for!(sanity::SanityReport)),
+        ("serve", schema_for!(serve::ServeReport)),
         ("status", schema_for!(status::StatusReport)),
         ("usage", schema_for!(usage::UsageReport)),
         ("wait-for-reset", schema_for!(wait_for_reset::WaitReport)),

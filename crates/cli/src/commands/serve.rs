@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use ripcord_gateway::{AccountConfig, Config, Gateway, Limits, StartError};
 use ripcord_store::{OpenError, SqliteLedger};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::accounts::Account;
@@ -17,6 +19,32 @@ use crate::printer::text::{Text, Tone};
 use crate::settings::Settings;
 use crate::settings::environment::variables;
 use crate::upstream;
+
+/// The one line that `ripcord serve --json` prints, as soon as clients may call.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ServeReport {
+    #[schemars(extend("const" = "ripcord/serve/1"))]
+    schema: &'static str,
+    /// Where it listens, with the port that was taken.
+    address: String,
+    /// What to set as a client's base URL.
+    base_url: String,
+    /// Where its state is told.
+    status_url: String,
+    /// The accounts it uses.
+    accounts: Vec<ServedAccount>,
+    /// The file in which it keeps what happened.
+    ledger: String,
+}
+
+/// An account and its keys.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ServedAccount {
+    /// What headers, records and metrics call it.
+    account: String,
+    /// The beginnings of its keys.
+    keys: Vec<String>,
+}
 
 /// Runs the gateway.
 pub(crate) fn run(arguments: &ServeArguments, context: &Context) -> Result<Exit, CommandError> {
@@ -33,7 +61,7 @@ pub(crate) fn run(arguments: &ServeArguments, context: &Context) -> Result<Exit,
             .map_err(|error| explain(&error))?;
         // Before anybody can know that it runs, and so stop it.
         let mut signals = Signals::listen()?;
-        greet(&gateway, &accounts, ledger.path(), context);
+        greet(&report(&gateway, accounts, ledger.path()), context)?;
         signals.next().await;
         // What is under way is finished, which may take a moment, so say so.
         let talk = |text: &'static str| context.printer.talk(Text::new().plain(text));
@@ -126,30 +154,50 @@ fn explain(error: &StartError) -> CommandError {
     }
 }
 
-/// What the accounts are called and how many keys they have.
-fn introduce(config: &Config) -> Vec<String> {
-    config
-        .accounts
-        .iter()
-        .map(|account| {
-            let keys: Vec<String> = account.keys.iter().map(ToString::to_string).collect();
-            format!("{} ({})", account.label, keys.join(", "))
-        })
-        .collect()
+/// What the accounts are called and which keys they have.
+fn introduce(config: &Config) -> Vec<ServedAccount> {
+    let served = |account: &AccountConfig| ServedAccount {
+        account: account.label.clone(),
+        keys: account.keys.iter().map(ToString::to_string).collect(),
+    };
+    config.accounts.iter().map(served).collect()
 }
 
-fn greet(gateway: &Gateway, accounts: &[String], ledger: &Path, context: &Context) {
-    let base = format!("http://{}", gateway.address());
+fn report(gateway: &Gateway, accounts: Vec<ServedAccount>, ledger: &Path) -> ServeReport {
+    let address = gateway.address();
+    ServeReport {
+        schema: "ripcord/serve/1",
+        address: address.to_string(),
+        base_url: format!("http://{address}/v1"),
+        status_url: format!("http://{address}/-/status"),
+        accounts,
+        ledger: ledger.display().to_string(),
+    }
+}
+
+/// Says where it listens: to a person on stderr, or to a script as one line of JSON on stdout.
+fn greet(report: &ServeReport, context: &Context) -> Result<(), CommandError> {
+    if context.printer.speaks_json() {
+        return context.printer.json_line(report);
+    }
     let line = |name: &str, value: String| {
         context.printer.talk(Text::new().dim(format!("  {name:<9}")).plain(value));
     };
-    context
-        .printer
-        .talk(Text::new().plain("ripcord is listening on ").then(Tone::Strong, base.clone()));
-    line("base URL", format!("{base}/v1   (any text will do as the client's API key)"));
+    context.printer.talk(
+        Text::new()
+            .plain("ripcord is listening on ")
+            .then(Tone::Strong, format!("http://{}", report.address)),
+    );
+    line("base URL", format!("{}   (any text will do as the client's API key)", report.base_url));
+    let accounts: Vec<String> = report
+        .accounts
+        .iter()
+        .map(|served| format!("{} ({})", served.account, served.keys.join(", ")))
+        .collect();
     line("accounts", accounts.join(", "));
-    line("status", format!("{base}/-/status"));
-    line("ledger", ledger.display().to_string());
+    line("status", report.status_url.clone());
+    line("ledger", report.ledger.clone());
+    Ok(())
 }
 
 /// SIGTERM and Ctrl-C.

@@ -6,6 +6,7 @@ mod commands;
 mod demo;
 mod reference;
 mod serve;
+mod setup;
 mod situations;
 mod waiting;
 mod world;

@@ -112,6 +112,26 @@ fn it_serves_says_nothing_secret_and_finishes_what_is_under_way() {
 }
 
 #[test]
+fn a_script_gets_one_line_of_json_with_the_address() {
+    let world = world();
+    let mut child = world
+        .command(&["serve", "--json", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let report = crate::world::checked_report("serve", &line);
+    let address = report["address"].as_str().unwrap();
+    assert!(TcpStream::connect(address).is_ok(), "{line}");
+    assert_eq!(report["base_url"], format!("http://{address}/v1"));
+    let id = child.id().to_string();
+    std::process::Command::new("kill").args(["-s", "TERM", &id]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_second_signal_stops_it_at_once() {
     let world = world();
     let server = Server::start(&world);

@@ -172,14 +172,19 @@ impl Outcome {
 
     /// The report, checked against the schema of the reference.
     pub(crate) fn report(&self, command: &str) -> serde_json::Value {
-        let report: serde_json::Value = serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|problem| panic!("{command}: {problem}\n{}", self.seen()));
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join(format!("../../docs/reference/schemas/{command}.json"));
-        let schema = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-        if let Err(problem) = jsonschema::validate(&schema, &report) {
-            panic!("{command}: {problem}\n{}", self.stdout);
-        }
-        report
+        checked_report(command, &self.stdout)
     }
+}
+
+/// A report, checked against the schema of the reference.
+pub(crate) fn checked_report(command: &str, text: &str) -> serde_json::Value {
+    let report: serde_json::Value =
+        serde_json::from_str(text).unwrap_or_else(|problem| panic!("{command}: {problem}\n{text}"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("../../docs/reference/schemas/{command}.json"));
+    let schema = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    if let Err(problem) = jsonschema::validate(&schema, &report) {
+        panic!("{command}: {problem}\n{text}");
+    }
+    report
 }
