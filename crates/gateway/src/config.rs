@@ -3,6 +3,7 @@
 use ripcord_client::endpoints::Endpoints;
 use ripcord_client::key::Key;
 use ripcord_rules::quota::{Paygo, SpendingPolicy, WhenUnknown};
+use ripcord_store::AccountTag;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -113,4 +114,13 @@ impl AccountConfig {
     pub(crate) fn policy(&self) -> SpendingPolicy {
         SpendingPolicy { paygo: self.paygo, require_balance: false, ..self.spending }
     }
+}
+
+/// By which the programs of a machine know that they use one account. Keys of one account give one tag; a token that
+/// names no account has a tag of its own.
+#[must_use]
+pub fn slot_tag(keys: &[Key]) -> AccountTag {
+    let id = keys.iter().find_map(Key::account_id);
+    let identity = id.as_ref().map(ripcord_client::key::AccountId::as_str);
+    AccountTag::of(identity.or_else(|| keys.first().map(Key::expose)).unwrap_or_default())
 }

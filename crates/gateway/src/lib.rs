@@ -52,5 +52,5 @@ mod shared;
 mod start;
 mod story;
 
-pub use config::{AccountConfig, Config, GUARD_PERMILLE, Limits};
+pub use config::{AccountConfig, Config, GUARD_PERMILLE, Limits, slot_tag};
 pub use start::{AbortHandle, Gateway, StartError};

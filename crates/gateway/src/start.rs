@@ -4,7 +4,7 @@ use crate::accounts::Account;
 use crate::admin::models;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, slot_tag};
 use crate::driver::gate::GateDriver;
 use crate::driver::snapshots;
 use crate::metrics::Metrics;
@@ -14,7 +14,7 @@ use crate::shared::{FIGURES_LAG, Shared};
 use parking_lot::Mutex;
 use ripcord_client::transport::{Transport, TransportError, TransportSettings};
 use ripcord_rules::admit::GateLimits;
-use ripcord_store::Ledger;
+use ripcord_store::{Coordination, CoordinationError, Ledger};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +56,9 @@ pub enum StartError {
     /// An upstream address cannot be used.
     #[error("cannot use the address of Chutes: {0}")]
     Target(#[from] TransportError),
+    /// Slots cannot be shared with the other programs of the machine.
+    #[error("slots of the machine: {0}")]
+    Slots(#[from] CoordinationError),
 }
 
 /// A running gateway. [`Gateway::shutdown`] drains it; dropping it stops it at once.
@@ -85,11 +88,16 @@ impl std::fmt::Debug for Gateway {
 }
 
 impl Gateway {
-    /// Listens, and serves in the background.
+    /// Listens, and serves in the background. What it does goes into the ledger; slots are shared with whoever else uses
+    /// the same coordination.
     ///
     /// # Errors
     /// When the configuration or the machine does not allow it; see [`StartError`].
-    pub async fn start(config: Config, ledger: Arc<dyn Ledger>) -> Result<Self, StartError> {
+    pub async fn start(
+        config: Config,
+        ledger: Arc<dyn Ledger>,
+        coordination: &dyn Coordination,
+    ) -> Result<Self, StartError> {
         if config.accounts.is_empty() {
             return Err(StartError::NoAccount);
         }
@@ -103,7 +111,7 @@ impl Gateway {
         let address = listener
             .local_addr()
             .map_err(|error| StartError::Listen { address: config.listen, error })?;
-        let shared = Self::shared(&config, ledger)?;
+        let shared = Self::shared(&config, ledger, coordination)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         (0..shared.accounts.len()).for_each(|account| shared.apply_budget(account));
@@ -166,16 +174,24 @@ impl Gateway {
         }
     }
 
-    fn shared(config: &Config, ledger: Arc<dyn Ledger>) -> Result<Arc<Shared>, TransportError> {
+    fn shared(
+        config: &Config,
+        ledger: Arc<dyn Ledger>,
+        coordination: &dyn Coordination,
+    ) -> Result<Arc<Shared>, StartError> {
         let clock = Arc::new(Clock::start());
         let transport = Transport::new(TransportSettings::default());
         let limits = GateLimits {
             slots_per_account: config.limits.slots_per_account,
             queue: config.limits.queue,
         };
+        let slots = config.accounts.iter().map(|account| {
+            coordination.slots(&slot_tag(&account.keys), config.limits.slots_per_account)
+        });
+        let slots = slots.collect::<Result<Vec<_>, _>>()?;
         let accounts = Account::all(&config.accounts, trusted_for(config.quota_refresh_interval));
         Ok(Arc::new(Shared {
-            gate: GateDriver::new(Arc::clone(&clock), limits, accounts.len()),
+            gate: GateDriver::new(Arc::clone(&clock), limits, slots),
             llm: transport.target(&config.endpoints.llm)?,
             embed: transport.target(&config.endpoints.embed)?,
             transport,

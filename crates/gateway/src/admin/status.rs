@@ -37,6 +37,8 @@ struct AccountStatus<'a> {
     figures: &'static str,
     as_of: Option<String>,
     slots_in_use: u32,
+    /// Those that any program of this machine holds, this one included.
+    slots_held_on_machine: Option<usize>,
     slots: u32,
     /// `open`, `unguarded` (open, though nobody knows what is left), `not_read_yet`, `closed`.
     budget: &'static str,
@@ -119,6 +121,7 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
             },
             as_of: snapshot.as_ref().map(|snapshot| format_time(snapshot.as_of)),
             slots_in_use: shared.gate.in_use(index),
+            slots_held_on_machine: shared.gate.held_on_machine(index),
             slots: shared.limits.slots_per_account,
             budget: match account.budget(None, now.wall) {
                 Budget::Open => "open",

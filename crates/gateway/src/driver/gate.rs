@@ -1,11 +1,13 @@
 //! Gives the [`Gate`] its clock, and its waiters their wake-ups.
 
 use crate::clock::Clock;
+use crate::driver::shared_slots::SharedSlots;
 use parking_lot::Mutex;
 use ripcord_rules::admit::{
     Candidate, Closure, Gate, GateLimits, Offer, Refused, Ticket, Wake, Waking,
 };
 use ripcord_rules::time::Mono;
+use ripcord_store::{LINE_POLL, Slot, Slots};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{Notify, oneshot};
@@ -21,13 +23,23 @@ pub(crate) struct GateDriver {
 
 struct State {
     gate: Gate,
-    waiters: HashMap<Ticket, oneshot::Sender<Waking>>,
+    /// By account.
+    shared_slots: Vec<SharedSlots>,
+    waiters: HashMap<Ticket, oneshot::Sender<Woken>>,
+}
+
+/// What a waiter is told, with the slot that comes with a grant.
+struct Woken {
+    waking: Waking,
+    slot: Option<Slot>,
 }
 
 /// A slot. Given back when dropped, on every path.
 pub(crate) struct Permit {
     driver: Arc<GateDriver>,
     pub(crate) account: usize,
+    /// Among the programs of the machine; `None` where they cannot share.
+    slot: Option<Slot>,
 }
 
 /// Why there is no slot.
@@ -42,14 +54,23 @@ pub(crate) enum NotAdmitted {
 struct Place<'a> {
     driver: &'a Arc<GateDriver>,
     ticket: Ticket,
-    wake: oneshot::Receiver<Waking>,
+    wake: oneshot::Receiver<Woken>,
 }
 
 // === impl GateDriver ===
 
 impl GateDriver {
-    pub(crate) fn new(clock: Arc<Clock>, limits: GateLimits, accounts: usize) -> Arc<Self> {
-        let state = State { gate: Gate::new(limits, accounts), waiters: HashMap::new() };
+    /// A gate before as many accounts as there are `slots`, which other programs may use, too.
+    pub(crate) fn new(
+        clock: Arc<Clock>,
+        limits: GateLimits,
+        slots: Vec<Arc<dyn Slots>>,
+    ) -> Arc<Self> {
+        let state = State {
+            gate: Gate::new(limits, slots.len()),
+            shared_slots: slots.into_iter().map(SharedSlots::new).collect(),
+            waiters: HashMap::new(),
+        };
         Arc::new(Self { clock, state: Mutex::new(state), moved: Notify::new() })
     }
 
@@ -61,8 +82,13 @@ impl GateDriver {
     ) -> Result<Permit, NotAdmitted> {
         let mut place = {
             let mut state = self.state.lock();
-            match state.gate.offer(self.clock.mono(), candidates, deadline) {
-                Offer::Granted(account) => return Ok(self.permit(account)),
+            let State { gate, shared_slots, .. } = &mut *state;
+            let claim = |account: usize| shared_slots[account].claim();
+            match gate.offer(self.clock.mono(), candidates, deadline, claim) {
+                Offer::Granted(account) => {
+                    let slot = shared_slots[account].take();
+                    return Ok(self.permit(account, slot));
+                }
                 Offer::Refused(refused) => return Err(NotAdmitted::Refused(refused)),
                 Offer::Queued(ticket) => {
                     let (sender, wake) = oneshot::channel();
@@ -72,13 +98,12 @@ impl GateDriver {
             }
         };
         self.moved.notify_one();
-        match (&mut place.wake).await {
-            Ok(Waking::Granted(account)) => Ok(self.permit(account)),
-            Ok(Waking::Closed(first)) => {
-                Err(NotAdmitted::Refused(Refused::ClosedPastDeadline(first)))
-            }
-            // The sender is only dropped with the driver.
-            Ok(Waking::Expired) | Err(_) => Err(NotAdmitted::Expired),
+        // The sender is only dropped with the driver.
+        let Ok(woken) = (&mut place.wake).await else { return Err(NotAdmitted::Expired) };
+        match woken.waking {
+            Waking::Granted(account) => Ok(self.permit(account, woken.slot)),
+            Waking::Closed(first) => Err(NotAdmitted::Refused(Refused::ClosedPastDeadline(first))),
+            Waking::Expired => Err(NotAdmitted::Expired),
         }
     }
 
@@ -114,13 +139,22 @@ impl GateDriver {
         self.state.lock().gate.opens_at(account, now)
     }
 
-    /// Ticks the gate at its deadlines until told to stop.
+    /// Slots of the account that any program of the machine holds, this one included; `None` if that cannot be told.
+    pub(crate) fn held_on_machine(&self, account: usize) -> Option<usize> {
+        self.state.lock().shared_slots.get(account)?.held()
+    }
+
+    /// Ticks the gate at its deadlines, and stands in line where others hold our slots, until told to stop.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         loop {
             let next = {
                 let mut state = self.state.lock();
+                let now = self.clock.mono();
+                state.stand_in_line(now);
                 self.deliver(&mut state);
-                state.gate.next_deadline(self.clock.mono())
+                state.leave_lines(now);
+                let poll = state.is_short().then(|| now.after(LINE_POLL));
+                state.gate.next_deadline(now).into_iter().chain(poll).min()
             };
             let until_next = async {
                 match next {
@@ -136,21 +170,28 @@ impl GateDriver {
         }
     }
 
-    fn permit(self: &Arc<Self>, account: usize) -> Permit {
-        Permit { driver: Arc::clone(self), account }
+    fn permit(self: &Arc<Self>, account: usize, slot: Option<Slot>) -> Permit {
+        Permit { driver: Arc::clone(self), account, slot }
     }
 
     fn deliver(&self, state: &mut State) {
         loop {
-            let wakes = state.gate.tick(self.clock.mono());
+            let State { gate, shared_slots, waiters } = state;
+            let claim = |account: usize| shared_slots[account].claim();
+            let wakes = gate.tick(self.clock.mono(), claim);
             let mut given_back = false;
             for Wake { ticket, waking } in wakes {
-                let unheard = match state.waiters.remove(&ticket) {
-                    Some(waiter) => waiter.send(waking).is_err(),
-                    None => true,
+                let granted = match waking {
+                    Waking::Granted(account) => Some(account),
+                    Waking::Expired | Waking::Closed(_) => None,
                 };
-                if let (true, Waking::Granted(account)) = (unheard, waking) {
-                    state.gate.release(account);
+                let slot = granted.and_then(|account| shared_slots[account].take());
+                let woken = Woken { waking, slot };
+                // What nobody hears is dropped, and its slot with it.
+                let is_heard =
+                    waiters.remove(&ticket).is_some_and(|waiter| waiter.send(woken).is_ok());
+                if let (false, Some(account)) = (is_heard, granted) {
+                    gate.release(account);
                     given_back = true;
                 }
             }
@@ -160,16 +201,50 @@ impl GateDriver {
         }
     }
 
-    fn release(&self, account: usize) {
+    fn release(&self, account: usize, slot: Option<Slot>) {
         let mut state = self.state.lock();
+        // For others first: whoever waits in this program asks for it anew.
+        drop(slot);
         state.gate.release(account);
         self.deliver(&mut state);
+        let is_short = state.is_short();
+        drop(state);
+        if is_short {
+            self.moved.notify_one();
+        }
+    }
+}
+
+impl State {
+    /// Whether others hold slots that somebody here waits for.
+    fn is_short(&self) -> bool {
+        (0..self.shared_slots.len()).any(|account| self.gate.is_short(account))
+    }
+
+    /// Goes on standing in line where others hold what somebody here wants.
+    fn stand_in_line(&mut self, now: Mono) {
+        for (account, shared) in self.shared_slots.iter_mut().enumerate() {
+            let must_wait = self.gate.is_short(account) && self.gate.is_wanted(account, now);
+            if must_wait && shared.wait() {
+                self.gate.slots_may_be_free(account);
+            }
+        }
+    }
+
+    /// Leaves the lines for what nobody here wants any more.
+    fn leave_lines(&mut self, now: Mono) {
+        for (account, shared) in self.shared_slots.iter_mut().enumerate() {
+            if !self.gate.is_wanted(account, now) {
+                shared.want_nothing();
+                self.gate.slots_may_be_free(account);
+            }
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.driver.release(self.account);
+        self.driver.release(self.account, self.slot.take());
     }
 }
 
@@ -179,8 +254,9 @@ impl Drop for Place<'_> {
         state.waiters.remove(&self.ticket);
         // Whoever leaves at the moment of the grant gives the slot on.
         if !state.gate.cancel(self.ticket)
-            && let Ok(Waking::Granted(account)) = self.wake.try_recv()
+            && let Ok(Woken { waking: Waking::Granted(account), slot }) = self.wake.try_recv()
         {
+            drop(slot);
             state.gate.release(account);
             self.driver.deliver(&mut state);
         }
@@ -190,11 +266,19 @@ impl Drop for Place<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ripcord_store::{AccountTag, Coordination as _, MemoryCoordination};
     use std::time::Duration;
 
     fn driver(slots: u32) -> Arc<GateDriver> {
         let limits = GateLimits { slots_per_account: slots, queue: 1_000 };
-        GateDriver::new(Arc::new(Clock::start()), limits, 1)
+        let coordination = MemoryCoordination::default();
+        sharing(&coordination, limits)
+    }
+
+    /// A gate as it is in another program that shares the slots.
+    fn sharing(coordination: &MemoryCoordination, limits: GateLimits) -> Arc<GateDriver> {
+        let slots = coordination.slots(&AccountTag::of("alice"), limits.slots_per_account);
+        GateDriver::new(Arc::new(Clock::start()), limits, vec![slots.unwrap()])
     }
 
     fn zero() -> Vec<Candidate> {
@@ -273,5 +357,58 @@ mod tests {
         while tasks.join_next().await.is_some() {}
         assert_eq!((driver.in_use(0), driver.queued()), (0, 0));
         assert!(driver.state.lock().waiters.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_programs_share_the_slots_of_an_account_and_both_come_on() {
+        let coordination = MemoryCoordination::default();
+        let limits = GateLimits { slots_per_account: 2, queue: 1_000 };
+        let gates = [sharing(&coordination, limits), sharing(&coordination, limits)];
+        let stop = CancellationToken::new();
+        let mut running = tokio::task::JoinSet::new();
+        gates.iter().for_each(|gate| drop(running.spawn(Arc::clone(gate).run(stop.clone()))));
+        let mut requests = tokio::task::JoinSet::new();
+        for number in 0..200_usize {
+            let gates = gates.clone();
+            requests.spawn(async move {
+                let permit = gates[number % 2].admit(zero(), None).await.ok().unwrap();
+                let most = gates[0].in_use(0) + gates[1].in_use(0);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                drop(permit);
+                (number % 2, most)
+            });
+        }
+        let mut order = Vec::new();
+        while let Some(served) = requests.join_next().await {
+            let (program, most) = served.unwrap();
+            assert!(most <= 2, "{most} at once");
+            order.push(program);
+        }
+        let first_half: usize = order[..100].iter().sum();
+        assert!((25..=75).contains(&first_half), "neither starves: {first_half} of 100");
+        let held = |gate: &GateDriver| (gate.in_use(0), gate.queued(), gate.held_on_machine(0));
+        gates.iter().for_each(|gate| assert_eq!(held(gate), (0, 0, Some(0))));
+        stop.cancel();
+        while running.join_next().await.is_some() {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiter_that_leaves_takes_no_slot_from_the_others_of_the_machine() {
+        let coordination = MemoryCoordination::default();
+        let limits = GateLimits { slots_per_account: 1, queue: 1_000 };
+        let (here, there) = (sharing(&coordination, limits), sharing(&coordination, limits));
+        let stop = CancellationToken::new();
+        let task = tokio::task::JoinSet::from_iter([Arc::clone(&here).run(stop.clone())]);
+        let held = there.admit(zero(), None).await.ok().unwrap();
+        let refused = here.admit(zero(), in_(&here, Duration::from_secs(1))).await.err();
+        assert_eq!(refused, Some(NotAdmitted::Expired));
+        drop(held);
+        // Nobody stands in line any more, so it is there at once.
+        drop(there.admit(zero(), None).await.ok().unwrap());
+        let permit = here.admit(zero(), in_(&here, Duration::from_secs(1))).await.ok().unwrap();
+        assert_eq!(there.held_on_machine(0), Some(1));
+        drop(permit);
+        stop.cancel();
+        drop(task);
     }
 }

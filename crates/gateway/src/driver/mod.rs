@@ -1,4 +1,5 @@
 //! The parts with clocks, locks and tasks. What they decide is decided in `ripcord-rules`.
 
 pub(crate) mod gate;
+mod shared_slots;
 pub(crate) mod snapshots;

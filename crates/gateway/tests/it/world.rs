@@ -11,7 +11,7 @@ use ripcord_client::key::Key;
 use ripcord_client::transport::{Body, Target, Transport, TransportSettings};
 use ripcord_gateway::{AccountConfig, Config, Gateway, Limits};
 use ripcord_rules::quota::{Paygo, SpendingPolicy, WhenUnknown};
-use ripcord_store::{MemoryLedger, RequestStory};
+use ripcord_store::{MemoryCoordination, MemoryLedger, RequestStory};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -104,7 +104,8 @@ impl Plan {
             quota_refresh_interval: Duration::from_secs(300),
         };
         let ledger = Arc::new(MemoryLedger::default());
-        let gateway = Gateway::start(config, ledger.clone()).await.unwrap();
+        let gateway =
+            Gateway::start(config, ledger.clone(), &MemoryCoordination::default()).await.unwrap();
         let address = gateway.address();
         let transport = Transport::new(TransportSettings::default());
         let base =

@@ -86,6 +86,8 @@ type Closed = Option<Option<Mono>>;
 #[derive(Clone, Debug, Default)]
 struct Account {
     in_use: u32,
+    /// As many are in use as there are: others hold the rest of its slots. Until [`Gate::slots_may_be_free`].
+    is_short: bool,
     rest: Closed,
     budget: Closed,
 }
@@ -145,11 +147,15 @@ impl Gate {
     }
 
     /// Asks for a slot on one of the candidates. Whoever came before and can use the same slot goes first.
+    ///
+    /// Slots may be shared with others, so a grant is confirmed first: `claim` says whether there really is a slot on the
+    /// account. If not, the account counts as full until [`Self::slots_may_be_free`].
     pub fn offer(
         &mut self,
         now: Mono,
         candidates: Vec<Candidate>,
         deadline: Option<Mono>,
+        claim: impl FnMut(usize) -> bool,
     ) -> Offer {
         let known: Vec<Candidate> = candidates
             .into_iter()
@@ -168,8 +174,7 @@ impl Gate {
                 .any(|one| known.iter().any(|other| one.account == other.account))
                 && self.choose(now, &waiter.candidates).is_some()
         });
-        if !taken_first && let Some(account) = self.choose(now, &known) {
-            self.accounts[account].in_use += 1;
+        if !taken_first && let Some(account) = self.take(now, &known, claim) {
             return Offer::Granted(account);
         }
         if self.waiting.len() >= self.limits.queue {
@@ -211,16 +216,42 @@ impl Gate {
         }
     }
 
-    /// Grants what can be granted and ends what waited too long, in the order in which they came.
+    /// Slots that others held may be free again, or are kept for us now: grants are claimed anew at the next tick.
+    pub fn slots_may_be_free(&mut self, account: usize) {
+        if let Some(account) = self.accounts.get_mut(account) {
+            account.is_short = false;
+        }
+    }
+
+    /// Whether others hold slots of the account that somebody here wanted.
     #[must_use]
-    pub fn tick(&mut self, now: Mono) -> Vec<Wake> {
+    pub fn is_short(&self, account: usize) -> bool {
+        self.accounts.get(account).is_some_and(|account| account.is_short)
+    }
+
+    /// Whether somebody in the queue could use a slot on the account if it had one now.
+    #[must_use]
+    pub fn is_wanted(&self, account: usize, now: Mono) -> bool {
+        self.accounts.get(account).is_some_and(|state| {
+            state.is_open(now)
+                && state.in_use < self.limits.slots_per_account
+                && self
+                    .waiting
+                    .iter()
+                    .any(|waiter| waiter.candidates.iter().any(|one| one.account == account))
+        })
+    }
+
+    /// Grants what can be granted and ends what waited too long, in the order in which they came. Grants are claimed as
+    /// in [`Self::offer`].
+    #[must_use]
+    pub fn tick(&mut self, now: Mono, mut claim: impl FnMut(usize) -> bool) -> Vec<Wake> {
         let mut wakes = Vec::new();
         let mut still_waiting = VecDeque::with_capacity(self.waiting.len());
         while let Some(waiter) = self.waiting.pop_front() {
             if waiter.deadline.is_some_and(|deadline| now >= deadline) {
                 wakes.push(Wake { ticket: waiter.ticket, waking: Waking::Expired });
-            } else if let Some(account) = self.choose(now, &waiter.candidates) {
-                self.accounts[account].in_use += 1;
+            } else if let Some(account) = self.take(now, &waiter.candidates, &mut claim) {
                 wakes.push(Wake { ticket: waiter.ticket, waking: Waking::Granted(account) });
             } else if let Err(first) = self.opens_in_time(now, &waiter.candidates, waiter.deadline)
             {
@@ -279,11 +310,31 @@ impl Gate {
         if first.is_some_and(|opens| opens < deadline) { Ok(()) } else { Err(first) }
     }
 
+    /// Takes a slot on the best account that really has one.
+    fn take(
+        &mut self,
+        now: Mono,
+        candidates: &[Candidate],
+        mut claim: impl FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        loop {
+            let index = self.choose(now, candidates)?;
+            let account = &mut self.accounts[index];
+            if claim(index) {
+                account.in_use += 1;
+                return Some(index);
+            }
+            account.is_short = true;
+        }
+    }
+
     /// The open account of the lowest tier with a free slot; of several, the least busy, the first of equals.
     fn choose(&self, now: Mono, candidates: &[Candidate]) -> Option<usize> {
         let free = |one: &&Candidate| {
             let account = &self.accounts[one.account];
-            account.is_open(now) && account.in_use < self.limits.slots_per_account
+            account.is_open(now)
+                && !account.is_short
+                && account.in_use < self.limits.slots_per_account
         };
         candidates
             .iter()
@@ -309,6 +360,11 @@ mod tests {
         accounts.iter().map(|&account| Candidate { account, tier: 0 }).collect()
     }
 
+    /// Slots that nobody else uses.
+    fn always(_: usize) -> bool {
+        true
+    }
+
     fn queued(offer: Offer) -> Ticket {
         match offer {
             Offer::Queued(ticket) => ticket,
@@ -319,30 +375,31 @@ mod tests {
     #[test]
     fn first_come_first_served() {
         let mut gate = Gate::new(LIMITS, 1);
-        assert_eq!(gate.offer(at(0), all(&[0]), None), Offer::Granted(0));
-        let second = queued(gate.offer(at(1), all(&[0]), None));
-        let third = queued(gate.offer(at(2), all(&[0]), None));
+        assert_eq!(gate.offer(at(0), all(&[0]), None, always), Offer::Granted(0));
+        let second = queued(gate.offer(at(1), all(&[0]), None, always));
+        let third = queued(gate.offer(at(2), all(&[0]), None, always));
         gate.release(0);
         // Before the tick a newcomer does not slip in.
-        let fourth = queued(gate.offer(at(3), all(&[0]), None));
-        assert_eq!(gate.tick(at(3)), [Wake { ticket: second, waking: Waking::Granted(0) }]);
+        let fourth = queued(gate.offer(at(3), all(&[0]), None, always));
+        assert_eq!(gate.tick(at(3), always), [Wake { ticket: second, waking: Waking::Granted(0) }]);
         gate.release(0);
-        assert_eq!(gate.tick(at(4)), [Wake { ticket: third, waking: Waking::Granted(0) }]);
+        assert_eq!(gate.tick(at(4), always), [Wake { ticket: third, waking: Waking::Granted(0) }]);
         assert!(gate.cancel(fourth) && !gate.cancel(third));
     }
 
     #[test]
     fn a_waiter_for_one_account_does_not_hold_up_another() {
         let mut gate = Gate::new(LIMITS, 2);
-        gate.offer(at(0), all(&[0]), None);
-        queued(gate.offer(at(0), all(&[0]), None));
-        assert_eq!(gate.offer(at(0), all(&[0, 1]), None), Offer::Granted(1));
+        gate.offer(at(0), all(&[0]), None, always);
+        queued(gate.offer(at(0), all(&[0]), None, always));
+        assert_eq!(gate.offer(at(0), all(&[0, 1]), None, always), Offer::Granted(1));
     }
 
     #[test]
     fn work_spreads_over_accounts() {
         let mut gate = Gate::new(GateLimits { slots_per_account: 2, queue: 0 }, 2);
-        let grants: Vec<Offer> = (0..5).map(|_| gate.offer(at(0), all(&[0, 1]), None)).collect();
+        let grants: Vec<Offer> =
+            (0..5).map(|_| gate.offer(at(0), all(&[0, 1]), None, always)).collect();
         assert_eq!(
             grants,
             [
@@ -359,7 +416,7 @@ mod tests {
     fn a_lower_tier_goes_first_while_it_has_slots() {
         let mut gate = Gate::new(GateLimits { slots_per_account: 2, queue: 0 }, 2);
         let wants = || vec![Candidate { account: 0, tier: 1 }, Candidate { account: 1, tier: 0 }];
-        let grants: Vec<Offer> = (0..3).map(|_| gate.offer(at(0), wants(), None)).collect();
+        let grants: Vec<Offer> = (0..3).map(|_| gate.offer(at(0), wants(), None, always)).collect();
         assert_eq!(grants, [Offer::Granted(1), Offer::Granted(1), Offer::Granted(0)]);
     }
 
@@ -370,23 +427,29 @@ mod tests {
         gate.close(0, Closure::Budget, Some(at(50)));
         gate.close(1, Closure::Budget, None);
         let refused = Offer::Refused(Refused::ClosedPastDeadline(Some(at(100))));
-        assert_eq!(gate.offer(at(0), all(&[0, 1]), Some(at(100))), refused);
-        let ticket = queued(gate.offer(at(0), all(&[0, 1]), Some(at(101))));
+        assert_eq!(gate.offer(at(0), all(&[0, 1]), Some(at(100)), always), refused);
+        let ticket = queued(gate.offer(at(0), all(&[0, 1]), Some(at(101)), always));
         assert_eq!(gate.next_deadline(at(0)), Some(at(100)));
-        assert_eq!(gate.tick(at(99)), []);
-        assert_eq!(gate.tick(at(100)), [Wake { ticket, waking: Waking::Granted(0) }]);
-        assert_eq!(gate.offer(at(100), all(&[]), None), Offer::Refused(Refused::NoAccount));
-        assert_eq!(gate.offer(at(100), all(&[9]), None), Offer::Refused(Refused::NoAccount));
+        assert_eq!(gate.tick(at(99), always), []);
+        assert_eq!(gate.tick(at(100), always), [Wake { ticket, waking: Waking::Granted(0) }]);
+        assert_eq!(gate.offer(at(100), all(&[]), None, always), Offer::Refused(Refused::NoAccount));
+        assert_eq!(
+            gate.offer(at(100), all(&[9]), None, always),
+            Offer::Refused(Refused::NoAccount)
+        );
     }
 
     #[test]
     fn a_wait_that_fits_no_more_ends_at_once() {
         let mut gate = Gate::new(LIMITS, 1);
-        gate.offer(at(0), all(&[0]), None);
-        let hurried = queued(gate.offer(at(0), all(&[0]), Some(at(100))));
-        let patient = queued(gate.offer(at(0), all(&[0]), None));
+        gate.offer(at(0), all(&[0]), None, always);
+        let hurried = queued(gate.offer(at(0), all(&[0]), Some(at(100)), always));
+        let patient = queued(gate.offer(at(0), all(&[0]), None, always));
         gate.close(0, Closure::Budget, None);
-        assert_eq!(gate.tick(at(1)), [Wake { ticket: hurried, waking: Waking::Closed(None) }]);
+        assert_eq!(
+            gate.tick(at(1), always),
+            [Wake { ticket: hurried, waking: Waking::Closed(None) }]
+        );
         assert_eq!(gate.queued(), 1);
         assert!(gate.cancel(patient));
     }
@@ -394,13 +457,33 @@ mod tests {
     #[test]
     fn whoever_waited_too_long_is_told_on_time() {
         let mut gate = Gate::new(LIMITS, 1);
-        gate.offer(at(0), all(&[0]), None);
-        let ticket = queued(gate.offer(at(0), all(&[0]), Some(at(10))));
+        gate.offer(at(0), all(&[0]), None, always);
+        let ticket = queued(gate.offer(at(0), all(&[0]), Some(at(10)), always));
         assert_eq!(gate.next_deadline(at(0)), Some(at(10)));
         gate.release(0);
         // Even a free slot does not revive it: the client has been promised an answer by now.
-        assert_eq!(gate.tick(at(10)), [Wake { ticket, waking: Waking::Expired }]);
+        assert_eq!(gate.tick(at(10), always), [Wake { ticket, waking: Waking::Expired }]);
         assert_eq!(gate.next_deadline(at(10)), None);
+    }
+
+    #[test]
+    fn a_slot_that_others_hold_is_waited_for() {
+        let mut gate = Gate::new(GateLimits { slots_per_account: 2, queue: 3 }, 2);
+        // The first account has one slot left, the second none.
+        let mut left = [1, 0];
+        let mut claim = |account: usize| {
+            let has_one = left[account] > 0;
+            left[account] -= i32::from(has_one);
+            has_one
+        };
+        assert_eq!(gate.offer(at(0), all(&[1, 0]), None, &mut claim), Offer::Granted(0));
+        let ticket = queued(gate.offer(at(0), all(&[1, 0]), None, &mut claim));
+        assert!(gate.is_wanted(1, at(0)) && gate.is_wanted(0, at(0)));
+        // As long as it is short, it does not even ask.
+        assert_eq!(gate.tick(at(1), |_| unreachable!()), []);
+        gate.slots_may_be_free(1);
+        assert_eq!(gate.tick(at(2), always), [Wake { ticket, waking: Waking::Granted(1) }]);
+        assert!(!gate.is_wanted(1, at(2)));
     }
 
     #[derive(Clone, Debug)]
@@ -410,6 +493,8 @@ mod tests {
         Cancel,
         Close(usize, u64),
         Advance(u64),
+        /// Another program takes a free slot of the account, or gives all its own back.
+        Elsewhere(usize, bool),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -421,6 +506,7 @@ mod tests {
             1 => Just(Step::Cancel),
             1 => (0_usize..3, prop_oneof![Just(0_u64), Just(1), Just(59), Just(60)]).prop_map(|(account, time)| Step::Close(account, time)),
             2 => prop_oneof![Just(0_u64), Just(1), Just(59), Just(60), Just(61)].prop_map(Step::Advance),
+            2 => (0_usize..3, any::<bool>()).prop_map(|(account, takes)| Step::Elsewhere(account, takes)),
         ]
     }
 
@@ -432,9 +518,12 @@ mod tests {
             let mut now = 0;
             let mut held: Vec<usize> = Vec::new();
             let mut waiting: HashMap<Ticket, ()> = HashMap::new();
+            let mut elsewhere = [0_usize; 3];
             for step in steps {
+                let mut free: Vec<usize> = (0..3).map(|account| 2 - elsewhere[account] - gate.in_use(account) as usize).collect();
+                let mut claim = |account: usize| free[account].checked_sub(1).map(|left| free[account] = left).is_some();
                 match step {
-                    Step::Offer(accounts, deadline) => match gate.offer(at(now), all(&accounts), deadline.map(|wait| at(now + wait))) {
+                    Step::Offer(accounts, deadline) => match gate.offer(at(now), all(&accounts), deadline.map(|wait| at(now + wait)), &mut claim) {
                         Offer::Granted(account) => { prop_assert!(accounts.contains(&account)); held.push(account); }
                         Offer::Queued(ticket) => { waiting.insert(ticket, ()); }
                         Offer::Refused(_) => {}
@@ -446,16 +535,20 @@ mod tests {
                     },
                     Step::Close(account, time) => gate.close(account, Closure::Rest, Some(at(now + time))),
                     Step::Advance(time) => now += time,
+                    Step::Elsewhere(account, true) => elsewhere[account] += usize::from(free[account] > 0),
+                    Step::Elsewhere(account, false) => { elsewhere[account] = 0; gate.slots_may_be_free(account); }
                 }
-                for wake in gate.tick(at(now)) {
+                let mut free: Vec<usize> = (0..3).map(|account| 2 - elsewhere[account] - gate.in_use(account) as usize).collect();
+                let mut claim = |account: usize| free[account].checked_sub(1).map(|left| free[account] = left).is_some();
+                for wake in gate.tick(at(now), &mut claim) {
                     prop_assert!(waiting.remove(&wake.ticket).is_some(), "told once");
                     if let Waking::Granted(account) = wake.waking { held.push(account); }
                 }
                 prop_assert_eq!(gate.queued(), waiting.len());
-                for account in 0..3 {
+                for (account, elsewhere) in elsewhere.into_iter().enumerate() {
                     let mine = held.iter().filter(|&&index| index == account).count();
                     prop_assert_eq!(gate.in_use(account) as usize, mine);
-                    prop_assert!(mine <= 2);
+                    prop_assert!(mine + elsewhere <= 2);
                 }
                 if let Some(next) = gate.next_deadline(at(now)) { prop_assert!(next > at(now)); }
             }

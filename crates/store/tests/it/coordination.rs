@@ -1,4 +1,5 @@
 //! The contract of [`Coordination`], on every back end, and what is particular to a machine.
+#![expect(clippy::unwrap_used, reason = "a test that fails should fail loudly")]
 
 use ripcord_store::{
     AccountTag, Coordination, Holder, MachineCoordination, MemoryCoordination, Seat, Slots,

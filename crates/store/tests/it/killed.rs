@@ -3,6 +3,12 @@
 //! The fighters are this test program itself, started with `fight` below. Each keeps ten threads that take a slot, tell
 //! the referee, hold it for a moment, tell the referee, and give it back. The referee is a datagram socket: what reaches
 //! it stands in one order, and whoever gives back has told so before another can take.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "processes and threads of their own, which should fail loudly"
+)]
 
 use crate::coordination::holder;
 use ripcord_store::{AccountTag, Coordination, LINE_POLL, MachineCoordination, Slot, Slots};
@@ -25,7 +31,6 @@ fn slots(directory: &Path) -> Arc<dyn Slots> {
 /// One of the fighters, when it is started as such.
 #[test]
 #[ignore = "a process of the test below"]
-#[expect(clippy::disallowed_methods, reason = "how the parent tells its child where to fight")]
 fn fight() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
     let directory = Path::new(&directory);
@@ -53,9 +58,8 @@ fn fight() {
 }
 
 /// At once or in line, by turns, so that both ways meet.
-#[expect(clippy::disallowed_methods, reason = "a thread of its own")]
 fn take(slots: &dyn Slots, round: usize) -> Slot {
-    if round % 3 != 0 {
+    if !round.is_multiple_of(3) {
         for _ in 0..3 {
             if let Some(slot) = slots.try_take().unwrap() {
                 return slot;
@@ -75,7 +79,6 @@ fn take(slots: &dyn Slots, round: usize) -> Slot {
 struct Fighter(Child);
 
 impl Fighter {
-    #[expect(clippy::disallowed_methods, reason = "the test program itself is the other process")]
     fn start(directory: &Path) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "--ignored", "killed::fight"])
