@@ -73,6 +73,10 @@ pub(crate) enum Command {
     CanComplete(CanCompleteArguments),
     /// Return when there is budget: at once, or when the window that blocks has turned
     WaitForReset(WaitForResetArguments),
+    /// Who holds the slots that the programs of this machine share
+    Slots,
+    /// Hold a slot of an account while a command runs; waits for one if all are held
+    Acquire(AcquireArguments),
     /// Run the gateway: an OpenAI-compatible endpoint on this machine, in front of your accounts
     Serve(ServeArguments),
     /// Watch it work, without a key or a network: an emulated Chutes, the gateway before it, a minute of traffic
@@ -215,6 +219,17 @@ pub(crate) enum NextWindow {
     FourHour,
     /// The billing month
     Month,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AcquireArguments {
+    /// Do not start the command, and exit with 75, if no slot came free within this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+
+    /// The command with its arguments. `RIPCORD_ACCOUNT` tells it on which account the slot is
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<std::ffi::OsString>,
 }
 
 #[derive(Args, Debug, Default)]

@@ -4,8 +4,9 @@ use std::cell::OnceCell;
 
 use ripcord_rules::time::Wall;
 
-use crate::accounts::Roster;
+use crate::accounts::{Account, Roster};
 use crate::clock::Clock;
+use crate::error::CommandError;
 use crate::printer::Printer;
 use crate::settings::Settings;
 
@@ -52,5 +53,22 @@ impl Context {
             }
             roster
         })
+    }
+
+    /// The accounts that `--account` names, or all of them, without asking Chutes: by their configured name, a key or an
+    /// id, not by a user name.
+    pub(crate) fn named_accounts(&self) -> Result<Vec<Account>, CommandError> {
+        let accounts = self.roster().usable()?;
+        for name in &self.selected {
+            if !accounts.iter().any(|account| account.is_called(name)) {
+                let labels: Vec<String> = accounts.iter().map(Account::label).collect();
+                return Err(CommandError::usage(format!("there is no account `{name}`"))
+                    .hint(format!("the accounts are: {}", labels.join(", "))));
+            }
+        }
+        let is_named =
+            |account: &&Account| self.selected.iter().any(|name| account.is_called(name));
+        let all = self.selected.is_empty();
+        Ok(accounts.iter().filter(|account| all || is_named(account)).cloned().collect())
     }
 }

@@ -13,17 +13,26 @@ pub(crate) enum Exit {
     Usage,
     /// 3: it could not be found out: network, 401, 5xx, a figure the server does not show to this key.
     Unknown,
+    /// 75: a command that was to be run was never started.
+    NotStarted,
+    /// What a command that was run ended with: its own code, 126 or 127 if it could not be started, 128 and the signal's
+    /// number if a signal ended it.
+    Child(u8),
 }
 
 // === impl Exit ===
 
 impl Exit {
     /// Every code with its meaning, for the reference.
-    pub(crate) const ALL: [(Self, &'static str); 4] = [
+    pub(crate) const ALL: [(Self, &'static str); 5] = [
         (Self::Done, "done, or the verdict is yes"),
         (Self::No, "the verdict is no"),
         (Self::Usage, "wrong usage: arguments, configuration, a missing or malformed key"),
         (Self::Unknown, "it could not be found out: network, a refused key, a failing server"),
+        (
+            Self::NotStarted,
+            "`acquire`: the command was not started; else it is the command's own code, with 126, 127 and 128 + the signal as shells have them",
+        ),
     ];
 
     /// The number the shell sees.
@@ -33,6 +42,8 @@ impl Exit {
             Self::No => 1,
             Self::Usage => 2,
             Self::Unknown => 3,
+            Self::NotStarted => 75,
+            Self::Child(code) => code,
         }
     }
 
@@ -46,7 +57,9 @@ impl Exit {
             match verdict {
                 Self::Done => return Self::Done,
                 Self::No => {}
-                Self::Usage | Self::Unknown => overall = Self::Unknown,
+                Self::Usage | Self::Unknown | Self::NotStarted | Self::Child(_) => {
+                    overall = Self::Unknown
+                }
             }
         }
         if seen { overall } else { Self::Unknown }

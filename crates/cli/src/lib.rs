@@ -9,6 +9,7 @@
 //! | `exit.rs`, `error.rs` | how a command ends |
 //! | `clock.rs` | the only place that reads a clock |
 //! | `accounts.rs` | keys grouped by account |
+//! | `slots.rs`, `child.rs` | the machine's slots, and a command that runs while one is held |
 //! | `upstream.rs` | every question to Chutes |
 //! | `catalogue.rs`, `figures.rs`, `verdict.rs` | models, windows and "may I go on?" as JSON and in words |
 //! | `commands/` | one file per command |
@@ -16,6 +17,7 @@
 mod accounts;
 mod args;
 mod catalogue;
+mod child;
 mod clock;
 mod commands;
 mod context;
@@ -24,6 +26,7 @@ mod exit;
 mod figures;
 mod printer;
 mod settings;
+mod slots;
 mod upstream;
 mod verdict;
 

@@ -53,7 +53,7 @@ impl Answer {
         match Exit::any(answers.into_iter().map(Self::exit)) {
             Exit::Done => Self::Yes,
             Exit::No => Self::No,
-            Exit::Usage | Exit::Unknown => Self::Unknown,
+            Exit::Usage | Exit::Unknown | Exit::NotStarted | Exit::Child(_) => Self::Unknown,
         }
     }
 }

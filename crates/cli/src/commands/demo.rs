@@ -31,7 +31,7 @@ use chutes_emulator::{Control, Emulator, Running};
 use ripcord_client::endpoints::{BaseUrl, Endpoints, PlainHttp, Service};
 use ripcord_client::transport::{Transport, TransportSettings};
 use ripcord_gateway::{Config, Gateway, Limits, StartError};
-use ripcord_store::Row;
+use ripcord_store::{MemoryCoordination, Row};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
@@ -143,12 +143,14 @@ async fn open(
         allowed_origins: Vec::new(),
         quota_refresh_interval: scenario::FIGURES_EVERY,
     };
-    match Gateway::start(config.clone(), Arc::clone(&ledger) as _).await {
+    // Nothing of it is real, so it takes no slot of the machine.
+    let slots = MemoryCoordination::default();
+    match Gateway::start(config.clone(), Arc::clone(&ledger) as _, &slots).await {
         Ok(gateway) => Ok((gateway, false)),
         Err(StartError::AddressInUse(_)) if listen.is_none() => {
             let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             let config = Config { listen: anywhere, ..config };
-            let gateway = Gateway::start(config, ledger as _).await.map_err(could_not)?;
+            let gateway = Gateway::start(config, ledger as _, &slots).await.map_err(could_not)?;
             Ok((gateway, true))
         }
         Err(error) => Err(CommandError::usage(error.to_string())),

@@ -1,5 +1,6 @@
 //! One file per command. Each reads, decides, and answers with a report that is drawn or printed as JSON.
 
+mod acquire;
 pub(crate) mod budget_check;
 pub(crate) mod can_complete;
 mod completions;
@@ -12,6 +13,7 @@ pub(crate) mod models;
 mod reference;
 pub(crate) mod sanity;
 pub(crate) mod serve;
+pub(crate) mod slots;
 pub(crate) mod status;
 pub(crate) mod usage;
 pub(crate) mod wait_for_reset;
@@ -41,6 +43,8 @@ pub(crate) fn run(
         Some(Command::WaitForReset(arguments)) => {
             wait(wait_for_reset::run(&arguments, &prepare()?))
         }
+        Some(Command::Slots) => slots::run(&prepare()?),
+        Some(Command::Acquire(arguments)) => wait(acquire::run(&arguments, &prepare()?)),
         Some(Command::Doctor) => wait(doctor::run(&prepare()?)),
         Some(Command::Serve(arguments)) => serve::run(&arguments, &prepare()?),
         Some(Command::Demo(arguments)) => demo::run(&arguments, printer),

@@ -8,7 +8,7 @@ use schemars::schema_for;
 
 use crate::args::{Arguments, ReferenceArguments, ReferencePart};
 use crate::commands::{
-    budget_check, can_complete, doctor, model_health, models, sanity, serve, status, usage,
+    budget_check, can_complete, doctor, model_health, models, sanity, serve, slots, status, usage,
     wait_for_reset,
 };
 use crate::error::CommandError;
@@ -49,6 +49,7 @@ fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("models", schema_for!(models::ModelsReport)),
         ("sanity", schema_for!(sanity::SanityReport)),
         ("serve", schema_for!(serve::ServeReport)),
+        ("slots", schema_for!(slots::SlotsReport)),
         ("status", schema_for!(status::StatusReport)),
         ("usage", schema_for!(usage::UsageReport)),
         ("wait-for-reset", schema_for!(wait_for_reset::WaitReport)),

@@ -12,6 +12,7 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::printer::text::{Text, Tone};
 use crate::printer::{Page, moment, number};
+use crate::slots;
 use crate::upstream::{Measured, Reading, Upstream};
 use crate::verdict::VerdictReport;
 
@@ -64,6 +65,7 @@ pub(crate) async fn run(
             .printer
             .warn(&format!("the catalogue has no `{missing}`; asking `{model}` instead"));
     }
+    let _slot = slots::for_one_call(&reading.account, "sanity", context).await?;
     let measured = upstream.measure(reading, &model, context).await?;
     let report = report(&model, instead_of, reading, &measured, context);
     context.printer.answer(&report, || page(&report, context))?;

@@ -18,7 +18,7 @@ use crate::exit::Exit;
 use crate::printer::text::{Text, Tone};
 use crate::settings::Settings;
 use crate::settings::environment::variables;
-use crate::upstream;
+use crate::{slots, upstream};
 
 /// The one line that `ripcord serve --json` prints, as soon as clients may call.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -50,13 +50,14 @@ struct ServedAccount {
 pub(crate) fn run(arguments: &ServeArguments, context: &Context) -> Result<Exit, CommandError> {
     let config = config(arguments, context)?;
     let ledger = Arc::new(open_ledger(&context.settings)?);
+    let machine = slots::open("serve", context)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|problem| CommandError::unknown(format!("could not start: {problem}")))?;
     runtime.block_on(async {
         let accounts = introduce(&config);
-        let gateway = Gateway::start(config, Arc::clone(&ledger) as _)
+        let gateway = Gateway::start(config, Arc::clone(&ledger) as _, &machine)
             .await
             .map_err(|error| explain(&error))?;
         // Before anybody can know that it runs, and so stop it.
@@ -130,10 +131,7 @@ pub(crate) fn label(account: &Account) -> String {
 }
 
 fn open_ledger(settings: &Settings) -> Result<SqliteLedger, CommandError> {
-    let Some(directory) = &settings.gateway.state_directory.value else {
-        return Err(CommandError::usage("there is no place for the ledger")
-            .hint(format!("set {} or `gateway.state_directory`", variables::XDG_STATE_HOME)));
-    };
+    let directory = slots::directory(settings)?;
     SqliteLedger::open(&directory.join("ledger.sqlite")).map_err(|error| unusable(&error))
 }
 

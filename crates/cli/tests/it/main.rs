@@ -8,5 +8,6 @@ mod reference;
 mod serve;
 mod setup;
 mod situations;
+mod slots;
 mod waiting;
 mod world;
