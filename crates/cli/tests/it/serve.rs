@@ -194,3 +194,42 @@ fn what_it_cannot_run_with_is_said_at_once() {
         assert!(outcome.stderr.contains(expected), "{}", outcome.seen());
     }
 }
+
+#[test]
+fn its_slots_are_those_of_the_whole_machine() {
+    let world = world().config("[gateway]\nslots_per_account = 2\n");
+    let server = Server::start(&world);
+    let hold = |script: &str| {
+        let mut command = world.command(&["acquire", "--", "sh", "-c", script]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "held\n");
+        child
+    };
+    let slots = || world.run(&["slots", "--json"]).report("slots")["accounts"][0].clone();
+    let wait_until = |what: &str, is_so: &dyn Fn() -> bool| {
+        let mut looks = 0;
+        while !is_so() {
+            looks += 1;
+            assert!(looks < 500, "{what}: {}", slots());
+        }
+    };
+    // Another program has one slot, so of two requests one waits.
+    let mut other = hold("echo held; cat > /dev/null");
+    let body = format!(r#"{{"model":"{MODEL}","messages":[{{"role":"user","content":"Hi"}}]}}"#);
+    let mut answers = [server.post(&body), server.post(&body)];
+    wait_until("one serves, one waits", &|| slots()["held"] == 2 && slots()["awaited"] == true);
+    let most = |world: &World| world.emulator().control().account("alice").unwrap().max_in_flight;
+    assert!(most(&world) <= 1, "one at Chutes beside the other program's slot");
+    drop(other.stdin.take());
+    assert!(other.wait().unwrap().success());
+    for answer in &mut answers {
+        let mut text = String::new();
+        answer.read_to_string(&mut text).unwrap();
+        assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    }
+    wait_until("all are back", &|| slots()["held"] == 0 && slots()["awaited"] == false);
+    server.signal("TERM");
+    assert_eq!(server.ended().0, Some(0));
+}
