@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(advice(&[unknown.clone(), cold.clone()]), Advice::Unknown);
         let open = |candidates: &[Candidate]| advise(candidates, None, Weigh::Preference);
         assert_eq!(open(&[]), Advice::Nothing);
-        assert_eq!(open(&[cold.clone()]), Advice::Nothing);
+        assert_eq!(open(std::slice::from_ref(&cold)), Advice::Nothing);
         assert_eq!(open(&[cold, unknown]), Advice::Unknown);
         assert_eq!(open(&[candidate(ModelState::Busy, 950, 0)]), Advice::Use(0));
     }
