@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Models(ModelsArguments),
     /// The state of one model with the evidence; never probes with inference
     ModelHealth(ModelHealthArguments),
+    /// Which model to use: stay with MODEL or switch to a variant, or the best for a purpose, and why
+    Recommend(RecommendArguments),
     /// One tiny real inference: time to the first token, tokens per second (costs one request unit)
     Sanity(SanityArguments),
     /// Exit 0 if there is budget to work with, 1 if not
@@ -162,6 +164,46 @@ pub(crate) enum ModelOrder {
 pub(crate) struct ModelHealthArguments {
     /// The model's name, with or without a `chutes/` prefix
     pub(crate) model: String,
+}
+
+#[derive(Args, Debug, Default)]
+#[command(
+    group(clap::ArgGroup::new("wanted").args(["model", "purpose"]).required(true).multiple(true)),
+    after_help = "Exit codes: 0 stay, or a recommendation; 1 nothing that fits answers at the moment; 2 there is no such model; \
+                  3 it could not be found out."
+)]
+pub(crate) struct RecommendArguments {
+    /// The model you use: its variants are compared (with and without -TEE, precisions, point versions)
+    pub(crate) model: Option<String>,
+
+    /// Models for a purpose, as `[recommend]` in the configuration says
+    #[arg(long = "for", value_name = "PURPOSE")]
+    pub(crate) purpose: Option<Purpose>,
+
+    /// Only models in a trusted execution environment
+    #[arg(long, conflicts_with = "allow_plain")]
+    pub(crate) tee: bool,
+
+    /// A model outside of a trusted execution environment may replace one inside; never done otherwise
+    #[arg(long)]
+    pub(crate) allow_plain: bool,
+}
+
+/// What a model is wanted for.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Nobody but you sees the prompts: only models in a trusted execution environment
+    Privacy,
+    /// The cheapest that are still good
+    Budget,
+    /// Writing and changing code, with tools
+    Coding,
+    /// Working things out step by step
+    Reasoning,
+    /// Prose, ideas
+    Creative,
+    /// Characters and stories
+    Roleplay,
 }
 
 #[derive(Args, Debug, Default)]

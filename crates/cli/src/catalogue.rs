@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ripcord_rules::model_state::{Because, Listing, ModelEvidence, ModelState, decide};
+use ripcord_rules::model_state::{
+    Because, Listing, ModelEvidence, ModelState, UTILIZATION_FRESH, decide,
+};
 use ripcord_rules::time::Wall;
 use ripcord_rules::units::{NanoUsd, Rounding};
 use ripcord_wire::chutes::{Chute, Utilization};
@@ -252,12 +254,16 @@ impl Entry {
     pub(crate) fn why(&self) -> String {
         let percent =
             |permille: Option<u64>| permille.map(|permille| format!("{} %", permille / 10));
-        let instances = self.evidence.active_instances.map(|count| match count {
+        // What decides nothing any more is not shown as if it were true now.
+        let is_fresh = self.evidence.utilization_age.is_some_and(|age| age <= UTILIZATION_FRESH);
+        let fresh = |permille: Option<u64>| permille.filter(|_| is_fresh);
+        let instances = fresh(self.evidence.active_instances).map(|count| match count {
             1 => "1 instance".to_owned(),
             _ => format!("{count} instances"),
         });
-        let load = percent(self.evidence.utilization_permille).map(|share| format!("{share} busy"));
-        let refused = percent(self.evidence.refused_permille.filter(|share| *share > 0))
+        let load =
+            percent(fresh(self.evidence.utilization_permille)).map(|share| format!("{share} busy"));
+        let refused = percent(fresh(self.evidence.refused_permille).filter(|share| *share > 0))
             .map(|share| format!("{share} refused"));
         let figures = |parts: [Option<String>; 3]| {
             let parts: Vec<String> = parts.into_iter().flatten().collect();

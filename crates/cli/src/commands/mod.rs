@@ -10,6 +10,7 @@ mod elsewhere;
 mod man;
 pub(crate) mod model_health;
 pub(crate) mod models;
+pub(crate) mod recommend;
 mod reference;
 pub(crate) mod sanity;
 pub(crate) mod serve;
@@ -37,6 +38,7 @@ pub(crate) fn run(
         Some(Command::Usage(arguments)) => wait(usage::run(&arguments, &prepare()?)),
         Some(Command::Models(arguments)) => wait(models::run(&arguments, &prepare()?)),
         Some(Command::ModelHealth(arguments)) => wait(model_health::run(&arguments, &prepare()?)),
+        Some(Command::Recommend(arguments)) => wait(recommend::run(&arguments, &prepare()?)),
         Some(Command::Sanity(arguments)) => wait(sanity::run(&arguments, &prepare()?)),
         Some(Command::BudgetCheck(arguments)) => wait(budget_check::run(&arguments, &prepare()?)),
         Some(Command::CanComplete(arguments)) => wait(can_complete::run(&arguments, &prepare()?)),

@@ -1,6 +1,7 @@
 //! `ripcord model-health MODEL`: the state of one model with the evidence. Only the public lists are read: probing
 //! with inference costs quota, and a warm-up raises a bounty.
 
+use ripcord_rules::recommend::ModelName;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -34,7 +35,7 @@ pub(crate) struct ModelHealthReport {
     why: String,
     /// The figures behind it.
     evidence: EvidenceReport,
-    /// Other models that differ only in variant, with their states.
+    /// The other variants of the same model (precision, trusted execution, point version), with their states.
     siblings: Vec<SiblingReport>,
     /// Lists that could not be read.
     errors: Vec<ErrorReport>,
@@ -179,24 +180,12 @@ fn report(
     }
 }
 
-/// The variants of one model share their name up to suffixes such as `-TEE` and `-FP8`.
+/// The other variants of the same model.
 fn siblings<'c>(entry: &'c Entry, catalogue: &'c Catalogue) -> impl Iterator<Item = &'c Entry> {
-    let family = family(&entry.name);
-    catalogue
-        .entries
-        .iter()
-        .filter(move |other| other.name != entry.name && self::family(&other.name) == family)
-}
-
-fn family(name: &str) -> String {
-    let mut family = name.to_lowercase();
-    loop {
-        let suffixes = ["-tee", "-fp8", "-bf16", "-int4", "-awq", "-turbo"];
-        let Some(shorter) = suffixes.iter().find_map(|suffix| family.strip_suffix(suffix)) else {
-            return family;
-        };
-        family = shorter.to_owned();
-    }
+    let name = ModelName::read(&entry.name);
+    catalogue.entries.iter().filter(move |other| {
+        other.name != entry.name && name.kinship(&ModelName::read(&other.name)).is_some()
+    })
 }
 
 fn page(report: &ModelHealthReport) -> Page {
@@ -258,15 +247,4 @@ fn page(report: &ModelHealthReport) -> Page {
         page.table(table);
     }
     page
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn variants_share_a_family() {
-        assert_eq!(family("zai-org/GLM-5.2-FP8-TEE"), family("zai-org/GLM-5.2"));
-        assert_ne!(family("Qwen/Qwen3-32B"), family("Qwen/Qwen3-8B"));
-    }
 }

@@ -8,8 +8,8 @@ use schemars::schema_for;
 
 use crate::args::{Arguments, ReferenceArguments, ReferencePart};
 use crate::commands::{
-    budget_check, can_complete, doctor, model_health, models, sanity, serve, slots, status, usage,
-    wait_for_reset,
+    budget_check, can_complete, doctor, model_health, models, recommend, sanity, serve, slots,
+    status, usage, wait_for_reset,
 };
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -47,6 +47,7 @@ fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("doctor", schema_for!(doctor::DoctorReport)),
         ("model-health", schema_for!(model_health::ModelHealthReport)),
         ("models", schema_for!(models::ModelsReport)),
+        ("recommend", schema_for!(recommend::RecommendReport)),
         ("sanity", schema_for!(sanity::SanityReport)),
         ("serve", schema_for!(serve::ServeReport)),
         ("slots", schema_for!(slots::SlotsReport)),

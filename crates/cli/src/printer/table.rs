@@ -24,6 +24,8 @@ pub(crate) struct Column {
     leaves: u8,
     /// The width down to which cells may be cut.
     shrinks_to: Option<usize>,
+    /// Whether cells are cut in the middle instead of at the end.
+    keeps_ends: bool,
 }
 
 /// Rows under headers.
@@ -39,18 +41,35 @@ pub(crate) struct Table {
 impl Column {
     /// A column of words.
     pub(crate) fn left(header: impl Into<Cow<'static, str>>) -> Self {
-        Self { header: header.into(), align: Align::Left, leaves: 0, shrinks_to: None }
+        Self {
+            header: header.into(),
+            align: Align::Left,
+            leaves: 0,
+            shrinks_to: None,
+            keeps_ends: false,
+        }
     }
 
     /// A column of figures.
     pub(crate) fn right(header: impl Into<Cow<'static, str>>) -> Self {
-        Self { header: header.into(), align: Align::Right, leaves: 0, shrinks_to: None }
+        Self {
+            header: header.into(),
+            align: Align::Right,
+            leaves: 0,
+            shrinks_to: None,
+            keeps_ends: false,
+        }
     }
 
     /// Lets the column go when the terminal is narrow; the highest `order` goes first.
     pub(crate) fn leaves(mut self, order: u8) -> Self {
         self.leaves = order;
         self
+    }
+
+    /// A column of models: cut in the middle, since variants differ at the end of their names.
+    pub(crate) fn names(header: impl Into<Cow<'static, str>>, shrinks_to: usize) -> Self {
+        Self { keeps_ends: true, ..Self::left(header).shrinks_to(shrinks_to) }
     }
 
     /// Lets the cells be cut down to this width.
@@ -159,7 +178,11 @@ impl Table {
             if position > 0 {
                 line = line.plain(" ".repeat(GAP));
             }
-            let cell = cell.clone().cut(*width);
+            let cell = if column.keeps_ends {
+                cell.clone().cut_in_the_middle(*width)
+            } else {
+                cell.clone().cut(*width)
+            };
             line = line.append(match column.align {
                 Align::Left => cell.padded_right(*width),
                 Align::Right => cell.padded_left(*width),

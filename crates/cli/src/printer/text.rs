@@ -127,6 +127,36 @@ impl Text {
         cut
     }
 
+    /// Cut to `width` columns in the middle, so that both ends of a name can be told from others: `Qwen/Qwen3…FP8-TEE`.
+    pub(crate) fn cut_in_the_middle(self, width: usize) -> Self {
+        let whole = self.width();
+        if whole <= width {
+            return self;
+        }
+        let tail = width.saturating_sub(1) / 2;
+        let end = self.clone().without_first(whole - tail);
+        let head = self.cut((width - tail).max(1));
+        head.append(end)
+    }
+
+    /// What is left when the first `columns` are taken away; a wide character on the edge goes too.
+    fn without_first(self, columns: usize) -> Self {
+        let mut left = columns;
+        let mut rest = Self::new();
+        for (tone, text) in self.parts {
+            let mut kept = String::new();
+            for character in text.chars() {
+                if left > 0 {
+                    left = left.saturating_sub(character.width().unwrap_or(0));
+                } else {
+                    kept.push(character);
+                }
+            }
+            rest = rest.then(tone, kept);
+        }
+        rest
+    }
+
     /// Broken at spaces into lines of at most `width` columns: the first indented by `indent`, the others by `more`
     /// on top.
     pub(crate) fn wrapped(&self, width: usize, indent: usize, more: usize) -> Vec<Self> {
@@ -241,7 +271,7 @@ pub(crate) fn to_ascii(text: &str) -> String {
             '✗' => 'x',
             '…' => '~',
             '·' | '–' | '—' | '─' => '-',
-            '→' => '>',
+            '→' | '›' => '>',
             '≈' => '~',
             other => other,
         })
@@ -285,6 +315,18 @@ mod tests {
         let cut = text.cut(10);
         assert_eq!(cut.width(), 10);
         assert_eq!(cut.render(false), "Qwen/Qwen…");
+    }
+
+    #[test]
+    fn a_name_cut_in_the_middle_keeps_both_ends() {
+        let name = Text::from("Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8-TEE");
+        let cut = name.clone().cut_in_the_middle(24);
+        assert_eq!(cut.render(false), "Qwen/Qwen3-C…uct-FP8-TEE");
+        assert_eq!(cut.width(), 24);
+        assert_eq!(name.clone().cut_in_the_middle(43), name);
+        for width in 1..12 {
+            assert!(Text::from("模型/通义千问-32B").cut_in_the_middle(width).width() <= width);
+        }
     }
 
     #[test]

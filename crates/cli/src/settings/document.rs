@@ -253,6 +253,14 @@ pub(crate) mod read {
         }
     }
 
+    /// True or false.
+    pub(crate) fn flag(value: &Value<'_>) -> Result<bool, String> {
+        match value {
+            Value::Boolean(flag) => Ok(*flag),
+            other => Err(format!("expected true or false, found {}", kind(other))),
+        }
+    }
+
     /// One of a few words.
     pub(crate) fn word<T: Copy>(
         choices: &'static [(&'static str, T)],

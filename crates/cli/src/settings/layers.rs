@@ -150,6 +150,7 @@ fn read_sections(settings: &mut Settings, root: &mut Section<'_>) {
         section.read("watch", &mut settings.models.watch, read::texts);
         section.read("sanity", &mut settings.models.sanity, read::text);
     });
+    root.table("recommend", |section| settings.recommend.read(section));
     root.table("limits", |section| {
         let limits = &mut settings.limits;
         section.read("connect_seconds", &mut limits.connect, seconds(1, 300));

@@ -7,12 +7,14 @@ pub(crate) mod environment;
 pub(crate) mod keys;
 mod layers;
 pub(crate) mod origin;
+pub(crate) mod recommend;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ripcord_rules::quota::{Paygo, WhenUnknown};
+use ripcord_rules::recommend::Weigh;
 use ripcord_rules::units::NanoUsd;
 
 use crate::args::{ColorChoice, GlobalArguments};
@@ -20,6 +22,7 @@ use document::Problem;
 use environment::Environment;
 use keys::RawKey;
 use origin::{Origin, Sourced};
+use recommend::{PurposeSettings, RecommendSettings};
 
 /// The defaults, complete and commented: the user's template.
 pub(crate) const DEFAULT_FILE: &str = include_str!("../../../../config/default.toml");
@@ -32,6 +35,7 @@ pub(crate) struct Settings {
     pub(crate) chutes: ChutesSettings,
     pub(crate) spending: SpendingSettings,
     pub(crate) models: ModelSettings,
+    pub(crate) recommend: RecommendSettings,
     pub(crate) limits: LimitSettings,
     pub(crate) gateway: GatewaySettings,
     pub(crate) output: OutputSettings,
@@ -145,6 +149,14 @@ impl Settings {
                 when_unknown: unset(WhenUnknown::Allow),
             },
             models: ModelSettings { watch: unset(Vec::new()), sanity: unset(String::new()) },
+            recommend: RecommendSettings::all(&PurposeSettings {
+                tee: unset(false),
+                features: unset(Vec::new()),
+                max_price: unset(None),
+                prefer: unset(Vec::new()),
+                others: unset(false),
+                weigh: unset(Weigh::Preference),
+            }),
             limits: LimitSettings {
                 connect: unset(Duration::ZERO),
                 first_byte: unset(Duration::ZERO),

@@ -17,7 +17,7 @@ fn without_a_key() {
     --- stderr
     error: no API key is configured
     hint: create a key at https://chutes.ai/app/api, then: export CHUTES_API_KEY=cpk_…
-    hint: without a key these work: ripcord status, models, model-health
+    hint: without a key these work: ripcord status, models, model-health, recommend
     ");
     assert_eq!(world.run(&["models"]).code, 0, "the catalogue needs no key");
 }

@@ -4,6 +4,7 @@
 mod bad_input;
 mod commands;
 mod demo;
+mod recommend;
 mod reference;
 mod serve;
 mod setup;

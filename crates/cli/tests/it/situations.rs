@@ -100,6 +100,11 @@ fn model_health() {
 }
 
 #[test]
+fn recommend() {
+    check("recommend", &["recommend", "deepseek-ai/DeepSeek-R1"], [0, 0, 0, 0, 0, 0, 0, 3]);
+}
+
+#[test]
 fn sanity() {
     check("sanity", &["sanity"], [0, 1, 1, 0, 1, 1, 0, 3]);
 }

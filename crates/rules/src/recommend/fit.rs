@@ -76,8 +76,12 @@ impl Needs {
     /// Whether a model may be recommended.
     ///
     /// # Errors
-    /// The first need that it does not meet. What is not known does not meet a need.
+    /// The first need that it does not meet. What is not known does not meet a need. A model that nobody looks for is
+    /// told so before anything else, so that every other misfit concerns a model that was looked for.
     pub fn admit(&self, offer: &Offer<'_>) -> Result<(), Misfit> {
+        if !self.others && self.place(offer.name).is_none() {
+            return Err(Misfit::NotPreferred);
+        }
         if self.tee && offer.tee != Some(true) {
             return Err(Misfit::NotConfidential);
         }
@@ -93,9 +97,6 @@ impl Needs {
             && offer.price_out.is_none_or(|price| price > limit)
         {
             return Err(Misfit::TooDear(limit));
-        }
-        if !self.others && self.place(offer.name).is_none() {
-            return Err(Misfit::NotPreferred);
         }
         Ok(())
     }
