@@ -177,16 +177,7 @@ fn fit(
     let words =
         VerdictReport::new(&verdict, snapshot, policy, &context.printer.moments, now).explanation;
     match verdict {
-        Verdict::Unknown(_) => return (fit, words),
-        // A window may be used up that the forecast could not count, for want of a price.
-        Verdict::No { shortage, turns_at, .. } => {
-            fit.now = Some(0);
-            if fit.short.is_none() {
-                fit.short = blocking(shortage);
-                fit.all_by = fit.all_by.or(turns_at);
-            }
-            return (fit, words);
-        }
+        Verdict::Unknown(_) | Verdict::No { .. } => return (fit, words),
         Verdict::Yes(ripcord_rules::quota::Payer::Balance) if target.cost.usd.is_none() => {
             fit.now = None;
             return (
@@ -217,14 +208,6 @@ fn fits(count: u64) -> String {
     )
 }
 
-const fn blocking(shortage: ripcord_rules::quota::Shortage) -> Option<WindowKind> {
-    use ripcord_rules::quota::Shortage;
-    match shortage {
-        Shortage::PaygoNotAllowed(kind) | Shortage::WindowUsedUp(kind) => Some(kind),
-        Shortage::BalanceTooLow => None,
-    }
-}
-
 /// When the rest would fit, if each account does what fits now and one of them does all the rest.
 fn rest_fits_by(
     readings: &[Reading],
@@ -246,7 +229,7 @@ fn rest_fits_by(
                 calls,
                 now,
             );
-            forecast.all_by.or(own.all_by)
+            forecast.all_by
         })
         .min()
 }

@@ -60,11 +60,6 @@ pub(crate) async fn run(
     };
     let readings = upstream.selected_readings(context).await?;
     let reading = payer(&readings, context)?;
-    if let Some(missing) = &instead_of {
-        context
-            .printer
-            .warn(&format!("the catalogue has no `{missing}`; asking `{model}` instead"));
-    }
     let _slot = slots::for_one_call(&reading.account, "sanity", context).await?;
     let measured = upstream.measure(reading, &model, context).await?;
     let report = report(&model, instead_of, reading, &measured, context);
@@ -188,6 +183,12 @@ fn page(report: &SanityReport, context: &Context) -> Page {
     page.line(
         Text::toned(Tone::Good, "✓ ").then(Tone::Strong, report.model.as_str()).plain(" answers"),
     );
+    if let Some(missing) = &report.instead_of {
+        page.paragraph(
+            2,
+            Text::new().dim(format!("asked instead of {missing}, which the catalogue lacks")),
+        );
+    }
     let pace = report
         .tokens_per_second
         .map_or_else(|| "too short to measure".to_owned(), |pace| format!("{pace:.1} tokens/s"));
