@@ -101,12 +101,12 @@ impl Roster {
                     "create a key at https://chutes.ai/app/api, then: export {}=cpk_…",
                     variables::CHUTES_API_KEY
                 ))
-                .hint(
-                    "without a key these work: ripcord status, models, model-health, recommend",
-                ));
+                .hint("without a key these work: ripcord status, models, model-health, recommend")
+                .see("key-missing"));
         }
         Err(CommandError::usage(self.unusable.join("\n"))
-            .hint("`ripcord doctor` checks every key and says what to fix"))
+            .hint("`ripcord doctor` checks every key and says what to fix")
+            .see("key-form"))
     }
 
     fn add(

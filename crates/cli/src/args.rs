@@ -83,8 +83,8 @@ pub(crate) enum Command {
     Serve(ServeArguments),
     /// Watch it work, without a key or a network: an emulated Chutes, the gateway before it, a minute of traffic
     Demo(DemoArguments),
-    /// Check keys, addresses, reachability, clock, models and configuration; says what to fix
-    Doctor,
+    /// Check keys, addresses, reachability, clock, models and configuration; says what to fix. Or explain an error
+    Doctor(DoctorArguments),
     /// Print a script that completes commands and flags in your shell
     #[command(after_help = COMPLETIONS_HELP)]
     Completions(CompletionsArguments),
@@ -324,6 +324,14 @@ pub(crate) struct ManArguments {
     /// Write every page into this directory
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) directory: Option<PathBuf>,
+}
+
+#[derive(Args, Debug, Default)]
+pub(crate) struct DoctorArguments {
+    /// Explain this error instead: the text you saw, a log line, JSON, a status such as 402, or the name after
+    /// `more:`; `-` reads it from standard input. Needs no network and no key
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) explain: Option<String>,
 }
 
 #[derive(Args, Debug)]

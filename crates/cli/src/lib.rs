@@ -12,6 +12,7 @@
 //! | `slots.rs`, `child.rs` | the machine's slots, and a command that runs while one is held |
 //! | `upstream.rs` | every question to Chutes |
 //! | `catalogue.rs`, `figures.rs`, `verdict.rs` | models, windows and "may I go on?" as JSON and in words |
+//! | `troubleshooting.rs` | `docs/TROUBLESHOOTING.md`, looked up by what a user sees |
 //! | `commands/` | one file per command |
 
 mod accounts;
@@ -27,6 +28,7 @@ mod figures;
 mod printer;
 mod settings;
 mod slots;
+mod troubleshooting;
 mod upstream;
 mod verdict;
 
@@ -41,7 +43,6 @@ use context::Context;
 use error::CommandError;
 use exit::Exit;
 use printer::moment::Moments;
-use printer::text::Text;
 use printer::{Device, Printer};
 use settings::Settings;
 use settings::document::Problem;
@@ -62,9 +63,8 @@ pub fn run() -> ExitCode {
         matches!(arguments.command, Some(args::Command::Serve(_))).then_some(SERVER_LOG);
     start_log(&environment, usual_log);
     let early = early_printer(&arguments.global, &environment);
-    let outcome = commands::run(arguments.command, &early, || {
-        prepare(&arguments.global, &environment, &early)
-    });
+    let outcome =
+        commands::run(arguments.command, &early, || prepare(&arguments.global, &environment));
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -76,10 +76,18 @@ pub fn run() -> ExitCode {
 
 /// Prints what clap has to say: help and version, which are successes, or what is wrong with the arguments.
 fn refuse(problem: &clap::Error, environment: &dyn Environment) -> ExitCode {
-    let printer = early_printer(&GlobalArguments::default(), environment);
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    let arguments = GlobalArguments { json, ..GlobalArguments::default() };
+    let printer = early_printer(&arguments, environment);
     let (device, text) = (printer.device(), problem.render());
     // If nobody reads it, nobody can be told.
     if problem.use_stderr() {
+        if json {
+            let text = text.to_string();
+            let message = text.trim().trim_start_matches("error: ");
+            printer.error(&CommandError::usage(message));
+            return Exit::Usage.into();
+        }
         let text = if device.error_color { text.ansi().to_string() } else { text.to_string() };
         printer.talk_rendered(text.trim_end());
         return Exit::Usage.into();
@@ -98,7 +106,6 @@ fn early_printer(arguments: &GlobalArguments, environment: &dyn Environment) -> 
 fn prepare(
     arguments: &GlobalArguments,
     environment: &dyn Environment,
-    early: &Printer,
 ) -> Result<Context, CommandError> {
     let clock = match environment.get(variables::RIPCORD_TEST_NOW) {
         None => Clock::System,
@@ -109,8 +116,7 @@ fn prepare(
             ))
         })?,
     };
-    let settings =
-        Settings::load(arguments, environment).map_err(|problems| explain(&problems, early))?;
+    let settings = Settings::load(arguments, environment).map_err(|problems| explain(&problems))?;
     let moments =
         Moments::in_zone(&settings.output.time_zone.value).map_err(CommandError::usage)?;
     let device = Device::detect(environment, settings.output.color.value);
@@ -122,7 +128,7 @@ fn prepare(
 }
 
 /// All problems of the configuration, one line each, and the error that ends the run.
-fn explain(problems: &[Problem], printer: &Printer) -> CommandError {
+fn explain(problems: &[Problem]) -> CommandError {
     // In the order in which they stand in the file.
     let mut sorted: Vec<&Problem> = problems.iter().collect();
     sorted.sort_by_key(|problem| {
@@ -132,17 +138,16 @@ fn explain(problems: &[Problem], printer: &Printer) -> CommandError {
             .and_then(|(_, line)| line.parse::<usize>().ok())
             .unwrap_or(usize::MAX)
     });
-    for problem in sorted {
+    let told = |problem: &Problem| {
         let hint = problem.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        printer.talk(
-            Text::new()
-                .dim(format!("{}: ", problem.place))
-                .plain(format!("{}{hint}", problem.message)),
-        );
-    }
+        format!("{}: {}{hint}", problem.place, problem.message)
+    };
     let count = printer::number::counted(problems.len() as u64, "problem", "problems");
-    CommandError::usage(format!("the configuration has {count}"))
+    let mut error = CommandError::usage(format!("the configuration has {count}"))
         .hint("every key with its default and meaning: docs/reference/configuration.md")
+        .see("configuration");
+    error.details = sorted.into_iter().map(told).collect();
+    error
 }
 
 /// What `serve` logs: what rests and why, and what is wrong.

@@ -12,7 +12,7 @@ use std::io::{IsTerminal as _, Write as _};
 use serde::Serialize;
 
 use crate::args::ColorChoice;
-use crate::error::CommandError;
+use crate::error::{CommandError, ErrorObject, WarningObject};
 use crate::settings::environment::{Environment, variables};
 use moment::Moments;
 use table::Table;
@@ -126,6 +126,11 @@ impl Printer {
         self.device.error_terminal
     }
 
+    /// Whether the answer is JSON, and with it everything else that is said.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// What the device can do.
     pub(crate) const fn device(&self) -> Device {
         self.device
@@ -172,20 +177,39 @@ impl Printer {
 
     /// Something that deserves attention but stops nothing.
     pub(crate) fn warn(&self, text: &str) {
+        if self.json {
+            return self.talk_json(&WarningObject::from(text));
+        }
         self.talk(Text::toned(Tone::Warn, "warning: ").plain(text));
     }
 
     /// A failure with its next steps.
     pub(crate) fn error(&self, error: &CommandError) {
-        let mut lines = error.to_string();
-        for line in lines.split_off(0).lines().enumerate() {
-            match line {
-                (0, first) => self.talk(Text::toned(Tone::Bad, "error: ").plain(first)),
-                (_, more) => self.talk(Text::new().plain(more)),
+        if self.json {
+            return self.talk_json(&ErrorObject::from(error));
+        }
+        for detail in &error.details {
+            self.talk(Text::new().plain(detail.as_str()));
+        }
+        for (index, line) in error.to_string().lines().enumerate() {
+            match index {
+                0 => self.talk(Text::toned(Tone::Bad, "error: ").plain(line)),
+                _ => self.talk(Text::new().plain(line)),
             }
         }
         for hint in &error.hints {
             self.talk(Text::toned(Tone::Accent, "hint: ").plain(hint.as_str()));
+        }
+        if let Some(more) = error.more() {
+            self.talk(Text::toned(Tone::Dim, "more: ").dim(more));
+        }
+    }
+
+    /// One JSON object on a line of its own, to stderr.
+    fn talk_json<T: Serialize>(&self, object: &T) {
+        // Plain structures of texts and numbers always become JSON.
+        if let Ok(line) = serde_json::to_string(object) {
+            self.talk_rendered(&text::harmless_json(&line));
         }
     }
 

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::settings::Settings;
+use crate::troubleshooting;
 
 /// Accounts that are read at once.
 const AT_ONCE: usize = 5;
@@ -274,10 +275,12 @@ async fn refused(public: &Chutes, account: &Account) -> CommandError {
         ))
         .hint(
             "add an admin key of this account to see its quota; until then its calls are unguarded",
-        ),
+        )
+        .see("account-unreadable"),
         Err(error) if error.status() == Some(401) => {
             CommandError::unknown(format!("{whose} is refused: it is dead, or has no useful scope"))
                 .hint("create a new key at https://chutes.ai/app/api")
+                .see("key-refused")
         }
         Err(error) => explain(&error),
     }
@@ -299,6 +302,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Result<Endpoints, CommandError> 
         };
         CommandError::usage(format!("{problem} (from {origin})"))
             .hint(format!("write {}", problem.suggestion()))
+            .see("wrong-host")
     })
 }
 
@@ -320,7 +324,11 @@ pub(crate) fn explain(error: &Error) -> CommandError {
         }
         _ => CommandError::unknown(error.to_string()),
     };
-    told.hint(error.hint())
+    CommandError {
+        cause: error.cause(),
+        see: troubleshooting::anchor_of_error(error),
+        ..told.hint(error.hint())
+    }
 }
 
 /// Adds a problem unless one that is fixed the same way is there: a dead host is one problem, not three.

@@ -149,6 +149,17 @@ impl VerdictReport {
         }
     }
 
+    /// The entry of the troubleshooting page about it.
+    pub(crate) fn anchor(&self) -> &'static str {
+        match (self.reason, self.window) {
+            ("paygo_not_allowed", _) => "paygo-not-allowed",
+            ("balance_too_low", _) => "budget-exhausted",
+            ("window_used_up", Some("day" | "chute")) => "quota-used-up",
+            ("window_used_up", _) => "cap-used-up",
+            _ => "account-unreadable",
+        }
+    }
+
     /// The change that would turn a "no", if there is one.
     pub(crate) fn remedy(
         &self,

@@ -1,6 +1,9 @@
 //! `ripcord doctor`: what is wrong with the set-up, and what to fix. Asks nothing that costs a request unit.
 
 mod checks;
+mod explain;
+
+pub(crate) use explain::{ExplainReport, explain};
 
 use ripcord_client::error::{Error, ErrorKind};
 use schemars::JsonSchema;
@@ -12,7 +15,7 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::printer::text::{Text, Tone};
 use crate::printer::{Page, moment};
-use crate::upstream::{Upstream, explain};
+use crate::upstream::{self, Upstream};
 
 /// What `ripcord doctor --json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -75,7 +78,7 @@ impl Findings {
     }
 
     fn failed(&mut self, area: &'static str, what: &str, error: &Error) {
-        let error_text = explain(error);
+        let error_text = upstream::explain(error);
         let fault = matches!(
             error.kind(),
             ErrorKind::WebPage { .. } | ErrorKind::Redirected { .. } | ErrorKind::Unreadable { .. }

@@ -19,7 +19,7 @@ pub(crate) mod status;
 pub(crate) mod usage;
 pub(crate) mod wait_for_reset;
 
-use crate::args::Command;
+use crate::args::{Command, DoctorArguments};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -47,7 +47,10 @@ pub(crate) fn run(
         }
         Some(Command::Slots) => slots::run(&prepare()?),
         Some(Command::Acquire(arguments)) => wait(acquire::run(&arguments, &prepare()?)),
-        Some(Command::Doctor) => wait(doctor::run(&prepare()?)),
+        Some(Command::Doctor(DoctorArguments { explain: Some(asked) })) => {
+            doctor::explain(&asked, printer)
+        }
+        Some(Command::Doctor(DoctorArguments { explain: None })) => wait(doctor::run(&prepare()?)),
         Some(Command::Serve(arguments)) => serve::run(&arguments, &prepare()?),
         Some(Command::Demo(arguments)) => demo::run(&arguments, printer),
         Some(Command::Completions(arguments)) => completions::run(&arguments, printer),

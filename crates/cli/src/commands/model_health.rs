@@ -127,7 +127,8 @@ async fn with_single_look_up(
 
 /// The error for a name that is not in the catalogue.
 pub(crate) fn not_found(wanted: &str, miss: &NotFound) -> CommandError {
-    let error = CommandError::usage(format!("there is no model `{}`", without_prefix(wanted)));
+    let error = CommandError::usage(format!("there is no model `{}`", without_prefix(wanted)))
+        .see("model-not-found");
     match &miss.other_case {
         Some(name) => {
             error.hint(format!("did you mean `{name}`? Names are exact, upper and lower case too"))

@@ -11,7 +11,7 @@ use crate::commands::{
     budget_check, can_complete, doctor, model_health, models, recommend, sanity, serve, slots,
     status, usage, wait_for_reset,
 };
-use crate::error::CommandError;
+use crate::error::{self, CommandError};
 use crate::exit::Exit;
 use crate::settings::DEFAULT_FILE;
 use crate::settings::environment::VARIABLES;
@@ -45,6 +45,8 @@ fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("budget-check", schema_for!(budget_check::BudgetCheckReport)),
         ("can-complete", schema_for!(can_complete::CanCompleteReport)),
         ("doctor", schema_for!(doctor::DoctorReport)),
+        ("doctor-explain", schema_for!(doctor::ExplainReport)),
+        ("error", schema_for!(error::ErrorObject)),
         ("model-health", schema_for!(model_health::ModelHealthReport)),
         ("models", schema_for!(models::ModelsReport)),
         ("recommend", schema_for!(recommend::RecommendReport)),
@@ -54,6 +56,7 @@ fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("status", schema_for!(status::StatusReport)),
         ("usage", schema_for!(usage::UsageReport)),
         ("wait-for-reset", schema_for!(wait_for_reset::WaitReport)),
+        ("warning", schema_for!(error::WarningObject)),
     ]
 }
 
@@ -78,7 +81,10 @@ fn commands_page() -> String {
     }
     page.push_str(
         "\nSeveral accounts are one pool: a verdict is yes if one account says yes, no if all say no, and else 3. \
-         A report is 3 if one of its parts could not be read; the other parts are shown all the same.\n",
+         A report is 3 if one of its parts could not be read; the other parts are shown all the same.\n\n\
+         With `--json` stdout holds the report and nothing else; it is empty where there is none. Every line of stderr is \
+         a JSON object then: an error ([schemas/error.json](schemas/error.json)) or a warning \
+         ([schemas/warning.json](schemas/warning.json)).\n",
     );
     for subcommand in command.get_subcommands_mut() {
         if subcommand.is_hide_set() || subcommand.get_name() == "help" {

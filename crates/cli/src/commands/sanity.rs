@@ -135,12 +135,12 @@ fn payer<'r>(readings: &'r [Reading], context: &Context) -> Result<&'r Reading, 
         &context.printer.moments,
         now,
     );
-    let mut error = CommandError::unknown(format!(
+    let error = CommandError::refused(format!(
         "not asked, since it would not be covered: {}",
         words.explanation
     ))
-    .account(reading.label.clone());
-    error.exit = Exit::No;
+    .account(reading.label.clone())
+    .see(words.anchor());
     Err(match words.remedy(&reading.snapshot, &reading.account.policy) {
         Some(remedy) => error.hint(remedy),
         None => error.hint("`ripcord wait-for-reset` returns as soon as there is budget"),

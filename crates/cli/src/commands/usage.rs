@@ -80,6 +80,10 @@ pub(crate) struct ErrorReport {
     pub(crate) message: String,
     /// What to do next.
     pub(crate) hints: Vec<String>,
+    /// What the answer means, such as `capacity` or `dead_key`; null where none came.
+    pub(crate) cause: Option<&'static str>,
+    /// The command that explains it.
+    pub(crate) see: Option<String>,
 }
 
 // === impl PlanReport ===
@@ -98,7 +102,12 @@ impl From<Plan> for PlanReport {
 
 impl From<&CommandError> for ErrorReport {
     fn from(error: &CommandError) -> Self {
-        Self { message: error.message.clone(), hints: error.hints.clone() }
+        Self {
+            message: error.message.clone(),
+            hints: error.hints.clone(),
+            cause: error.cause.map(ripcord_rules::cause::Cause::name),
+            see: error.more(),
+        }
     }
 }
 

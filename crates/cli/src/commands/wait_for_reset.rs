@@ -287,7 +287,10 @@ impl Wait<'_> {
         let Some(turns) = turns.filter(|_| self.context.printer.talks_to_a_person()) else {
             let until =
                 turns.map(|turns| format!(", {}", moment::until(turns, now))).unwrap_or_default();
-            self.context.printer.talk(Text::new().dim(format!("{words}{until}")));
+            // Under `--json` stderr is for objects alone; the report at the end says how long it was.
+            if !self.context.printer.is_json() {
+                self.context.printer.talk(Text::new().dim(format!("{words}{until}")));
+            }
             return;
         };
         let length = turns.since(self.began).as_secs().max(1);

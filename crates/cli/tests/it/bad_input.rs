@@ -18,6 +18,7 @@ fn without_a_key() {
     error: no API key is configured
     hint: create a key at https://chutes.ai/app/api, then: export CHUTES_API_KEY=cpk_…
     hint: without a key these work: ripcord status, models, model-health, recommend
+    more: ripcord doctor --explain key-missing
     ");
     assert_eq!(world.run(&["models"]).code, 0, "the catalogue needs no key");
 }
@@ -45,6 +46,7 @@ fn a_key_of_the_wrong_form_is_never_repeated() {
     --- stderr
     error: the key in CHUTES_API_KEY: a Chutes key has 102 characters and this one has 26; it was probably cut when copied
     hint: `ripcord doctor` checks every key and says what to fix
+    more: ripcord doctor --explain key-form
     ");
     insta::assert_snapshot!(world.run(&["doctor"]).seen(), @r"
     exit 1
@@ -84,6 +86,7 @@ fn a_dead_key() {
     --- stderr
     error: cpk_a952…: the key is refused: it is dead, or has no useful scope
     hint: create a new key at https://chutes.ai/app/api
+    more: ripcord doctor --explain key-refused
     ");
     let doctor = world.run(&["doctor"]);
     assert_eq!(doctor.code, 1, "{}", doctor.seen());
@@ -93,6 +96,7 @@ fn a_dead_key() {
     --- stderr
     error: cpk_a952…: POST /v1/chat/completions at 127.0.0.1:PORT answered 401: Invalid token or user not found
     hint: check the key: Chutes does not know it, or it lacks the scope for this
+    more: ripcord doctor --explain key-refused
     ");
 }
 
@@ -126,6 +130,7 @@ fn a_proxy_that_answers_html() {
     --- stderr
     error: cpk_7eec…: GET /users/me at 127.0.0.1:PORT answered 403 with a web page: 403 Forbidden
     hint: a proxy or captive portal answered instead of the API; open a page in a browser, and check the proxy and the address
+    more: ripcord doctor --explain edge-block
     ");
 }
 
@@ -144,6 +149,7 @@ fn addresses_are_repaired_or_refused_with_what_to_write() {
     --- stderr
     error: the inference address is that of the web site, not the API; use https://llm.chutes.ai (from CHUTES_LLM_URL)
     hint: write https://llm.chutes.ai
+    more: ripcord doctor --explain wrong-host
     ");
 }
 
@@ -155,12 +161,14 @@ fn a_model_name_wrong_in_case() {
     --- stderr
     error: there is no model `zai-org/glm-5.2-tee`
     hint: did you mean `zai-org/GLM-5.2-TEE`? Names are exact, upper and lower case too
+    more: ripcord doctor --explain model-not-found
     ");
     insta::assert_snapshot!(world.run(&["sanity", "GLM-5.2"]).seen(), @r"
     exit 2
     --- stderr
     error: there is no model `GLM-5.2`
     hint: did you mean `zai-org/GLM-5.2-TEE`?
+    more: ripcord doctor --explain model-not-found
     ");
     assert_eq!(world.run(&["model-health", "chutes/zai-org/GLM-5.2-TEE"]).code, 0);
 }
@@ -180,6 +188,7 @@ fn every_problem_of_the_configuration_at_once() {
     CHUTES_QUOTA_REFRESH_INTERVAL: must be from 30 to 86400 seconds
     error: the configuration has 5 problems
     hint: every key with its default and meaning: docs/reference/configuration.md
+    more: ripcord doctor --explain configuration
     "#);
 }
 

@@ -4,6 +4,7 @@
 mod bad_input;
 mod commands;
 mod demo;
+mod explain;
 mod recommend;
 mod reference;
 mod serve;

@@ -223,6 +223,7 @@ fn the_configuration_says_what_a_purpose_looks_for() {
     HOME/.config/ripcord/config.toml:3: `recommend.roleplay.tee`: expected true or false, found a whole number
     error: the configuration has 2 problems
     hint: every key with its default and meaning: docs/reference/configuration.md
+    more: ripcord doctor --explain configuration
     "#);
 }
 
@@ -242,6 +243,7 @@ fn wrong_names_and_words_are_told() {
     --- stderr
     error: there is no model `zai-org/glm-5.2-tee`
     hint: did you mean `zai-org/GLM-5.2-TEE`? Names are exact, upper and lower case too
+    more: ripcord doctor --explain model-not-found
     ");
     insta::assert_snapshot!(world.run(&["recommend"]).seen(), @r"
     exit 2

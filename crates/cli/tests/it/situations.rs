@@ -46,9 +46,10 @@ fn check(name: &str, arguments: &[&str], codes: [i32; 8]) {
         let as_json = world.run(&[arguments, &["--json"]].concat());
         assert_eq!(as_json.code, code, "{name} --json in situation `{situation}`");
         if as_json.stdout.is_empty() {
-            assert!(!as_json.stderr.is_empty(), "{name} in situation `{situation}` says nothing");
+            assert_eq!(as_json.talk("error").len(), 1, "{name} in situation `{situation}`");
         } else {
             as_json.report(name);
+            as_json.talk("error");
         }
     }
     insta::assert_snapshot!(name, seen);

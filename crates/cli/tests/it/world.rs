@@ -174,6 +174,19 @@ impl Outcome {
     pub(crate) fn report(&self, command: &str) -> serde_json::Value {
         checked_report(command, &self.stdout)
     }
+
+    /// What stands on stderr under `--json`: objects of this kind (`error` or `warning`), each checked against its
+    /// schema, one a line, and nothing that is no JSON.
+    pub(crate) fn talk(&self, kind: &str) -> Vec<serde_json::Value> {
+        let of_line = |line: &str| {
+            let object: serde_json::Value = serde_json::from_str(line)
+                .unwrap_or_else(|problem| panic!("{problem} in `{line}`\n{}", self.seen()));
+            let schema = object["schema"].as_str().unwrap();
+            let own = schema.strip_prefix("ripcord/").unwrap().strip_suffix("/1").unwrap();
+            (own == kind).then(|| checked_report(kind, line))
+        };
+        self.stderr.lines().filter_map(of_line).collect()
+    }
 }
 
 /// A report, checked against the schema of the reference.
