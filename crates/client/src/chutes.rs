@@ -21,32 +21,39 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use ripcord_rules::cause::Endpoint;
-use ripcord_wire::chat::ChatCompletion;
-use ripcord_wire::chutes::{
-    Chute, ChutePage, Discount, Me, ModelAlias, Ping, PriceOverride, QuotaUsage, Quotas,
-    SubscriptionUsage, UtilizationList,
-};
-use ripcord_wire::items::Items;
 use ripcord_wire::limits::LimitHeaders;
-use ripcord_wire::models::ModelList;
 
 use crate::endpoints::Endpoints;
-use crate::error::Error;
 use crate::key::Key;
 use crate::transport::{Target, Transport, TransportError, TransportLimits};
 
+mod account;
+mod answer;
+mod attestation;
 mod call;
+mod catalogue;
+mod exports;
+mod inference;
+mod keys;
+mod oauth;
 mod path;
+mod secrets;
 mod shape;
+mod standing;
 mod statistics;
 mod stream;
+mod warmup;
 
-pub use path::ChuteQuery;
+pub use account::{UsageHistory, UsageQuery};
+pub use attestation::{Nonce, NonceProblem};
+pub use exports::{Export, ExportHour, ExportKind, RecentQuery};
+pub use path::{ChuteQuery, PageQuery};
+pub use standing::KeyStanding;
 pub use statistics::StatisticsQuery;
-pub use stream::ChatStream;
+pub use stream::{ChatStream, Chunk, ChunkStream, CompletionStream};
+pub use warmup::WarmupStream;
 
-use call::Plan;
-use path::{chute_path, quota_path};
+use call::{JSON, JSON_OR_EVENTS, Plan};
 
 /// A client of the Chutes API. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -64,12 +71,16 @@ pub struct Chutes {
 pub struct ChutesSettings {
     /// For a whole management call, from connecting to the last byte.
     pub management_deadline: Duration,
+    /// For a whole export or attestation, which are large or slow.
+    pub slow_deadline: Duration,
     /// For the head of a plain generation, which comes when the generation is done.
     pub plain_chat_first_byte: Duration,
     /// The limits of every call; `first_byte` of the management calls and the streamed chat.
     pub transport: TransportLimits,
     /// The largest list that is read: the catalogue is a few MiB.
     pub list_limit_bytes: usize,
+    /// The largest export that is read. An hour of the whole platform is large.
+    pub export_limit_bytes: usize,
     /// The largest other answer that is read.
     pub answer_limit_bytes: usize,
     /// The longest line of a stream.
@@ -80,9 +91,11 @@ impl Default for ChutesSettings {
     fn default() -> Self {
         Self {
             management_deadline: Duration::from_secs(20),
+            slow_deadline: Duration::from_secs(120),
             plain_chat_first_byte: Duration::from_secs(600),
             transport: TransportLimits::default(),
             list_limit_bytes: 32 << 20,
+            export_limit_bytes: 256 << 20,
             answer_limit_bytes: 8 << 20,
             stream_line_limit_bytes: 4 << 20,
         }
@@ -96,6 +109,13 @@ pub struct Reply<T> {
     pub value: T,
     /// What the headers say: quota, rate, and the server's `Date`.
     pub limits: LimitHeaders,
+}
+
+impl<T> Reply<T> {
+    /// The same answer with another value.
+    pub fn map<Other>(self, map: impl FnOnce(T) -> Other) -> Reply<Other> {
+        Reply { value: map(self.value), limits: self.limits }
+    }
 }
 
 impl Chutes {
@@ -134,160 +154,6 @@ impl Chutes {
         self.key.as_ref()
     }
 
-    /// `GET /users/me`: name, id, roles, balance. Many keys may not read it.
-    ///
-    /// # Errors
-    /// As every call: see [`Error`].
-    pub async fn me(&self) -> Result<Reply<Me>, Error> {
-        self.read(self.account("/users/me")).await
-    }
-
-    /// `GET /users/me/quotas`, in its three shapes.
-    ///
-    /// # Errors
-    /// As every call: see [`Error`].
-    pub async fn quotas(&self) -> Result<Reply<Quotas>, Error> {
-        self.read(self.account("/users/me/quotas")).await
-    }
-
-    /// `GET /users/me/quota_usage/me`: the day's counter. Never asked as `*`, which always answers 0.
-    ///
-    /// # Errors
-    /// As every call: see [`Error`].
-    pub async fn quota_usage(&self) -> Result<Reply<QuotaUsage>, Error> {
-        self.read(self.account("/users/me/quota_usage/me")).await
-    }
-
-    /// `GET /users/me/quota_usage/{chute_id}`: the counter of a chute with a quota of its own. For any other chute it
-    /// is the counter of [`Chutes::quota_usage`].
-    ///
-    /// # Errors
-    /// As every call: see [`Error`].
-    pub async fn quota_usage_of(&self, chute_id: &str) -> Result<Reply<QuotaUsage>, Error> {
-        let plan = self.account("/users/me/quota_usage/{chute_id}").with_path(quota_path(chute_id));
-        self.read(plan).await
-    }
-
-    /// `GET /users/me/subscription_usage`: the dollar caps.
-    ///
-    /// # Errors
-    /// As every call: see [`Error`].
-    pub async fn subscription_usage(&self) -> Result<Reply<SubscriptionUsage>, Error> {
-        self.read(self.account("/users/me/subscription_usage")).await
-    }
-
-    /// `GET /users/me/discounts`: usually none.
-    ///
-    /// # Errors
-    /// As every call: see [`Error`].
-    pub async fn discounts(&self) -> Result<Reply<Items<Discount>>, Error> {
-        self.read(self.account("/users/me/discounts")).await
-    }
-
-    /// `GET /users/me/price_overrides`: usually none.
-    ///
-    /// # Errors
-    /// As every call: see [`Error`].
-    pub async fn price_overrides(&self) -> Result<Reply<Items<PriceOverride>>, Error> {
-        self.read(self.account("/users/me/price_overrides")).await
-    }
-
-    /// `GET /model_aliases/`: the account's own names for models.
-    ///
-    /// # Errors
-    /// As every call: see [`Error`].
-    pub async fn model_aliases(&self) -> Result<Reply<Items<ModelAlias>>, Error> {
-        self.read(self.account("/model_aliases/")).await
-    }
-
-    /// `GET /v1/models`: names, contexts, prices. Sent **without** a key: a bad one, or one without the right scope,
-    /// gets 401 where none gets 200.
-    ///
-    /// # Errors
-    /// As every call: see [`Error`].
-    pub async fn models(&self) -> Result<Reply<ModelList>, Error> {
-        self.read(self.list(&self.llm, "/v1/models")).await
-    }
-
-    /// `GET /v1/models` with the key: whether it is alive and may call models (`chutes:invoke`), without spending.
-    ///
-    /// # Errors
-    /// A 401 with [`Cause::DeadKey`](ripcord_rules::cause::Cause::DeadKey) if it may not; see [`Error`].
-    pub async fn models_with_key(&self) -> Result<Reply<ModelList>, Error> {
-        let plan = self.list(&self.llm, "/v1/models").with_key();
-        self.read(Plan { endpoint: Endpoint::Inference, ..plan }).await
-    }
-
-    /// `GET /chutes/`: the catalogue with what runs. Sent without a key: most keys are refused here.
-    ///
-    /// # Errors
-    /// As every call: see [`Error`].
-    pub async fn chutes(&self, query: &ChuteQuery) -> Result<Reply<ChutePage>, Error> {
-        self.read(self.list(&self.api, "/chutes/").with_path(query.path())).await
-    }
-
-    /// `GET /chutes/{id_or_name}`: one chute. Sent without a key.
-    ///
-    /// # Errors
-    /// As every call: see [`Error`].
-    pub async fn chute(&self, id_or_name: &str) -> Result<Reply<Chute>, Error> {
-        self.read(self.list(&self.api, "/chutes/{id_or_name}").with_path(chute_path(id_or_name)))
-            .await
-    }
-
-    /// `GET /chutes/utilization`: load and refusals of every chute. Sent without a key.
-    ///
-    /// # Errors
-    /// As every call: see [`Error`].
-    pub async fn utilization(&self) -> Result<Reply<UtilizationList>, Error> {
-        self.read(self.list(&self.api, "/chutes/utilization")).await
-    }
-
-    /// `GET /ping`: whether the management API lives. Sent without a key.
-    ///
-    /// # Errors
-    /// As every call: see [`Error`].
-    pub async fn ping(&self) -> Result<Reply<Ping>, Error> {
-        self.read(self.list(&self.api, "/ping")).await
-    }
-
-    /// `POST /v1/chat/completions`, answered in one piece. The body is sent as it is: bytes that do not change keep
-    /// the price of a repetition and the cached prefix (api.md 5.5).
-    ///
-    /// Dropping the future cancels the connection, but not the bill: a plain call that is left counts in full.
-    ///
-    /// # Errors
-    /// As every call: see [`Error`].
-    pub async fn chat(&self, body: impl Into<Bytes>) -> Result<Reply<ChatCompletion>, Error> {
-        let plan = self.inference(&self.llm, "/v1/chat/completions", body.into());
-        let limits =
-            TransportLimits { first_byte: self.settings.plain_chat_first_byte, ..plan.limits };
-        self.read(Plan { limits, ..plan }).await
-    }
-
-    /// `POST /v1/chat/completions` with a body that says `"stream": true`.
-    ///
-    /// Dropping the stream cancels it at Chutes, and a stream that is left costs nothing.
-    ///
-    /// # Errors
-    /// As every call: see [`Error`].
-    pub async fn chat_stream(&self, body: impl Into<Bytes>) -> Result<ChatStream, Error> {
-        let plan = self.inference(&self.llm, "/v1/chat/completions", body.into());
-        self.open_stream(plan).await
-    }
-
-    /// `POST /v1/embeddings`, kept as JSON: the vectors are the caller's.
-    ///
-    /// # Errors
-    /// As every call: see [`Error`].
-    pub async fn embeddings(
-        &self,
-        body: impl Into<Bytes>,
-    ) -> Result<Reply<ripcord_wire::Value>, Error> {
-        let plan = self.inference(&self.embed, "/v1/embeddings", body.into());
-        self.read(Plan { limit_bytes: self.settings.list_limit_bytes, ..plan }).await
-    }
-
     fn account(&self, path: &'static str) -> Plan<'_> {
         Plan {
             method: Method::GET,
@@ -295,11 +161,14 @@ impl Chutes {
             template: path,
             path: None,
             body: Bytes::new(),
+            content_type: JSON,
+            accept: JSON_OR_EVENTS,
             needs_key: true,
             endpoint: Endpoint::Account,
             limits: self.settings.transport,
             deadline: Some(self.settings.management_deadline),
             limit_bytes: self.settings.answer_limit_bytes,
+            secrets: Vec::new(),
         }
     }
 

@@ -166,7 +166,7 @@ fn origin(body: &ErrorBody) -> Origin {
 }
 
 /// The whole text.
-const WHOLE: [(&str, Says); 17] = [
+const WHOLE: [(&str, Says); 21] = [
     ("Infrastructure is at maximum capacity, try again later", Says::Capacity),
     ("Instance is at maximum capacity, try again later", Says::Capacity),
     ("infra_overload", Says::Capacity),
@@ -185,6 +185,11 @@ const WHOLE: [(&str, Says); 17] = [
     ("External execution is currently unavailable.", Says::Nothing),
     ("No matching chute found!", Says::ModelNotFound),
     ("Chute not found, or does not belong to you", Says::ModelNotFound),
+    // Evidence and end-to-end encryption (api.md 3.8, 3.9).
+    ("Chute not found", Says::ModelNotFound),
+    ("No active instances found for this chute", Says::NoInstances),
+    ("No E2E-capable instances available", Says::NoInstances),
+    ("Rate limit exceeded. Try again later.", Says::PlatformLimit),
     ("bad request, naughty naughty", Says::ContentFilter),
     ("Already borrowed", Says::EngineHiccup),
 ];

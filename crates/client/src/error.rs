@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use ripcord_rules::cause::{Cause, Endpoint, Failure, classify};
 
+use crate::oauth::OAuthFault;
 use crate::transport::{TransportError, TransportErrorKind};
 
 mod advice;
 
-use advice::{blame_for, hint_for_cause, hint_for_transport};
+use advice::{blame_for, hint_for_answer, hint_for_transport};
 
 /// Who has to do something about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +36,8 @@ pub(crate) struct Call {
     pub(crate) path: &'static str,
     pub(crate) peer: Arc<str>,
     pub(crate) endpoint: Endpoint,
+    /// Whether its path or body holds what the caller gave.
+    pub(crate) is_callers: bool,
 }
 
 impl fmt::Display for Call {
@@ -106,6 +109,13 @@ pub enum ErrorKind {
         /// The limit.
         limit_bytes: usize,
     },
+    /// The identity provider refuses.
+    OAuthRefused {
+        /// The status.
+        status: u16,
+        /// Why.
+        fault: OAuthFault,
+    },
     /// The server said inside a stream that it failed, or the stream ended without its end.
     BrokenStream {
         /// What was said, on one line.
@@ -141,6 +151,11 @@ impl Error {
         Self(Box::new(Inner { call, kind }))
     }
 
+    /// The same call with another account of what happened.
+    pub(crate) fn with_kind(&self, kind: ErrorKind) -> Self {
+        Self::new(self.0.call.clone(), kind)
+    }
+
     /// What happened.
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
@@ -159,6 +174,7 @@ impl Error {
         match self.kind() {
             ErrorKind::Answered { status, .. }
             | ErrorKind::WebPage { status, .. }
+            | ErrorKind::OAuthRefused { status, .. }
             | ErrorKind::Redirected { status, .. } => Some(*status),
             ErrorKind::BrokenStream { .. }
             | ErrorKind::Unreadable { .. }
@@ -178,6 +194,7 @@ impl Error {
             | ErrorKind::Transport(_)
             | ErrorKind::Deadline { .. }
             | ErrorKind::Redirected { .. }
+            | ErrorKind::OAuthRefused { .. }
             | ErrorKind::Unreadable { .. }
             | ErrorKind::TooLarge { .. } => None,
         }
@@ -207,7 +224,10 @@ impl Error {
             ),
             ErrorKind::Deadline { .. } | ErrorKind::BrokenStream { .. } => true,
             ErrorKind::Unreadable { fault, .. } => *fault == Unreadable::EndsEarly,
-            ErrorKind::NoKey | ErrorKind::Redirected { .. } | ErrorKind::TooLarge { .. } => false,
+            ErrorKind::NoKey
+            | ErrorKind::Redirected { .. }
+            | ErrorKind::OAuthRefused { .. }
+            | ErrorKind::TooLarge { .. } => false,
             ErrorKind::Answered { .. } | ErrorKind::WebPage { .. } => matches!(
                 self.cause(),
                 Some(
@@ -226,7 +246,9 @@ impl Error {
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self.kind() {
-            ErrorKind::NoKey | ErrorKind::Redirected { .. } => Blame::You,
+            ErrorKind::NoKey | ErrorKind::Redirected { .. } | ErrorKind::OAuthRefused { .. } => {
+                Blame::You
+            }
             ErrorKind::Transport(error) if error.kind() == TransportErrorKind::InvalidRequest => {
                 Blame::Ripcord
             }
@@ -235,9 +257,7 @@ impl Error {
             | ErrorKind::TooLarge { .. } => Blame::Ripcord,
             ErrorKind::Unreadable { .. } | ErrorKind::BrokenStream { .. } => Blame::Chutes,
             ErrorKind::WebPage { .. } => Blame::Network,
-            ErrorKind::Answered { failure, .. } => {
-                blame_for(classify(failure), self.0.call.endpoint)
-            }
+            ErrorKind::Answered { failure, .. } => blame_for(classify(failure), &self.0.call),
         }
     }
 
@@ -267,9 +287,8 @@ impl Error {
                 "check that the address is that of Chutes, then try again"
             }
             ErrorKind::BrokenStream { .. } => "the answer is not whole; ask again",
-            ErrorKind::Answered { failure, .. } => {
-                hint_for_cause(classify(failure), self.0.call.endpoint)
-            }
+            ErrorKind::OAuthRefused { fault, .. } => fault.hint(),
+            ErrorKind::Answered { failure, .. } => hint_for_answer(failure, &self.0.call),
         }
     }
 }
@@ -303,6 +322,9 @@ impl fmt::Display for Error {
                     "the answer of {call} is larger than {} MiB",
                     limit_bytes.div_ceil(1 << 20)
                 )
+            }
+            ErrorKind::OAuthRefused { status, fault } => {
+                write!(formatter, "{call} answered {status}: {fault}")
             }
             ErrorKind::BrokenStream { message, .. } => {
                 write!(formatter, "the stream of {call} broke: {message}")

@@ -17,5 +17,6 @@ pub mod clock;
 pub mod endpoints;
 pub mod error;
 pub mod key;
+pub mod oauth;
 pub mod snapshot;
 pub mod transport;

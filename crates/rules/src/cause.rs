@@ -78,6 +78,8 @@ pub enum Says {
     ContentFilter,
     /// An engine hiccup that passes (`Already borrowed`).
     EngineHiccup,
+    /// `Rate limit exceeded. Try again later.`: a limit that the whole platform shares (evidence), not the account's.
+    PlatformLimit,
     /// A TLS, DNS or similar set-up error that a retry does not cure.
     Unreachable,
     /// No status line, first event or next event came in time.
@@ -225,7 +227,7 @@ fn by_text(failure: &Failure) -> Option<Cause> {
         Says::ModelNotFound => Cause::ModelNotFound,
         Says::ContextTooLong => Cause::ContextTooLong,
         Says::ContentFilter => Cause::ContentFilter,
-        Says::EngineHiccup => Cause::Transient,
+        Says::EngineHiccup | Says::PlatformLimit => Cause::Transient,
         Says::Unreachable => Cause::Unreachable,
     })
 }

@@ -11,10 +11,20 @@ pub struct ChuteQuery {
     pub template: Option<String>,
     /// Part of the name, in any case.
     pub name: Option<String>,
-    /// How many, at most 5000. The server's default is 25.
+    /// Part of the names that are left out, in any case.
+    pub exclude: Option<String>,
+    /// The image. On the server that was recorded it never matches (recordings, D22).
+    pub image: Option<String>,
+    /// The name of its host, whole, in any case.
+    pub slug: Option<String>,
+    /// How many, from 1 to 5000. The server's default is 25.
     pub limit: Option<u32>,
-    /// Which page, from 0.
+    /// Which page, from 0 to 100. With an offset as well the server answers 400.
     pub page: Option<u32>,
+    /// How many to pass over, up to 5000, in place of a page. Missing on older servers.
+    pub offset: Option<u32>,
+    /// Also the schemas of what the endpoints take and give: much larger.
+    pub include_schemas: bool,
 }
 
 impl Default for ChuteQuery {
@@ -24,8 +34,13 @@ impl Default for ChuteQuery {
             include_public: true,
             template: Some("vllm".to_owned()),
             name: None,
+            exclude: None,
+            image: None,
+            slug: None,
             limit: Some(1000),
             page: None,
+            offset: None,
+            include_schemas: false,
         }
     }
 }
@@ -36,22 +51,52 @@ impl ChuteQuery {
             .with("include_public", Some(self.include_public))
             .with("template", self.template.as_deref())
             .with("name", self.name.as_deref())
+            .with("exclude", self.exclude.as_deref())
+            .with("image", self.image.as_deref())
+            .with("slug", self.slug.as_deref())
             .with("limit", self.limit)
             .with("page", self.page)
+            .with("offset", self.offset)
+            .with("include_schemas", self.include_schemas.then_some(true))
             .path()
+    }
+}
+
+/// Which part of a long list. The default leaves both to the server: the first 25.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PageQuery {
+    /// Which page, from 0.
+    pub page: Option<u32>,
+    /// How many to a page.
+    pub limit: Option<u32>,
+}
+
+impl PageQuery {
+    pub(super) fn path(self, path: &str) -> String {
+        Query::new(path).with("page", self.page).with("limit", self.limit).path()
     }
 }
 
 /// Names of chutes have slashes, which go into the path as they are.
 pub(super) fn chute_path(id_or_name: &str) -> String {
-    format!("/chutes/{}", encoded(id_or_name, true))
+    format!("/chutes/{}", encoded_name(id_or_name))
+}
+
+pub(super) fn encoded_name(id_or_name: &str) -> String {
+    encoded(id_or_name, true)
 }
 
 pub(super) fn quota_path(chute_id: &str) -> String {
-    format!("/users/me/quota_usage/{}", encoded(chute_id, false))
+    format!("/users/me/quota_usage/{}", segment(chute_id))
+}
+
+/// One segment of a path, out of which nothing leads.
+pub(super) fn segment(text: &str) -> String {
+    encoded(text, false)
 }
 
 /// A path with the parameters that are set.
+#[derive(Default)]
 pub(super) struct Query(String);
 
 impl Query {
@@ -71,6 +116,11 @@ impl Query {
 
     pub(super) fn path(self) -> String {
         self.0
+    }
+
+    /// The parameters alone, as a form has them.
+    pub(super) fn fields(&self) -> &str {
+        self.0.trim_start_matches('?')
     }
 }
 
@@ -105,6 +155,28 @@ mod tests {
             ..ChuteQuery::default()
         };
         assert_eq!(query.path(), "/chutes/?include_public=true&name=a%20b%26c&limit=1000&page=2");
+    }
+
+    #[test]
+    fn every_parameter_of_the_list_has_its_place() {
+        let query = ChuteQuery {
+            include_public: false,
+            template: Some("other".into()),
+            name: None,
+            exclude: Some("affine".into()),
+            image: Some("vllm".into()),
+            slug: Some("chutes-a".into()),
+            limit: Some(5),
+            page: None,
+            offset: Some(40),
+            include_schemas: true,
+        };
+        assert_eq!(
+            query.path(),
+            "/chutes/?include_public=false&template=other&exclude=affine&image=vllm&slug=chutes-a&limit=5&offset=40&include_schemas=true"
+        );
+        assert_eq!(PageQuery::default().path("/payments"), "/payments");
+        assert_eq!(PageQuery { page: Some(2), limit: Some(50) }.path("/x"), "/x?page=2&limit=50");
     }
 
     #[test]

@@ -1,34 +1,77 @@
-//! A streamed chat: chunks until the end, and never an end that is none.
+//! A streamed generation: chunks until the end, and never an end that is none.
 
 use std::collections::VecDeque;
 use std::fmt;
 
-use http::Response;
 use http_body_util::BodyExt as _;
 use ripcord_rules::cause::Phase;
 use ripcord_wire::chat::ChatCompletionChunk;
+use ripcord_wire::completions::Completion;
 use ripcord_wire::error::{ErrorBody, ErrorShape};
 use ripcord_wire::limits::LimitHeaders;
 use ripcord_wire::sse::{DONE, Event, EventReader};
 use ripcord_wire::text;
+use serde::de::DeserializeOwned;
 
-use super::call::{EXCERPT_CHARS, without_key};
+use super::answer::EXCERPT_CHARS;
+use super::call::Opened;
+use super::secrets::Secrets;
 use crate::classify;
 use crate::error::{Call, Error, ErrorKind, Unreadable};
-use crate::key::Key;
 use crate::transport::Body;
 
-/// The chunks of a streamed chat. Dropping it closes the connection, which cancels the generation.
+/// A streamed chat.
+pub type ChatStream = ChunkStream<ChatCompletionChunk>;
+
+/// A streamed text completion.
+pub type CompletionStream = ChunkStream<Completion>;
+
+/// What a streamed generation consists of: [`ChatCompletionChunk`] or [`Completion`].
+pub trait Chunk: DeserializeOwned + sealed::Sealed {
+    /// The id of the answer it belongs to.
+    fn id(&self) -> Option<&str>;
+
+    /// Whether it says why the text ends.
+    fn is_finished(&self) -> bool;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::ChatCompletionChunk {}
+    impl Sealed for super::Completion {}
+}
+
+impl Chunk for ChatCompletionChunk {
+    fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.choices.iter().any(|choice| choice.finish_reason.is_some())
+    }
+}
+
+impl Chunk for Completion {
+    fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.choices.iter().any(|choice| choice.finish_reason.is_some())
+    }
+}
+
+/// The chunks of a streamed generation. Dropping it closes the connection, which cancels the generation.
 ///
-/// The end ([`ChatStream::next`] gives `None`) comes only after `[DONE]`, or after a finish reason where the server
+/// The end ([`ChunkStream::next`] gives `None`) comes only after `[DONE]`, or after a finish reason where the server
 /// left `[DONE]` away. Everything else is an error: an error event, a bare error line, an answer that begins
-/// again, a connection that closes early.
-pub struct ChatStream {
+/// again, a connection that closes early (api.md 4.5; recordings, D37 and D38).
+pub struct ChunkStream<C> {
     body: Body,
     reader: EventReader,
-    seen: VecDeque<Result<ChatCompletionChunk, ErrorKind>>,
+    seen: VecDeque<Result<C, ErrorKind>>,
     call: Call,
-    key: Option<Key>,
+    secrets: Secrets,
     limits: LimitHeaders,
     line_limit_bytes: usize,
     /// The answer's id. Another one means that the server began the answer again.
@@ -38,20 +81,16 @@ pub struct ChatStream {
     ended: bool,
 }
 
-impl ChatStream {
-    pub(super) fn new(
-        answer: Response<Body>,
-        call: Call,
-        key: Option<Key>,
-        line_limit_bytes: usize,
-    ) -> Self {
+impl<C: Chunk> ChunkStream<C> {
+    pub(super) fn new(opened: Opened, line_limit_bytes: usize) -> Self {
+        let Opened { answer, call, secrets } = opened;
         let (head, body) = answer.into_parts();
         Self {
             body,
             reader: EventReader::new(line_limit_bytes),
             seen: VecDeque::new(),
             call,
-            key,
+            secrets,
             limits: classify::limits(&head.headers),
             line_limit_bytes,
             id: None,
@@ -73,7 +112,7 @@ impl ChatStream {
     ///
     /// # Errors
     /// Whatever broke the stream. After an error comes the end.
-    pub async fn next(&mut self) -> Option<Result<ChatCompletionChunk, Error>> {
+    pub async fn next(&mut self) -> Option<Result<C, Error>> {
         loop {
             if let Some(seen) = self.seen.pop_front() {
                 if seen.is_err() {
@@ -145,7 +184,7 @@ impl ChatStream {
             self.seen.push_back(Err(self.broken(data)));
             return;
         }
-        match serde_json::from_value::<ChatCompletionChunk>(value) {
+        match serde_json::from_value::<C>(value) {
             Ok(chunk) if self.is_begun_again(&chunk) => {
                 let message = "the server began the answer again".to_owned();
                 let failure = classify::stream_cut_short(self.phase());
@@ -153,7 +192,7 @@ impl ChatStream {
             }
             Ok(chunk) => {
                 self.useful = true;
-                self.finished |= chunk.choices.iter().any(|choice| choice.finish_reason.is_some());
+                self.finished |= chunk.is_finished();
                 self.seen.push_back(Ok(chunk));
             }
             Err(_) => self.seen.push_back(Err(self.broken(data))),
@@ -162,11 +201,11 @@ impl ChatStream {
 
     /// After a failure behind the first chunk the server repeats the text from its start, with a new id, in the same
     /// stream (recordings, D37).
-    fn is_begun_again(&mut self, chunk: &ChatCompletionChunk) -> bool {
-        match (&self.id, &chunk.id) {
+    fn is_begun_again(&mut self, chunk: &C) -> bool {
+        match (&self.id, chunk.id()) {
             (Some(known), Some(id)) => known != id,
             (None, Some(id)) => {
-                self.id = Some(id.clone());
+                self.id = Some(id.to_owned());
                 false
             }
             (_, None) => false,
@@ -185,7 +224,7 @@ impl ChatStream {
     }
 
     fn broken(&self, data: &[u8]) -> ErrorKind {
-        let data = without_key(data, self.key.as_ref());
+        let data = self.secrets.hide(data);
         let failure = classify::stream_error(&data, self.phase());
         let read = ErrorBody::read(200, None, &data);
         // Not an error's words but something else, perhaps a piece of the answer: a glimpse has to do.
@@ -223,10 +262,10 @@ fn collect(events: &mut Vec<Seen>, event: Event<'_>) {
     }
 }
 
-impl fmt::Debug for ChatStream {
+impl<C> fmt::Debug for ChunkStream<C> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("ChatStream")
+            .debug_struct("ChunkStream")
             .field("call", &self.call)
             .field("ended", &self.ended)
             .finish_non_exhaustive()

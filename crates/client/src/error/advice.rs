@@ -1,11 +1,11 @@
 //! Who is to blame for what, and what to do next.
 
-use ripcord_rules::cause::{Cause, Endpoint};
+use ripcord_rules::cause::{Cause, Endpoint, Failure, Says, classify};
 
-use super::Blame;
+use super::{Blame, Call};
 use crate::transport::{TransportError, TransportErrorKind};
 
-pub(super) fn blame_for(cause: Cause, endpoint: Endpoint) -> Blame {
+pub(super) fn blame_for(cause: Cause, call: &Call) -> Blame {
     match cause {
         Cause::DeadKey => Blame::You,
         Cause::WindowUsedUp(_)
@@ -21,11 +21,9 @@ pub(super) fn blame_for(cause: Cause, endpoint: Endpoint) -> Blame {
         | Cause::BrokenStream => Blame::Chutes,
         Cause::EdgeBlock | Cause::Unreachable => Blame::Network,
         Cause::ModelNotFound | Cause::ContextTooLong | Cause::ContentFilter => Blame::You,
-        // On inference the request is the caller's, everywhere else it was built here.
-        Cause::BadRequest => match endpoint {
-            Endpoint::Inference => Blame::You,
-            Endpoint::Account | Endpoint::Public => Blame::Ripcord,
-        },
+        // What the caller gave is the caller's; everything else was built here.
+        Cause::BadRequest if call.is_callers => Blame::You,
+        Cause::BadRequest => Blame::Ripcord,
     }
 }
 
@@ -54,7 +52,17 @@ pub(super) fn hint_for_transport(error: &TransportError) -> &'static str {
     }
 }
 
-pub(super) fn hint_for_cause(cause: Cause, endpoint: Endpoint) -> &'static str {
+pub(super) fn hint_for_answer(failure: &Failure, call: &Call) -> &'static str {
+    if failure.says == Says::PlatformLimit {
+        return "everybody shares this limit, which turns every minute; try again then, and keep what you get";
+    }
+    if failure.status == Some(402) && call.path.starts_with("/chutes/warmup/") {
+        return "a warm-up needs a balance above 0, which a subscription does not replace";
+    }
+    hint_for_cause(classify(failure), call)
+}
+
+fn hint_for_cause(cause: Cause, call: &Call) -> &'static str {
     match cause {
         Cause::DeadKey => "check the key: Chutes does not know it, or it lacks the scope for this",
         Cause::AccountUnreadable => {
@@ -81,9 +89,10 @@ pub(super) fn hint_for_cause(cause: Cause, endpoint: Endpoint) -> &'static str {
         Cause::ModelNotFound => "check the exact name of the model, also upper and lower case",
         Cause::ContextTooLong => "shorten the prompt or choose a model with a larger context",
         Cause::ContentFilter => "the content was refused; change it",
-        Cause::BadRequest if endpoint == Endpoint::Inference => {
+        Cause::BadRequest if call.endpoint == Endpoint::Inference => {
             "change the request as the message says"
         }
+        Cause::BadRequest if call.is_callers => "check what was asked for, as the message says",
         Cause::BadRequest => {
             "check the address; if it is right, report this: the request was built here"
         }

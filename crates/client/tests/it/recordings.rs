@@ -131,7 +131,7 @@ fn allowed(recording: &Recording) -> &'static [Cause] {
         405 | 409 | 422 => &[Cause::BadRequest],
         426 => &[Cause::BadRequest],
         // The platform-wide limit of attestations has a text of its own.
-        429 if recording.path.contains("/evidence") => &[Cause::EdgeRateLimit],
+        429 if recording.path.contains("/evidence") => &[Cause::Transient],
         429 => &[Cause::Capacity, Cause::FreeModelLimit],
         500 => &[Cause::Transient],
         503 if recording.body == "Service Unavailable" => &[Cause::Transient],
