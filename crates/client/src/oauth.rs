@@ -31,19 +31,21 @@
 //!
 //! # What a scope opens
 //!
+//! Numbers are those of recordings.
+//!
 //! | scope | opens | source |
 //! |---|---|---|
-//! | `profile`, `quota`, `account:read` | each of them all of `/users/me*`, use included, and [`Chutes::userinfo`] for the first and the last | D15 [843-845, 849-851, 867-869] |
-//! | `balance`, `billing:read` | none of `/users/me*` | D15 [861-863] |
-//! | `usage` | reading invocations, not `/users/me/usage` | [857], api.md 1.4 |
+//! | `profile`, `quota`, `account:read` | each of them all of `/users/me*`, use included, and [`Chutes::userinfo`] for the first and the last | D15 (843-845, 849-851, 867-869) |
+//! | `balance`, `billing:read` | none of `/users/me*` | D15 (861-863) |
+//! | `usage` | reading invocations, not `/users/me/usage` | (857), api.md 1.4 |
 //! | `chutes:invoke` | models, on the host of language models | api.md 1.4 |
-//! | `chutes:{id}:invoke` | nothing on that host, not even its own chute | D14 [842] |
-//! | `admin` | everything; the app has to be registered for it | [879-884] |
+//! | `chutes:{id}:invoke` | nothing on that host, not even its own chute | D14 (842) |
+//! | `admin` | everything; the app has to be registered for it | (879-884) |
 //!
 //! A token without the scope gets 403 `Token does not have permission for this resource`, also on the public lists
-//! [840, 846, 847]. On an account endpoint that is
+//! (840, 846, 847). On an account endpoint that is
 //! [`Cause::AccountUnreadable`](ripcord_rules::cause::Cause::AccountUnreadable): the quota is unknown, the token is
-//! well. A dead token counts as no token: 200 where none is needed [888, 889, 894], else 401 [885, 886, 891]. To tell one
+//! well. A dead token counts as no token: 200 where none is needed (888, 889, 894), else 401 (885, 886, 891). To tell one
 //! from the other: [`Chutes::key_standing`].
 //!
 //! [`Chutes::authorization_url`]: crate::chutes::Chutes::authorization_url

@@ -1,5 +1,6 @@
 //! One call: building the request, holding it to its limits, reading the answer.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -101,19 +102,20 @@ pub(super) struct Opened {
 
 impl Chutes {
     /// Makes a call and reads its answer as JSON.
-    pub(super) async fn read<T: DeserializeOwned + Recognised>(
-        &self,
-        plan: Plan<'_>,
-    ) -> Result<Reply<T>, Error> {
+    ///
+    /// Boxed: the future of a call is large, and callers join several.
+    pub(super) fn read<'a, T: DeserializeOwned + Recognised>(
+        &'a self,
+        plan: Plan<'a>,
+    ) -> Pin<Box<impl Future<Output = Result<Reply<T>, Error>> + use<'a, T>>> {
         let limit_bytes = plan.limit_bytes;
-        self.within(plan, async move |opened| {
+        Box::pin(self.within(plan, async move |opened| {
             let Opened { answer, call, secrets } = opened;
             let (head, body) = answer.into_parts();
             let bytes = read_body(body, limit_bytes, &call).await?;
             let value = parse(&bytes, &call, &head.headers, &secrets)?;
             Ok(Reply { value, limits: classify::limits(&head.headers) })
-        })
-        .await
+        }))
     }
 
     /// Makes a call whose answer is text of its own form.
@@ -151,8 +153,7 @@ impl Chutes {
         read: impl AsyncFnOnce(Opened) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let (call, deadline) = (plan.call(), plan.deadline);
-        // Boxed: the future of a call is large, and callers join several.
-        let whole = Box::pin(async { read(self.open(plan).await?).await });
+        let whole = async { read(self.open(plan).await?).await };
         let Some(after) = deadline else { return whole.await };
         let timed = tokio::time::timeout(after, whole).await;
         timed.unwrap_or_else(|_| Err(Error::new(call, ErrorKind::Deadline { after })))

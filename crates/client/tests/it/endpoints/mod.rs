@@ -10,11 +10,20 @@ use ripcord_client::transport::{Transport, TransportSettings};
 
 use crate::server::PATIENCE;
 
+mod account;
+mod attestation;
 mod canned;
 mod errors;
+mod exports;
+mod keys;
 mod lists;
+mod models;
+mod oauth;
+mod platform;
+mod standing;
 mod statistics;
 mod streams;
+mod warmup;
 
 pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("hangs")
