@@ -46,3 +46,8 @@ mod json;
 mod tolerant;
 
 pub use serde_json::{Map, Value};
+
+/// The examples of the README are compiled like all others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
