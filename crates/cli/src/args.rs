@@ -120,15 +120,15 @@ pub(crate) struct ModelsArguments {
     #[arg(long, value_name = "TEXT")]
     pub(crate) query: Option<String>,
 
-    /// Only models served by this engine
+    /// Only models served by this engine: `sglang`, `vllm`, or `chutes` for those hosted elsewhere
     #[arg(long, value_name = "ENGINE")]
     pub(crate) owner: Option<String>,
 
-    /// Only models that take this kind of input
+    /// Only models that take this kind of input: `text`, `image` (or `vision`), `video`
     #[arg(long, value_name = "KIND")]
     pub(crate) modality: Option<String>,
 
-    /// Only models with this feature: `reasoning`, `tools`, `json_mode`, `structured_outputs`
+    /// Only models with this feature: `reasoning`, `tools`, `json`, `schema`, `vision`; several: all of them
     #[arg(long, value_name = "FEATURE")]
     pub(crate) feature: Vec<String>,
 

@@ -50,6 +50,17 @@ pub(crate) struct Entry {
     pub(crate) because: Because,
 }
 
+/// How busy a model is, each `None` where it is not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Share of slots busy, in thousandths.
+    pub(crate) busy_permille: Option<u64>,
+    /// Share of calls refused for capacity over five minutes, in thousandths.
+    pub(crate) refused_permille: Option<u64>,
+    /// Instances that take calls.
+    pub(crate) instances: Option<u64>,
+}
+
 /// A model's state as JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -250,20 +261,30 @@ impl Entry {
         self.state.into()
     }
 
+    /// How busy it is. Figures that are too old to decide anything are not shown as if they were true now.
+    pub(crate) fn fresh_load(&self) -> Load {
+        let evidence = &self.evidence;
+        if evidence.utilization_age.is_none_or(|age| age > UTILIZATION_FRESH) {
+            return Load::default();
+        }
+        Load {
+            busy_permille: evidence.utilization_permille,
+            refused_permille: evidence.refused_permille,
+            instances: evidence.active_instances,
+        }
+    }
+
     /// Why it is in that state, with the figures that decided.
     pub(crate) fn why(&self) -> String {
         let percent =
             |permille: Option<u64>| permille.map(|permille| format!("{} %", permille / 10));
-        // What decides nothing any more is not shown as if it were true now.
-        let is_fresh = self.evidence.utilization_age.is_some_and(|age| age <= UTILIZATION_FRESH);
-        let fresh = |permille: Option<u64>| permille.filter(|_| is_fresh);
-        let instances = fresh(self.evidence.active_instances).map(|count| match count {
+        let fresh = self.fresh_load();
+        let instances = fresh.instances.map(|count| match count {
             1 => "1 instance".to_owned(),
             _ => format!("{count} instances"),
         });
-        let load =
-            percent(fresh(self.evidence.utilization_permille)).map(|share| format!("{share} busy"));
-        let refused = percent(fresh(self.evidence.refused_permille).filter(|share| *share > 0))
+        let load = percent(fresh.busy_permille).map(|share| format!("{share} busy"));
+        let refused = percent(fresh.refused_permille.filter(|share| *share > 0))
             .map(|share| format!("{share} refused"));
         let figures = |parts: [Option<String>; 3]| {
             let parts: Vec<String> = parts.into_iter().flatten().collect();

@@ -1,6 +1,8 @@
 //! `ripcord models`: the catalogue with prices, context, features and state.
 
-use ripcord_rules::units::{NanoUsd, Rounding};
+pub(crate) mod filter;
+
+use ripcord_rules::units::NanoUsd;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -15,6 +17,7 @@ use crate::printer::table::{Column, Table};
 use crate::printer::text::{Text, Tone};
 use crate::printer::{Page, moment, number};
 use crate::upstream::Upstream;
+use filter::Filter;
 
 /// What `ripcord models --json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -69,15 +72,6 @@ pub(crate) async fn run(
     arguments: &ModelsArguments,
     context: &Context,
 ) -> Result<Exit, CommandError> {
-    let max_price = match &arguments.max_price {
-        None => None,
-        Some(text) => Some(
-            NanoUsd::from_decimal(text.trim_start_matches('$'), Rounding::Up).ok_or_else(|| {
-                CommandError::usage(format!("`{text}` is not an amount of US dollars"))
-                    .hint("write --max-price 0.50")
-            })?,
-        ),
-    };
     let upstream = Upstream::new(context)?;
     let (lists, problems) = upstream.lists().await;
     if lists.models.is_none() && lists.chutes.is_none() {
@@ -92,8 +86,9 @@ pub(crate) async fn run(
     // `/v1/models` is the catalogue of what can be called; without it the list of chutes has to do.
     let listed: Vec<&Entry> =
         catalogue.entries.iter().filter(|entry| entry.model.is_some() || !by_models).collect();
+    let filter = Filter::read(arguments, &listed)?;
     let mut shown: Vec<&Entry> =
-        listed.iter().copied().filter(|entry| passes(entry, arguments, max_price)).collect();
+        listed.iter().copied().filter(|entry| filter.passes(entry)).collect();
     sort(&mut shown, arguments.sort);
     let report = ModelsReport {
         schema: "ripcord/models/1",
@@ -107,33 +102,6 @@ pub(crate) async fn run(
         context.printer.error(problem);
     }
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Unknown })
-}
-
-fn passes(entry: &Entry, arguments: &ModelsArguments, max_price: Option<NanoUsd>) -> bool {
-    let model = entry.model.as_ref();
-    let same = |left: &str, right: &str| left.eq_ignore_ascii_case(right);
-    let query = arguments
-        .query
-        .as_ref()
-        .is_none_or(|query| entry.name.to_lowercase().contains(&query.trim().to_lowercase()));
-    let owner = arguments.owner.as_ref().is_none_or(|wanted| {
-        model.and_then(|model| model.owned_by.as_deref()).is_some_and(|owner| same(owner, wanted))
-    });
-    // Most models that say nothing take text.
-    let modality = arguments.modality.as_ref().is_none_or(|wanted| {
-        match model.and_then(|model| model.input_modalities.as_ref()) {
-            Some(kinds) => kinds.iter().any(|kind| same(kind, wanted)),
-            None => same(wanted, "text"),
-        }
-    });
-    let features =
-        arguments.feature.iter().flat_map(|list| list.split(',')).all(|wanted| {
-            model.is_some_and(|model| model.has_feature(&wanted.trim().to_lowercase()))
-        });
-    let tee = !arguments.tee || entry.tee() == Some(true);
-    // An unknown price may be any price, so it does not pass a limit.
-    let price = max_price.is_none_or(|limit| entry.price_out().is_some_and(|price| price <= limit));
-    query && owner && modality && features && tee && price
 }
 
 fn sort(entries: &mut [&Entry], order: ModelOrder) {
@@ -180,12 +148,12 @@ fn page(shown: &[&Entry], total: usize) -> Page {
     let mut table = Table::new(
         0,
         vec![
-            Column::left("model").shrinks_to(44),
+            Column::names("model", 36),
             Column::left("state"),
             Column::right("in"),
             Column::right("out"),
-            Column::right("cached").leaves(1),
-            Column::right("context"),
+            Column::right("cached").leaves(2),
+            Column::right("context").leaves(1),
             Column::left("").leaves(4),
             Column::left("features").leaves(3),
             Column::left("quant").leaves(5),
@@ -258,6 +226,7 @@ fn unknown() -> Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ripcord_rules::units::Rounding;
 
     #[test]
     fn prices_keep_the_decimals_they_need() {

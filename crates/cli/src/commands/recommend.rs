@@ -15,6 +15,7 @@ use ripcord_rules::recommend::{
 use crate::args::{Purpose, RecommendArguments};
 use crate::catalogue::{Catalogue, Entry};
 use crate::commands::model_health::not_found;
+use crate::commands::models::filter::feature_word;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -109,7 +110,9 @@ fn weigh<'c>(
     let privacy = privacy(asked, arguments.allow_plain, current, catalogue, context);
     let needs = Needs {
         tee: privacy != Privacy::Open,
-        features: settings.map(|settings| settings.features.value.clone()).unwrap_or_default(),
+        features: settings
+            .map(|settings| settings.features.value.iter().map(|word| feature_word(word)).collect())
+            .unwrap_or_default(),
         max_price_out: settings.and_then(|settings| settings.max_price.value),
         prefer: settings
             .map(|settings| settings.prefer.value.iter().map(|text| Pattern::new(text)).collect())

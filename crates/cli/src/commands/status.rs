@@ -68,6 +68,12 @@ struct ModelStatus {
     state: StateWord,
     /// Why, in words.
     why: String,
+    /// Share of slots busy, in percent; null if not known or older than five minutes.
+    busy_percent: Option<f64>,
+    /// Share of calls refused for capacity over five minutes, in percent; null as above, and without calls.
+    refused_percent: Option<f64>,
+    /// Instances that take calls; null as above.
+    instances: Option<u64>,
 }
 
 /// Reads the public lists, pings, and shows what is not as it should be.
@@ -112,7 +118,8 @@ pub(crate) async fn run(
         .filter(|entry| !arguments.mine && !is_mine(entry))
         .filter(|entry| arguments.all || entry.state_word() != StateWord::Hot)
         .collect();
-    others.sort_by_key(|entry| worst_first(entry.state_word(), arguments.all));
+    let order = order(arguments.all);
+    others.sort_by_key(|entry| order.iter().position(|state| *state == entry.state_word()));
     if let Err(error) = ping {
         note(&mut problems, error);
     }
@@ -131,37 +138,40 @@ pub(crate) async fn run(
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Unknown })
 }
 
-/// With `--all` the usable ones come first; without, what is full and may free up comes before what is off.
-fn worst_first(state: StateWord, all: bool) -> u8 {
-    match state {
-        _ if all => state.rank(),
-        StateWord::Busy => 0,
-        StateWord::Down => 1,
-        StateWord::Cold => 2,
-        StateWord::Unknown | StateWord::Hot => 3,
+fn status(entry: &Entry) -> ModelStatus {
+    let load = entry.fresh_load();
+    let percent = |permille: Option<u64>| permille.map(|permille| permille as f64 / 10.0);
+    ModelStatus {
+        name: entry.name.clone(),
+        state: entry.state_word(),
+        why: entry.why(),
+        busy_percent: percent(load.busy_permille),
+        refused_percent: percent(load.refused_permille),
+        instances: load.instances,
     }
 }
 
-fn status(entry: &Entry) -> ModelStatus {
-    ModelStatus { name: entry.name.clone(), state: entry.state_word(), why: entry.why() }
-}
-
 fn mine(name: &str, catalogue: &Catalogue, readable: bool) -> ModelStatus {
+    let missing = |state, why: String| ModelStatus {
+        name: name.to_owned(),
+        state,
+        why,
+        busy_percent: None,
+        refused_percent: None,
+        instances: None,
+    };
     match catalogue.find(name) {
         Ok(entry) => status(entry),
-        Err(_) if !readable => ModelStatus {
-            name: name.to_owned(),
-            state: StateWord::Unknown,
-            why: "the catalogue could not be read".to_owned(),
-        },
-        Err(miss) => ModelStatus {
-            name: name.to_owned(),
-            state: StateWord::Down,
-            why: match miss.other_case.or_else(|| miss.near.into_iter().next()) {
+        Err(_) if !readable => {
+            missing(StateWord::Unknown, "the catalogue could not be read".to_owned())
+        }
+        Err(miss) => missing(
+            StateWord::Down,
+            match miss.other_case.or_else(|| miss.near.into_iter().next()) {
                 Some(near) => format!("did you mean {near}?"),
                 None => "not in the catalogue".to_owned(),
             },
-        },
+        ),
     }
 }
 
@@ -180,32 +190,83 @@ fn page(report: &StatusReport, arguments: &StatusArguments, context: &Context) -
         page.gap().line(Text::toned(Tone::Strong, "Your models"));
         page.table(models(&report.mine));
     } else if arguments.mine {
+        page.gap().paragraph(0, Text::from("No models are named as yours. ").append(naming()));
+    }
+    for state in order(arguments.all) {
+        let group: Vec<&ModelStatus> =
+            report.others.iter().filter(|model| model.state == state).collect();
+        if !group.is_empty() {
+            page.gap().line(group_title(state, group.len()));
+            page.table(group_table(&group));
+        }
+    }
+    if report.others.is_empty() && !arguments.mine && report.platform.models.is_some() {
+        page.gap().line(Text::from("Every other model is hot."));
+    }
+    let names_none = report.mine.is_empty() && !arguments.mine && !arguments.all;
+    if names_none && context.printer.device().terminal {
         page.gap().paragraph(
             0,
-            Text::from("No models are configured. Name them in the configuration: watch = [\"…\"] under [models]."),
-        );
-    }
-    if !report.others.is_empty() {
-        let title = match (arguments.all, report.mine.is_empty()) {
-            (true, true) => "All models",
-            (true, false) => "All other models",
-            (false, _) => "Not hot",
-        };
-        page.gap().line(Text::toned(Tone::Strong, title));
-        page.table(models(&report.others));
-    } else if !arguments.mine && report.platform.models.is_some() {
-        page.gap().line(Text::new().plain("Every other model is hot."));
-    }
-    if report.mine.is_empty()
-        && !arguments.mine
-        && !arguments.all
-        && context.printer.device().terminal
-    {
-        page.gap().line(
-            Text::new().dim("Models under [models] watch in the configuration come first here."),
+            Text::new().dim("The models that you use can come first here. ").append(naming()),
         );
     }
     page
+}
+
+fn naming() -> Text {
+    Text::new().dim("Name them in the configuration: watch = [\"MODEL\", …] under [models].")
+}
+
+/// Without the hot ones, what is full and may free up comes before what is off.
+const fn order(all: bool) -> [StateWord; 5] {
+    use StateWord::{Busy, Cold, Down, Hot, Unknown};
+    if all { [Hot, Busy, Unknown, Cold, Down] } else { [Busy, Down, Cold, Unknown, Hot] }
+}
+
+/// What all models of a state have in common, so that their lines need not repeat it.
+const fn meaning(state: StateWord) -> &'static str {
+    match state {
+        StateWord::Hot => "running, with room",
+        StateWord::Busy => "running, but full or refusing calls",
+        StateWord::Cold => "no instance is running",
+        StateWord::Down => "switched off by its operator",
+        StateWord::Unknown => "its state could not be read",
+    }
+}
+
+fn group_title(state: StateWord, count: usize) -> Text {
+    state_cell(state).plain(": ").plain(meaning(state)).dim(format!(" ({count})"))
+}
+
+fn group_table(group: &[&ModelStatus]) -> Table {
+    let mut table = Table::new(
+        2,
+        vec![
+            Column::names("", 40),
+            Column::right("").leaves(1),
+            Column::right("").leaves(2),
+            Column::right("").leaves(3),
+            Column::left("").leaves(4),
+        ],
+    );
+    let share = |percent: Option<f64>, what: &str| {
+        percent.map_or_else(Text::new, |percent| Text::new().dim(format!("{percent:.0} % {what}")))
+    };
+    for model in group {
+        let runs = matches!(model.state, StateWord::Hot | StateWord::Busy);
+        let why = if runs || model.why == meaning(model.state) { "" } else { model.why.as_str() };
+        let instances = model.instances.filter(|_| runs);
+        table.row(vec![
+            Text::from(model.name.as_str()),
+            share(model.refused_percent.filter(|_| runs), "refused"),
+            share(model.busy_percent.filter(|_| runs), "busy"),
+            instances.map_or_else(Text::new, |count| {
+                Text::new().dim(number::counted(count, "instance", "instances"))
+            }),
+            Text::new().dim(why),
+        ]);
+    }
+    table
 }
 
 fn draw_platform(page: &mut Page, platform: &PlatformReport) {
@@ -236,17 +297,20 @@ fn draw_platform(page: &mut Page, platform: &PlatformReport) {
         let age = platform
             .load_age_seconds
             .map(|age| format!(", figures {} old", moment::duration(Duration::from_secs(age))));
-        page.line(Text::new().dim(format!(
-            "  {refused:.1} % of calls refused for capacity in the last 5 min{}",
-            age.unwrap_or_default()
-        )));
+        page.paragraph(
+            2,
+            Text::new().dim(format!(
+                "{refused:.1} % of calls refused for capacity in the last 5 min{}",
+                age.unwrap_or_default()
+            )),
+        );
     }
 }
 
 fn models(models: &[ModelStatus]) -> Table {
     let mut table = Table::new(
         2,
-        vec![Column::left(""), Column::left("").shrinks_to(24), Column::left("").shrinks_to(24)],
+        vec![Column::left(""), Column::names("", 24), Column::left("").shrinks_to(24)],
     );
     for model in models {
         table.row(vec![

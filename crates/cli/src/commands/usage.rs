@@ -264,7 +264,7 @@ fn draw_account(
     }
     let elsewhere = elsewhere::units(reading, context, now);
     if let Some(warning) = elsewhere::warning(elsewhere) {
-        page.paragraph(4, Text::toned(Tone::Warn, warning));
+        page.paragraph_under(4, 2, Text::toned(Tone::Warn, "! ").plain(warning));
     }
     let goes_on = account.verdict.verdict == Answer::Yes;
     draw_paces(page, &windows, goes_on, context, now);
@@ -365,7 +365,7 @@ fn draw_paces(
         }
     }
     for end in &ends {
-        page.paragraph(4, Text::toned(Tone::Warn, end.as_str()));
+        page.paragraph_under(4, 2, Text::toned(Tone::Warn, "! ").plain(end.as_str()));
     }
     if measured && ends.is_empty() && goes_on {
         page.paragraph(4, Text::new().dim("At the pace so far nothing runs out before it resets."));

@@ -29,18 +29,20 @@ pub(crate) struct Text {
 
 impl Tone {
     const fn style(self) -> anstyle::Style {
-        use anstyle::{AnsiColor, Color, Style};
-        const fn color(color: AnsiColor) -> Style {
-            Style::new().fg_color(Some(Color::Ansi(color)))
+        use anstyle::{Ansi256Color, Color, Style};
+        // Of the palette that is the same everywhere, those that can be read on white and on black alike (contrast 4 to
+        // 5.5 on both). The sixteen of the terminal cannot: its yellow and cyan vanish on a white background.
+        const fn color(number: u8) -> Style {
+            Style::new().fg_color(Some(Color::Ansi256(Ansi256Color(number))))
         }
         match self {
             Self::Plain => Style::new(),
             Self::Strong => Style::new().bold(),
             Self::Dim => Style::new().dimmed(),
-            Self::Good => color(AnsiColor::Green),
-            Self::Warn => color(AnsiColor::Yellow),
-            Self::Bad => color(AnsiColor::Red),
-            Self::Accent => color(AnsiColor::Cyan),
+            Self::Good => color(28),
+            Self::Warn => color(166),
+            Self::Bad => color(196),
+            Self::Accent => color(31),
         }
     }
 }
@@ -357,6 +359,6 @@ mod tests {
     fn colour_only_when_wanted() {
         let text = Text::toned(Tone::Bad, "no");
         assert_eq!(text.render(false), "no");
-        assert_eq!(text.render(true), "\u{1b}[31mno\u{1b}[0m");
+        assert_eq!(text.render(true), "\u{1b}[38;5;196mno\u{1b}[0m");
     }
 }

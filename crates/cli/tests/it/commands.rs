@@ -28,7 +28,20 @@ fn models_are_filtered_and_sorted() {
     );
     assert_eq!(names(&world, &["--tee", "--sort", "price"])[0], "deepseek-ai/DeepSeek-R1-TEE");
     assert_eq!(names(&world, &["--sort", "state"]).last().unwrap(), "openai/gpt-oss-20b");
-    assert!(names(&world, &["--feature", "telepathy"]).is_empty());
+    assert_eq!(names(&world, &["--owner", "sglang"]).len(), 6);
+    assert!(names(&world, &["--owner", "vllm"]).is_empty(), "known, and served by nobody here");
+    assert_eq!(names(&world, &["--feature", "json,schema", "--feature", "tools"]).len(), 6);
+    assert_eq!(names(&world, &["--feature", "vision"]), ["moonshotai/Kimi-K2.5-TEE"]);
+    for wrong in [["--feature", "telepathy"], ["--modality", "smell"], ["--owner", "vlm"]] {
+        assert_eq!(world.run(&[&["models"][..], &wrong].concat()).code, 2);
+    }
+    insta::assert_snapshot!(world.run(&["models", "--feature", "reasonning"]).seen(), @r"
+    exit 2
+    --- stderr
+    error: --feature `reasonning` is not known
+    hint: did you mean `reasoning`?
+    hint: known are: json_mode, reasoning, structured_outputs, tools
+    ");
     assert!(
         world.run(&["models", "--query", "nothing-like-it"]).stdout.contains("no model passes")
     );
@@ -126,9 +139,11 @@ fn watched_models_come_first_and_unknown_names_are_told() {
       ○ cold  deepseek-ai/DeepSeek-R1    no instance is running
       ✗ down  qwen/qwen2.5-72b-instruct  did you mean Qwen/Qwen2.5-72B-Instruct?
 
-    Not hot
-      ◐ busy  moonshotai/Kimi-K2.5-TEE  50 % refused, 97 % busy, 2 instances
-      ✗ down  openai/gpt-oss-20b        switched off by its operator
+    ◐ busy: running, but full or refusing calls (1)
+      moonshotai/Kimi-K2.5-TEE  50 % refused  97 % busy  2 instances
+
+    ✗ down: switched off by its operator (1)
+      openai/gpt-oss-20b
     ");
     insta::assert_snapshot!(world.run(&["status", "--mine"]).seen(), @r"
     exit 0

@@ -114,13 +114,14 @@ fn one_that_refuses_is_left_for_a_variant_that_does_not() {
     --- stdout
     → switch to zai-org/GLM-5.1-TEE
       zai-org/GLM-5.2-TEE refused 42 % of calls in the last 5 min;
-      zai-org/GLM-5.1-TEE is hot, 31 % busy, 0 % refused in the last 5 min
+      zai-org/GLM-5.1-TEE, another release of it, is hot, 31 % busy, 0 % refused in
+      the last 5 min
 
        model                state   busy  refused  $ in  $ out  1st token  tok/s
        zai-org/GLM-5.1-TEE  ● hot   31 %      0 %  0.10   0.40      1.2 s     61
     ›  zai-org/GLM-5.2-TEE  ◐ busy  97 %     42 %  0.10   0.40      1.2 s     61
 
-    Left out: zai-org/GLM-5.2 (not in a TEE).
+    Left out, not in a TEE: zai-org/GLM-5.2.
     Only models in a TEE, since the one you use is in one; --allow-plain lifts that.
     Load 0 s old; speed: everybody's average of 2026-09-27; $ per million tokens.
     ");
@@ -143,7 +144,7 @@ fn a_plain_model_never_replaces_a_confidential_one() {
        model                state   busy  refused  $ in  $ out  1st token  tok/s
     ›  zai-org/GLM-5.2-TEE  ○ cold     –        –  0.10   0.40      0.3 s    106
 
-    Left out: zai-org/GLM-5.2 (not in a TEE).
+    Left out, not in a TEE: zai-org/GLM-5.2.
     Only models in a TEE, since the one you use is in one; --allow-plain lifts that.
     Load 0 s old; speed: everybody's average of 2026-09-26; $ per million tokens.
     hint: other models: `ripcord recommend --for coding`, or privacy, budget,

@@ -16,7 +16,7 @@ use crate::printer::{Page, moment, number};
 /// More rows than this are not read.
 const MOST_ROWS: usize = 10;
 /// More names than this are only counted.
-const MOST_LEFT_OUT: usize = 4;
+const MOST_LEFT_OUT: usize = 3;
 
 pub(super) fn page(recommendation: &Recommendation<'_>, report: &RecommendReport) -> Page {
     let mut page = Page::new();
@@ -65,12 +65,12 @@ fn table(recommendation: &Recommendation<'_>) -> Table {
         0,
         vec![
             Column::left(""),
-            Column::names("model", 30),
+            Column::names("model", 36),
             Column::left("state"),
             Column::right("busy"),
-            Column::right("refused"),
+            Column::right("refused").leaves(1),
             Column::right("$ in").leaves(4),
-            Column::right("$ out"),
+            Column::right("$ out").leaves(1),
             Column::right("1st token").leaves(3),
             Column::right("tok/s").leaves(5),
             Column::left("").leaves(6),
@@ -114,21 +114,27 @@ fn row(choice: &Choice<'_>, in_use: bool) -> Vec<Text> {
     ]
 }
 
+/// The reasons for leaving models out, each with the names that it concerns.
 fn left_out(recommendation: &Recommendation<'_>) -> Option<String> {
-    let out: Vec<(String, String)> = recommendation
-        .choices
-        .iter()
-        .filter_map(|choice| Some((choice.entry.name.clone(), choice.left_out()?)))
+    let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
+    for choice in &recommendation.choices {
+        let Some(why) = choice.left_out() else { continue };
+        match reasons.iter_mut().find(|(reason, _)| *reason == why) {
+            Some((_, names)) => names.push(&choice.entry.name),
+            None => reasons.push((why, vec![&choice.entry.name])),
+        }
+    }
+    let sentences: Vec<String> = reasons
+        .into_iter()
+        .map(|(why, names)| {
+            let shown = names.iter().take(MOST_LEFT_OUT).copied().collect::<Vec<_>>().join(", ");
+            match names.len().saturating_sub(MOST_LEFT_OUT) {
+                0 => format!("Left out, {why}: {shown}."),
+                more => format!("Left out, {why}: {shown} and {more} more."),
+            }
+        })
         .collect();
-    if out.is_empty() {
-        return None;
-    }
-    let mut named: Vec<String> =
-        out.iter().take(MOST_LEFT_OUT).map(|(name, why)| format!("{name} ({why})")).collect();
-    if out.len() > MOST_LEFT_OUT {
-        named.push(format!("{} more", out.len() - MOST_LEFT_OUT));
-    }
-    Some(format!("Left out: {}.", named.join(", ")))
+    (!sentences.is_empty()).then(|| sentences.join(" "))
 }
 
 /// Where the figures come from, and how old they are.

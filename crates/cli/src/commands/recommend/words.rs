@@ -47,13 +47,13 @@ impl Recommendation<'_> {
                 _ => format!("it is {}; little room is left, but it answers", current.now()),
             },
             (Advice::Switch(_), Some(current), Some(chosen)) => {
-                format!(
-                    "{} {}; {} is {}",
-                    current.entry.name,
-                    current.trouble(),
-                    chosen.entry.name,
-                    chosen.now()
-                )
+                let kind = match chosen.candidate.kinship {
+                    Some(Kinship::Itself | Kinship::SameRelease) => "",
+                    Some(Kinship::OtherRelease) => ", another release of it,",
+                    None => ", another model,",
+                };
+                let (trouble, now) = (current.trouble(), chosen.now());
+                format!("{} {trouble}; {}{kind} is {now}", current.entry.name, chosen.entry.name)
             }
             (Advice::Use(_), _, Some(chosen)) => {
                 let full = chosen.candidate.standing.grade() == Grade::Full;
@@ -195,11 +195,11 @@ impl Choice<'_> {
     pub(super) fn left_out(&self) -> Option<String> {
         Some(match self.candidate.misfit.as_ref()? {
             Misfit::NotConfidential if self.entry.tee() == Some(false) => "not in a TEE".to_owned(),
-            Misfit::NotConfidential => "nobody says that it is in a TEE".to_owned(),
-            Misfit::Lacks(feature) => format!("no {feature}"),
+            Misfit::NotConfidential => "not known to be in a TEE".to_owned(),
+            Misfit::Lacks(feature) => format!("without {feature}"),
             Misfit::TooDear(limit) => match self.entry.price_out() {
-                Some(_) => format!("above ${} per million", price_words(*limit)),
-                None => "no price known".to_owned(),
+                Some(_) => format!("above ${} per million tokens", price_words(*limit)),
+                None => "price not known".to_owned(),
             },
             Misfit::NotPreferred => "none of the favourites".to_owned(),
         })
