@@ -69,6 +69,9 @@ pub(crate) enum Command {
     Recommend(RecommendArguments),
     /// One tiny real inference: time to the first token, tokens per second (costs one request unit)
     Sanity(SanityArguments),
+    /// One tiny request, and every header of its answer that speaks of limits, explained (costs at most one request
+    /// unit)
+    Probe(ProbeArguments),
     /// Exit 0 if there is budget to work with, 1 if not
     BudgetCheck(BudgetCheckArguments),
     /// Exit 0 if this many calls fit, 1 if not; says which window is short and when the rest would fit
@@ -209,6 +212,12 @@ pub(crate) enum Purpose {
 #[derive(Args, Debug, Default)]
 pub(crate) struct SanityArguments {
     /// The model to ask; by default the one of the configuration
+    pub(crate) model: Option<String>,
+}
+
+#[derive(Args, Debug, Default)]
+pub(crate) struct ProbeArguments {
+    /// The model to ask, which must not be cold; by default that of `sanity`, or a hot one in its place
     pub(crate) model: Option<String>,
 }
 

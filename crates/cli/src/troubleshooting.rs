@@ -119,15 +119,20 @@ pub(crate) fn anchor_of_answer(cause: Cause, message: &str) -> &'static str {
     find::by_text_and_cause(message, cause.name()).unwrap_or_else(|| anchor_of(cause))
 }
 
+/// The entry for a failure below HTTP.
+pub(crate) const fn anchor_of_transport(kind: TransportErrorKind) -> &'static str {
+    match kind {
+        TransportErrorKind::Timeout => "no-answer",
+        TransportErrorKind::Certificate => "clock",
+        _ => "unreachable",
+    }
+}
+
 /// The entry for a failed call.
 pub(crate) fn anchor_of_error(error: &Error) -> Option<&'static str> {
     Some(match error.kind() {
         ErrorKind::NoKey => "key-missing",
-        ErrorKind::Transport(failed) => match failed.kind() {
-            TransportErrorKind::Timeout => "no-answer",
-            TransportErrorKind::Certificate => "clock",
-            _ => "unreachable",
-        },
+        ErrorKind::Transport(failed) => anchor_of_transport(failed.kind()),
         ErrorKind::Deadline { .. } => "no-answer",
         ErrorKind::Answered { message, .. } => anchor_of_answer(error.cause()?, message),
         ErrorKind::WebPage { .. } => match error.cause()? {

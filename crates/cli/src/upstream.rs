@@ -30,6 +30,8 @@ const ANSWER_TOKENS: u32 = 64;
 /// A connection to Chutes as it is configured.
 pub(crate) struct Upstream {
     public: Chutes,
+    /// For a call whose answer is wanted as it comes.
+    pub(crate) transport: Transport,
     /// The addresses, read.
     pub(crate) endpoints: Endpoints,
 }
@@ -67,10 +69,10 @@ impl Upstream {
         let transport =
             Transport::new(TransportSettings { limits, ..TransportSettings::default() });
         let settings = ChutesSettings { transport: limits, ..ChutesSettings::default() };
-        let public = Chutes::new(&endpoints, transport)
+        let public = Chutes::new(&endpoints, transport.clone())
             .map_err(|problem| CommandError::unknown(problem.to_string()))?
             .with_settings(settings);
-        Ok(Self { public, endpoints })
+        Ok(Self { public, transport, endpoints })
     }
 
     /// The client without a key.

@@ -10,6 +10,8 @@ mod elsewhere;
 mod man;
 pub(crate) mod model_health;
 pub(crate) mod models;
+mod one_call;
+pub(crate) mod probe;
 pub(crate) mod recommend;
 mod reference;
 pub(crate) mod sanity;
@@ -40,6 +42,7 @@ pub(crate) fn run(
         Some(Command::ModelHealth(arguments)) => wait(model_health::run(&arguments, &prepare()?)),
         Some(Command::Recommend(arguments)) => wait(recommend::run(&arguments, &prepare()?)),
         Some(Command::Sanity(arguments)) => wait(sanity::run(&arguments, &prepare()?)),
+        Some(Command::Probe(arguments)) => wait(probe::run(&arguments, &prepare()?)),
         Some(Command::BudgetCheck(arguments)) => wait(budget_check::run(&arguments, &prepare()?)),
         Some(Command::CanComplete(arguments)) => wait(can_complete::run(&arguments, &prepare()?)),
         Some(Command::WaitForReset(arguments)) => {

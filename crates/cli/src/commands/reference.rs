@@ -8,8 +8,8 @@ use schemars::schema_for;
 
 use crate::args::{Arguments, ReferenceArguments, ReferencePart};
 use crate::commands::{
-    budget_check, can_complete, doctor, model_health, models, recommend, sanity, serve, slots,
-    status, usage, wait_for_reset,
+    budget_check, can_complete, doctor, model_health, models, probe, recommend, sanity, serve,
+    slots, status, usage, wait_for_reset,
 };
 use crate::error::{self, CommandError};
 use crate::exit::Exit;
@@ -49,6 +49,7 @@ fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("error", schema_for!(error::ErrorObject)),
         ("model-health", schema_for!(model_health::ModelHealthReport)),
         ("models", schema_for!(models::ModelsReport)),
+        ("probe", schema_for!(probe::ProbeReport)),
         ("recommend", schema_for!(recommend::RecommendReport)),
         ("sanity", schema_for!(sanity::SanityReport)),
         ("serve", schema_for!(serve::ServeReport)),

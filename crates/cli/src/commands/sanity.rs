@@ -1,12 +1,11 @@
 //! `ripcord sanity [MODEL]`: one tiny real inference, timed. It costs one request unit, and says so.
 
-use ripcord_rules::quota::{Verdict, may_spend};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::args::SanityArguments;
-use crate::catalogue::{Catalogue, Entry, StateWord};
-use crate::commands::model_health::not_found;
+use crate::catalogue::Catalogue;
+use crate::commands::one_call::{Choice, choose, payer};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -14,7 +13,6 @@ use crate::printer::text::{Text, Tone};
 use crate::printer::{Page, moment, number};
 use crate::slots;
 use crate::upstream::{Measured, Reading, Upstream};
-use crate::verdict::VerdictReport;
 
 /// What `ripcord sanity --json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -53,10 +51,12 @@ pub(crate) async fn run(
     let upstream = Upstream::new(context)?;
     let (lists, problems) = upstream.lists().await;
     let catalogue = Catalogue::join(lists, context.now());
-    let (model, instead_of) = match problems.into_iter().next() {
+    let Choice { model, instead_of } = match problems.into_iter().next() {
         // Without the catalogue the name is taken as it is: the call will tell.
-        Some(_) if catalogue.entries.is_empty() => (wanted(arguments, context).to_owned(), None),
-        _ => choose(arguments, &catalogue, context)?,
+        Some(_) if catalogue.entries.is_empty() => {
+            Choice::as_wanted(arguments.model.as_deref(), context)
+        }
+        _ => choose(arguments.model.as_deref(), &catalogue, context)?,
     };
     let readings = upstream.selected_readings(context).await?;
     let reading = payer(&readings, context)?;
@@ -65,86 +65,6 @@ pub(crate) async fn run(
     let report = report(&model, instead_of, reading, &measured, context);
     context.printer.answer(&report, || page(&report, context))?;
     Ok(Exit::Done)
-}
-
-fn wanted<'c>(arguments: &'c SanityArguments, context: &'c Context) -> &'c str {
-    arguments.model.as_deref().unwrap_or(&context.settings.models.sanity.value)
-}
-
-/// The model to ask, and the one it stands in for. A name the user typed is never replaced.
-fn choose(
-    arguments: &SanityArguments,
-    catalogue: &Catalogue,
-    context: &Context,
-) -> Result<(String, Option<String>), CommandError> {
-    let wanted = wanted(arguments, context);
-    let miss = match catalogue.find(wanted) {
-        Ok(entry) => return Ok((entry.name.clone(), None)),
-        Err(miss) => miss,
-    };
-    if arguments.model.is_some() {
-        return Err(not_found(wanted, &miss));
-    }
-    let hot = |entry: &&Entry| entry.state_word() == StateWord::Hot && entry.model.is_some();
-    let near = miss
-        .near
-        .iter()
-        .find_map(|name| catalogue.entries.iter().find(|entry| entry.name == *name && hot(entry)));
-    let maker = wanted.split('/').next().unwrap_or(wanted);
-    let same_maker = || {
-        catalogue
-            .entries
-            .iter()
-            .filter(hot)
-            .find(|entry| entry.name.split('/').next() == Some(maker))
-    };
-    let cheapest = || {
-        catalogue
-            .entries
-            .iter()
-            .filter(hot)
-            .min_by_key(|entry| (entry.price_out().is_none(), entry.price_out()))
-    };
-    let stand_in = near.or_else(same_maker).or_else(cheapest);
-    stand_in.map(|entry| (entry.name.clone(), Some(wanted.to_owned()))).ok_or_else(|| {
-        CommandError::unknown(format!("the catalogue has no `{wanted}`, and no model is hot"))
-            .hint("`ripcord status` shows what is up")
-    })
-}
-
-/// The account to ask with: one with budget, else one whose budget is unknown. Never one that would spend what it
-/// may not.
-fn payer<'r>(readings: &'r [Reading], context: &Context) -> Result<&'r Reading, CommandError> {
-    let now = context.now();
-    let verdict =
-        |reading: &Reading| may_spend(&reading.snapshot, &reading.account.policy, None, now);
-    let find =
-        |wanted: fn(&Verdict) -> bool| readings.iter().find(|reading| wanted(&verdict(reading)));
-    if let Some(reading) = find(|verdict| matches!(verdict, Verdict::Yes(_)))
-        .or_else(|| find(|verdict| matches!(verdict, Verdict::Unknown(_))))
-    {
-        return Ok(reading);
-    }
-    let Some(reading) = readings.first() else {
-        return Err(CommandError::usage("no account is configured"));
-    };
-    let words = VerdictReport::new(
-        &verdict(reading),
-        &reading.snapshot,
-        &reading.account.policy,
-        &context.printer.moments,
-        now,
-    );
-    let error = CommandError::refused(format!(
-        "not asked, since it would not be covered: {}",
-        words.explanation
-    ))
-    .account(reading.label.clone())
-    .see(words.anchor());
-    Err(match words.remedy(&reading.snapshot, &reading.account.policy) {
-        Some(remedy) => error.hint(remedy),
-        None => error.hint("`ripcord wait-for-reset` returns as soon as there is budget"),
-    })
 }
 
 fn report(

@@ -262,13 +262,14 @@ fn a_key_is_never_shown_whole() {
         World::with(pro()).key(&format!("{canary}.more")),
         World::with(pro()).config(&format!("api_key = \"{canary}\"\n[spending]\npaygo = \"{canary}\"\n[output]\ntime_zone = \"{canary}\"\n")),
     ];
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 14] = [
         &[],
         &["usage"],
         &["status"],
         &["models"],
         &["model-health", "Qwen/Qwen2.5-72B-Instruct"],
         &["sanity"],
+        &["probe"],
         &["budget-check"],
         &["can-complete", "10"],
         &["wait-for-reset", "--timeout", "0"],

@@ -5,6 +5,7 @@ mod bad_input;
 mod commands;
 mod demo;
 mod explain;
+mod probe;
 mod recommend;
 mod reference;
 mod serve;

@@ -111,6 +111,11 @@ fn sanity() {
 }
 
 #[test]
+fn probe() {
+    check("probe", &["probe"], [0, 1, 1, 0, 1, 1, 0, 3]);
+}
+
+#[test]
 fn doctor() {
     check("doctor", &["doctor"], [0, 0, 0, 0, 0, 0, 0, 3]);
 }
