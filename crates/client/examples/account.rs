@@ -4,11 +4,7 @@
 //! CHUTES_API_KEY=cpk_… cargo run -p ripcord-client --example account
 //! CHUTES_API_KEY=cpk_… cargo run -p ripcord-client --example account -- http://127.0.0.1:8791   # of an emulator
 //! ```
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "an example shows what it finds"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it finds")]
 
 use std::error::Error;
 use std::fmt::Display;

@@ -4,11 +4,7 @@
 //! cargo run -p ripcord-client --example models -- Qwen             # models with this in their name
 //! cargo run -p ripcord-client --example models -- Qwen http://127.0.0.1:8791   # asked of an emulator
 //! ```
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "an example shows what it finds"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it finds")]
 
 use std::collections::HashMap;
 use std::error::Error;
