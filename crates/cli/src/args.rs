@@ -88,6 +88,8 @@ pub(crate) enum Command {
     Demo(DemoArguments),
     /// Check keys, addresses, reachability, clock, models and configuration; says what to fix. Or explain an error
     Doctor(DoctorArguments),
+    /// The settings: every value with its origin, a check of the whole file, ready settings for a client
+    Config(ConfigArguments),
     /// Print a script that completes commands and flags in your shell
     #[command(after_help = COMPLETIONS_HELP)]
     Completions(CompletionsArguments),
@@ -305,6 +307,46 @@ pub(crate) struct DemoArguments {
     pub(crate) once: bool,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct ConfigArguments {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+/// What to do with the configuration.
+#[derive(Subcommand, Debug)]
+pub(crate) enum ConfigCommand {
+    /// Every value with its origin: default, line of the file, environment variable, flag
+    Show,
+    /// Read the whole configuration and name everything that is wrong with it; exit 2 if anything is
+    Check,
+    /// Ready settings for a client: what to write where, and what goes wrong
+    #[command(after_help = CLIENT_HELP)]
+    Client(ClientArguments),
+}
+
+const CLIENT_HELP: &str = "\
+Examples:
+  ripcord config client                                     the list of clients
+  ripcord config client opencode
+  ripcord config client curl --model zai-org/GLM-5.2-TEE
+  ripcord config client aider --direct                      Chutes itself, without the gateway";
+
+#[derive(Args, Debug, Default)]
+pub(crate) struct ClientArguments {
+    /// The client; without one, the list
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// The model to write into the settings; by default the first one below `models.watch`
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+
+    /// Settings for Chutes itself, without the gateway
+    #[arg(long)]
+    pub(crate) direct: bool,
+}
+
 const COMPLETIONS_HELP: &str = "\
 Examples:
   ripcord completions bash > ~/.local/share/bash-completion/completions/ripcord
@@ -357,6 +399,8 @@ pub(crate) enum ReferencePart {
     Schemas,
     Commands,
     Config,
+    /// The pages of clients; not among all, since they stand in another directory
+    Guide,
     All,
 }
 

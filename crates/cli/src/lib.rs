@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `args.rs` | what the user typed |
 //! | `settings/` | defaults, file, environment and flags as one set of values with their origins |
-//! | `context.rs` | what every command is given |
+//! | `session.rs`, `context.rs` | what a run is given, and what every command is given once the settings are read |
 //! | `printer.rs`, `printer/` | the one owner of output |
 //! | `exit.rs`, `error.rs` | how a command ends |
 //! | `clock.rs` | the only place that reads a clock |
@@ -12,6 +12,7 @@
 //! | `slots.rs`, `child.rs` | the machine's slots, and a command that runs while one is held |
 //! | `upstream.rs` | every question to Chutes |
 //! | `catalogue.rs`, `figures.rs`, `verdict.rs` | models, windows and "may I go on?" as JSON and in words |
+//! | `recipes.rs`, `recipes/` | how clients are set up |
 //! | `troubleshooting.rs` | `docs/TROUBLESHOOTING.md`, looked up by what a user sees |
 //! | `commands/` | one file per command |
 
@@ -26,6 +27,8 @@ mod error;
 mod exit;
 mod figures;
 mod printer;
+mod recipes;
+mod session;
 mod settings;
 mod slots;
 mod troubleshooting;
@@ -38,14 +41,11 @@ use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
 use args::{Arguments, ColorChoice, GlobalArguments};
-use clock::Clock;
-use context::Context;
 use error::CommandError;
 use exit::Exit;
 use printer::moment::Moments;
 use printer::{Device, Printer};
-use settings::Settings;
-use settings::document::Problem;
+use session::Session;
 use settings::environment::{Environment, ProcessEnvironment, variables};
 
 /// Runs the program: reads the command line, does the work, says how it ended.
@@ -63,8 +63,9 @@ pub fn run() -> ExitCode {
         matches!(arguments.command, Some(args::Command::Serve(_))).then_some(SERVER_LOG);
     start_log(&environment, usual_log);
     let early = early_printer(&arguments.global, &environment);
-    let outcome =
-        commands::run(arguments.command, &early, || prepare(&arguments.global, &environment));
+    let session =
+        Session { arguments: &arguments.global, environment: &environment, printer: &early };
+    let outcome = commands::run(arguments.command, &session);
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -97,57 +98,9 @@ fn refuse(problem: &clap::Error, environment: &dyn Environment) -> ExitCode {
     Exit::Done.into()
 }
 
-/// Speaks before the settings are known, and when they are not usable.
 fn early_printer(arguments: &GlobalArguments, environment: &dyn Environment) -> Printer {
     let device = Device::detect(environment, arguments.color.unwrap_or(ColorChoice::Auto));
     Printer::new(device, arguments.json, Moments::utc())
-}
-
-fn prepare(
-    arguments: &GlobalArguments,
-    environment: &dyn Environment,
-) -> Result<Context, CommandError> {
-    let clock = match environment.get(variables::RIPCORD_TEST_NOW) {
-        None => Clock::System,
-        Some(text) => Clock::from_test_setting(&text).ok_or_else(|| {
-            CommandError::usage(format!(
-                "`{}` is not an RFC 3339 moment",
-                variables::RIPCORD_TEST_NOW
-            ))
-        })?,
-    };
-    let settings = Settings::load(arguments, environment).map_err(|problems| explain(&problems))?;
-    let moments =
-        Moments::in_zone(&settings.output.time_zone.value).map_err(CommandError::usage)?;
-    let device = Device::detect(environment, settings.output.color.value);
-    let printer = Printer::new(device, arguments.json, moments);
-    for warning in &settings.warnings {
-        printer.warn(warning);
-    }
-    Ok(Context::new(settings, printer, clock, arguments.account.clone()))
-}
-
-/// All problems of the configuration, one line each, and the error that ends the run.
-fn explain(problems: &[Problem]) -> CommandError {
-    // In the order in which they stand in the file.
-    let mut sorted: Vec<&Problem> = problems.iter().collect();
-    sorted.sort_by_key(|problem| {
-        problem
-            .place
-            .rsplit_once(':')
-            .and_then(|(_, line)| line.parse::<usize>().ok())
-            .unwrap_or(usize::MAX)
-    });
-    let told = |problem: &Problem| {
-        let hint = problem.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        format!("{}: {}{hint}", problem.place, problem.message)
-    };
-    let count = printer::number::counted(problems.len() as u64, "problem", "problems");
-    let mut error = CommandError::usage(format!("the configuration has {count}"))
-        .hint("every key with its default and meaning: docs/reference/configuration.md")
-        .see("configuration");
-    error.details = sorted.into_iter().map(told).collect();
-    error
 }
 
 /// What `serve` logs: what rests and why, and what is wrong.

@@ -43,12 +43,11 @@ pub struct Key {
 /// What kind of credential a [`Key`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyForm {
-    /// `cpk_…`: an API key, which names its account and lasts until it is deleted (api.md 1.1).
+    /// `cpk_…`: an API key, which names its account.
     ApiKey,
-    /// `cak_…`: an OAuth access token, which lasts an hour and does what its scopes say: see [`crate::oauth`]. Dead, it
-    /// counts as no key at all (recordings, D11).
+    /// `cak_…`: an OAuth access token.
     OAuth,
-    /// A JSON web token of a login session, which lasts seven days (api.md 1.1).
+    /// A JSON web token of a login session.
     SessionToken,
     /// Some other token; Chutes may not know it.
     OtherToken,

@@ -4,6 +4,7 @@ mod acquire;
 pub(crate) mod budget_check;
 pub(crate) mod can_complete;
 mod completions;
+pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 mod elsewhere;
@@ -22,18 +23,15 @@ pub(crate) mod usage;
 pub(crate) mod wait_for_reset;
 
 use crate::args::{Command, DoctorArguments};
-use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::printer::Printer;
+use crate::session::Session;
 
-/// Runs the command. `prepare` reads the configuration; a command that needs nothing from there does not call it,
-/// so that a broken configuration does not stop it.
-pub(crate) fn run(
-    command: Option<Command>,
-    printer: &Printer,
-    prepare: impl FnOnce() -> Result<Context, CommandError>,
-) -> Result<Exit, CommandError> {
+/// Runs the command. One that needs nothing that is configured does not prepare, so that a broken configuration does
+/// not stop it.
+pub(crate) fn run(command: Option<Command>, session: &Session<'_>) -> Result<Exit, CommandError> {
+    let printer = session.printer;
+    let prepare = || session.prepare();
     match command {
         None => wait(usage::run_with_next_step(&prepare()?)),
         Some(Command::Status(arguments)) => wait(status::run(&arguments, &prepare()?)),
@@ -56,6 +54,7 @@ pub(crate) fn run(
         Some(Command::Doctor(DoctorArguments { explain: None })) => wait(doctor::run(&prepare()?)),
         Some(Command::Serve(arguments)) => serve::run(&arguments, &prepare()?),
         Some(Command::Demo(arguments)) => demo::run(&arguments, printer),
+        Some(Command::Config(arguments)) => config::run(&arguments, session),
         Some(Command::Completions(arguments)) => completions::run(&arguments, printer),
         Some(Command::Man(arguments)) => man::run(&arguments, printer),
         Some(Command::Reference(arguments)) => reference::run(&arguments),

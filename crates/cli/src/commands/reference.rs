@@ -1,5 +1,7 @@
 //! Writes `docs/reference/`: every page comes from the code that it describes, and a test compares them.
 
+mod guide;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -8,8 +10,8 @@ use schemars::schema_for;
 
 use crate::args::{Arguments, ReferenceArguments, ReferencePart};
 use crate::commands::{
-    budget_check, can_complete, doctor, model_health, models, probe, recommend, sanity, serve,
-    slots, status, usage, wait_for_reset,
+    budget_check, can_complete, config, doctor, model_health, models, probe, recommend, sanity,
+    serve, slots, status, usage, wait_for_reset,
 };
 use crate::error::{self, CommandError};
 use crate::exit::Exit;
@@ -28,6 +30,12 @@ pub(crate) fn run(arguments: &ReferenceArguments) -> Result<Exit, CommandError> 
     if wanted(ReferencePart::Config) {
         write(&arguments.directory, "configuration.md", &configuration_page())?;
     }
+    // In a directory of its own, beside pages that are written by hand.
+    if arguments.part == ReferencePart::Guide {
+        for (name, text) in guide::pages() {
+            write(&arguments.directory, &name, &text)?;
+        }
+    }
     if wanted(ReferencePart::Schemas) {
         for (name, schema) in schemas() {
             let text = serde_json::to_string_pretty(&schema).map_err(|problem| {
@@ -44,6 +52,9 @@ fn schemas() -> Vec<(&'static str, schemars::Schema)> {
     vec![
         ("budget-check", schema_for!(budget_check::BudgetCheckReport)),
         ("can-complete", schema_for!(can_complete::CanCompleteReport)),
+        ("config-check", schema_for!(config::check::ConfigCheckReport)),
+        ("config-client", schema_for!(config::client::ConfigClientReport)),
+        ("config-show", schema_for!(config::show::ConfigShowReport)),
         ("doctor", schema_for!(doctor::DoctorReport)),
         ("doctor-explain", schema_for!(doctor::ExplainReport)),
         ("error", schema_for!(error::ErrorObject)),
@@ -88,17 +99,26 @@ fn commands_page() -> String {
          ([schemas/warning.json](schemas/warning.json)).\n",
     );
     for subcommand in command.get_subcommands_mut() {
-        if subcommand.is_hide_set() || subcommand.get_name() == "help" {
-            continue;
-        }
-        let name = subcommand.get_name().to_owned();
-        let help = subcommand.render_long_help().to_string();
-        let _ = writeln!(page, "\n## `ripcord {name}`\n\n```text\n{}\n```", help.trim_end());
-        if schemas().iter().any(|(schema, _)| *schema == name) {
-            let _ = writeln!(page, "\nWith `--json`: [schemas/{name}.json](schemas/{name}.json).");
-        }
+        command_section(&mut page, subcommand, "ripcord");
     }
     page
+}
+
+/// The help of a command, and of those below it.
+fn command_section(page: &mut String, command: &mut clap::Command, parent: &str) {
+    if command.is_hide_set() || command.get_name() == "help" {
+        return;
+    }
+    let name = format!("{parent} {}", command.get_name());
+    let help = command.render_long_help().to_string();
+    let _ = writeln!(page, "\n## `{name}`\n\n```text\n{}\n```", help.trim_end());
+    let schema = name.trim_start_matches("ripcord ").replace(' ', "-");
+    if schemas().iter().any(|(known, _)| *known == schema) {
+        let _ = writeln!(page, "\nWith `--json`: [schemas/{schema}.json](schemas/{schema}.json).");
+    }
+    for subcommand in command.get_subcommands_mut() {
+        command_section(page, subcommand, &name);
+    }
 }
 
 fn configuration_page() -> String {

@@ -4,6 +4,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::origin::{Origin, Sourced};
+use super::vocabulary;
 
 /// The span of a key or value in the file.
 type Span = std::ops::Range<usize>;
@@ -40,6 +41,15 @@ pub(crate) struct Section<'t> {
 
 /// A value of the file: what a reader of one setting sees.
 pub(crate) type Value<'t> = DeValue<'t>;
+
+// === impl Problem ===
+
+impl Problem {
+    /// The line of the file, if it is about one.
+    pub(crate) fn line(&self) -> Option<usize> {
+        self.place.rsplit_once(':').and_then(|(_, line)| line.parse().ok())
+    }
+}
 
 // === impl SourceFile ===
 
@@ -173,23 +183,57 @@ impl<'t> Section<'t> {
 
     /// Everything wrong with this section: what was noted, and every key that nobody asked for.
     pub(crate) fn finish(mut self) -> Vec<Problem> {
-        for (key, _) in self.table.iter() {
+        for (key, value) in self.table.iter() {
             let name = key.get_ref().as_ref();
             if self.known.contains(&name) {
                 continue;
             }
+            let is_section = match value.get_ref() {
+                DeValue::Table(_) => true,
+                DeValue::Array(items) => {
+                    items.iter().any(|item| matches!(item.get_ref(), DeValue::Table(_)))
+                }
+                _ => false,
+            };
             self.problems.push(Problem {
                 place: self.source.place(&key.span()),
                 message: format!("unknown key `{}`", self.dotted(name)),
-                hint: self.suggestion(name),
+                hint: self.suggestion(name, is_section),
             });
         }
         self.problems
     }
 
-    fn suggestion(&self, name: &str) -> Option<String> {
-        nearest(name, self.known.iter().copied())
-            .map(|nearest| format!("did you mean `{}`?", self.dotted(nearest)))
+    /// What was meant: a key of this section, or one that belongs into another.
+    fn suggestion(&self, name: &str, is_section: bool) -> Option<String> {
+        if self.path != "accounts" && vocabulary::means_a_key(name) {
+            return Some(
+                "keys belong to an account, as `keys = [\"…\"]` below [[accounts]]; `ripcord init` writes that"
+                    .to_owned(),
+            );
+        }
+        let siblings = self.known.iter().copied().map(|known| (known, self.dotted(known)));
+        // Below the root stand sections only, and a value is never meant to be one.
+        let siblings = siblings.filter(|_| is_section || !self.path.is_empty());
+        let own = best(name, siblings);
+        let other = if is_section { None } else { best(name, vocabulary::keys().into_iter()) };
+        match (own, other) {
+            (Some((likeness, own)), other)
+                if other.as_ref().is_none_or(|(better, _)| likeness >= *better) =>
+            {
+                Some(format!("did you mean `{own}`?"))
+            }
+            (_, Some((_, other))) => Some(match other.rsplit_once('.') {
+                Some(("accounts", key)) => {
+                    format!("did you mean `{key}` of an account, below [[accounts]]?")
+                }
+                Some((section, _)) => {
+                    format!("did you mean `{other}`? It belongs below [{section}]")
+                }
+                None => format!("did you mean `{other}`?"),
+            }),
+            _ => None,
+        }
     }
 
     fn dotted(&self, key: &str) -> String {
@@ -202,12 +246,19 @@ pub(crate) fn nearest<'c>(
     name: &str,
     candidates: impl Iterator<Item = &'c str>,
 ) -> Option<&'c str> {
+    best(name, candidates.map(|candidate| (candidate, candidate))).map(|(_, candidate)| candidate)
+}
+
+/// The candidate whose word is most like `name`, with how much it is.
+fn best<T>(name: &str, candidates: impl Iterator<Item = (impl AsRef<str>, T)>) -> Option<(f64, T)> {
     let wanted = name.to_lowercase().replace('-', "_");
     candidates
-        .map(|candidate| (strsim::jaro_winkler(&wanted, &candidate.to_lowercase()), candidate))
+        .map(|(word, candidate)| {
+            (strsim::jaro_winkler(&wanted, &word.as_ref().to_lowercase()), candidate)
+        })
         .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|(left, _), (right, _)| left.total_cmp(right))
-        .map(|(_, candidate)| candidate)
+        // The first of those that are equally near.
+        .reduce(|best, next| if next.0 > best.0 { next } else { best })
 }
 
 /// Readers for single values. Each says what it expected; none repeats the value, which could be a key.
@@ -259,6 +310,23 @@ pub(crate) mod read {
             Value::Boolean(flag) => Ok(*flag),
             other => Err(format!("expected true or false, found {}", kind(other))),
         }
+    }
+
+    /// A list of web origins. One with a path would never match what a browser sends.
+    pub(crate) fn origins(value: &Value<'_>) -> Result<Vec<String>, String> {
+        let origins = texts(value)?;
+        for origin in &origins {
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            let host = host.unwrap_or_default();
+            if host.is_empty() || host.contains(['/', '?', '#', '@', '*', ' ']) {
+                return Err(
+                    "expected origins as browsers send them, without a path and without a `/` at the end, such as \
+                     \"https://chat.example\""
+                        .to_owned(),
+                );
+            }
+        }
+        Ok(origins)
     }
 
     /// One of a few words.
@@ -366,6 +434,18 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_place_is_sent_to_its_section() {
+        let hint = |text: &str| problems(text)[0].2.clone().unwrap_or_default();
+        assert!(hint("listen = 1").contains("`gateway.listen`? It belongs below [gateway]"));
+        assert!(hint("listne = 1").contains("`gateway.listen`"), "not `limits`, a section");
+        assert!(hint("[spending]\nslots_per_acount = 1").contains("`gateway.slots_per_account`"));
+        assert!(hint("[spending]\nkey_fil = 1").contains("`key_file` of an account"));
+        assert!(hint("api_key = \"x\"").contains("ripcord init"));
+        assert_eq!(hint("[spendign]\nx = 1"), "did you mean `spending`?");
+        assert_eq!(hint("zzz = 1"), "");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::document::{Problem, Section, SourceFile, Value, nearest, read};
 use super::environment::{Environment, VARIABLES, variables};
 use super::keys::{self, RawKey};
 use super::origin::{Origin, Sourced};
-use super::{AccountSettings, DEFAULT_FILE, GatewaySettings, Settings};
+use super::{AccountSettings, DEFAULT_FILE, GatewaySettings, MissingFile, Settings};
 use crate::args::{ColorChoice, GlobalArguments};
 
 const PAYGO: &[(&str, Paygo)] =
@@ -34,16 +34,19 @@ pub(super) fn read_user_file(
     settings: &mut Settings,
     arguments: &GlobalArguments,
     environment: &dyn Environment,
+    missing: MissingFile,
 ) -> Vec<Problem> {
     let told = arguments
         .config
         .clone()
         .or_else(|| environment.get(variables::RIPCORD_CONFIG).map(PathBuf::from));
     let Some(path) = told.clone().or_else(|| usual_path(environment)) else { return Vec::new() };
+    settings.file_place = Some(path.clone());
     let label = path.display().to_string();
+    let may_be_missing = told.is_none() || missing == MissingFile::IsFine;
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(problem) if problem.kind() == std::io::ErrorKind::NotFound && told.is_none() => {
+        Err(problem) if problem.kind() == std::io::ErrorKind::NotFound && may_be_missing => {
             return Vec::new();
         }
         Err(problem) => {
@@ -195,7 +198,7 @@ fn read_gateway(gateway: &mut GatewaySettings, section: &mut Section<'_>) {
     section.read("drain_seconds", &mut gateway.drain, seconds(0, 3_600));
     section.read("body_mib", &mut gateway.body_mib, read::whole(1, 512, "MiB"));
     section.read("allowed_hosts", &mut gateway.allowed_hosts, read::texts);
-    section.read("allowed_origins", &mut gateway.allowed_origins, read::texts);
+    section.read("allowed_origins", &mut gateway.allowed_origins, read::origins);
 }
 
 fn seconds(least: u64, most: u64) -> impl FnOnce(&Value<'_>) -> Result<Duration, String> {

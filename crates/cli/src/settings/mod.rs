@@ -6,8 +6,10 @@ pub(crate) mod document;
 pub(crate) mod environment;
 pub(crate) mod keys;
 mod layers;
+pub(crate) mod listing;
 pub(crate) mod origin;
 pub(crate) mod recommend;
+mod vocabulary;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,11 +29,21 @@ use recommend::{PurposeSettings, RecommendSettings};
 /// The defaults, complete and commented: the user's template.
 pub(crate) const DEFAULT_FILE: &str = include_str!("../../../../config/default.toml");
 
+/// What it means that a file does not exist which a flag or a variable names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MissingFile {
+    IsAProblem,
+    /// It is about to be written.
+    IsFine,
+}
+
 /// Everything that is configured.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// The file that was read, if there is one.
     pub(crate) file: Option<PathBuf>,
+    /// Where the file is looked for; `None` if nothing says where the home directory is.
+    pub(crate) file_place: Option<PathBuf>,
     pub(crate) chutes: ChutesSettings,
     pub(crate) spending: SpendingSettings,
     pub(crate) models: ModelSettings,
@@ -118,16 +130,27 @@ pub(crate) struct AccountSettings {
 // === impl Settings ===
 
 impl Settings {
-    /// Reads all layers. Either the whole configuration is right, or everything that is wrong with it is told.
+    /// Reads all layers, and gathers everything that is wrong with them.
+    pub(crate) fn read(
+        arguments: &GlobalArguments,
+        environment: &dyn Environment,
+        missing: MissingFile,
+    ) -> (Self, Vec<Problem>) {
+        let mut settings = Self::blank();
+        let mut problems = layers::read_defaults(&mut settings);
+        problems.extend(layers::read_user_file(&mut settings, arguments, environment, missing));
+        problems.extend(layers::read_environment(&mut settings, environment));
+        layers::read_flags(&mut settings, arguments);
+        (settings, problems)
+    }
+
+    /// The settings of a test, if the whole configuration is right.
+    #[cfg(test)]
     pub(crate) fn load(
         arguments: &GlobalArguments,
         environment: &dyn Environment,
     ) -> Result<Self, Vec<Problem>> {
-        let mut settings = Self::blank();
-        let mut problems = layers::read_defaults(&mut settings);
-        problems.extend(layers::read_user_file(&mut settings, arguments, environment));
-        problems.extend(layers::read_environment(&mut settings, environment));
-        layers::read_flags(&mut settings, arguments);
+        let (settings, problems) = Self::read(arguments, environment, MissingFile::IsAProblem);
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
     }
 
@@ -138,6 +161,7 @@ impl Settings {
         }
         Self {
             file: None,
+            file_place: None,
             chutes: ChutesSettings {
                 api_url: unset(String::new()),
                 llm_url: unset(String::new()),

@@ -1,9 +1,12 @@
 //! `[recommend]`: what each purpose of `ripcord recommend --for` looks for.
 
+use clap::ValueEnum as _;
 use ripcord_rules::recommend::Weigh;
 use ripcord_rules::units::NanoUsd;
+use serde_json::{Value, json};
 
 use super::document::{Section, read};
+use super::listing::{Listed, listed, usd};
 use super::origin::Sourced;
 use crate::args::Purpose;
 
@@ -60,6 +63,18 @@ impl RecommendSettings {
         }
     }
 
+    /// Every setting of every purpose, for `ripcord config show`.
+    pub(super) fn listing(&self) -> Vec<Listed> {
+        let purposes = Purpose::value_variants().iter();
+        purposes
+            .filter_map(|purpose| {
+                let name = purpose.to_possible_value()?;
+                Some(self.of(*purpose).listing(&format!("recommend.{}", name.get_name())))
+            })
+            .flatten()
+            .collect()
+    }
+
     /// Reads the section.
     pub(super) fn read(&mut self, section: &mut Section<'_>) {
         section.table("privacy", |section| self.privacy.read(section));
@@ -74,6 +89,24 @@ impl RecommendSettings {
 // === impl PurposeSettings ===
 
 impl PurposeSettings {
+    fn listing(&self, section: &str) -> Vec<Listed> {
+        let key = |name| format!("{section}.{name}");
+        let word = |wanted: &Weigh| {
+            WEIGH
+                .iter()
+                .find(|(_, weigh)| weigh == wanted)
+                .map_or(Value::Null, |(word, _)| json!(word))
+        };
+        vec![
+            listed(key("tee"), &self.tee, |flag| json!(flag)),
+            listed(key("features"), &self.features, |names| json!(names)),
+            listed(key("max_price"), &self.max_price, |limit| limit.map_or_else(|| json!(0), usd)),
+            listed(key("prefer"), &self.prefer, |names| json!(names)),
+            listed(key("others"), &self.others, |flag| json!(flag)),
+            listed(key("weigh"), &self.weigh, word),
+        ]
+    }
+
     fn read(&mut self, section: &mut Section<'_>) {
         section.read("tee", &mut self.tee, read::flag);
         section.read("features", &mut self.features, read::texts);

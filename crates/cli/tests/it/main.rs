@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod commands;
+mod config;
 mod demo;
 mod explain;
 mod probe;

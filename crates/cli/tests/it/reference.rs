@@ -5,24 +5,42 @@ use std::process::Command;
 
 #[test]
 fn the_reference_has_not_drifted() {
+    let (kept, written) = compare("all", "docs/reference");
+    assert_eq!(written, kept, "files that nothing writes");
+}
+
+#[test]
+fn the_pages_of_clients_have_not_drifted_and_are_listed() {
+    let (kept, written) = compare("guide", "docs/guide");
+    let index = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/README.md");
+    let index = std::fs::read_to_string(index).unwrap();
+    for page in &written {
+        assert!(index.contains(&format!("]({page})")), "docs/guide/README.md lacks {page}");
+    }
+    let by_hand: Vec<&String> = kept.iter().filter(|file| !written.contains(file)).collect();
+    assert_eq!(by_hand, ["README.md"], "files that nothing writes");
+}
+
+/// Writes a part anew and compares it with what is kept; the files that are kept, and those that were written.
+fn compare(part: &str, directory: &str) -> (Vec<String>, Vec<String>) {
     let written = tempfile::tempdir().unwrap();
     let status = Command::new(env!("CARGO_BIN_EXE_ripcord"))
         .env_clear()
-        .args(["reference", "all"])
+        .args(["reference", part])
         .arg(written.path())
         .status()
         .unwrap();
     assert!(status.success());
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference");
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(directory);
     for file in files(written.path()) {
         let new = std::fs::read_to_string(written.path().join(&file)).unwrap();
         let old = std::fs::read_to_string(kept.join(&file)).unwrap_or_default();
         assert!(
             new == old,
-            "docs/reference/{file} has drifted; run `cargo run -- reference all docs/reference`"
+            "{directory}/{file} has drifted; run `cargo run -- reference {part} {directory}`"
         );
     }
-    assert_eq!(files(written.path()), files(&kept), "files that nothing writes");
+    (files(&kept), files(written.path()))
 }
 
 fn files(directory: &Path) -> Vec<String> {

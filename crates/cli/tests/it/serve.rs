@@ -14,14 +14,14 @@ const MODEL: &str = "acme/Slow-1";
 const SLOWEST: &str = "acme/Slow-2";
 
 /// A running gateway, stopped by its own id when dropped.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     address: String,
     talk: std::thread::JoinHandle<String>,
 }
 
 impl Server {
-    fn start(world: &World) -> Self {
+    pub(crate) fn start(world: &World) -> Self {
         let mut child = world
             .command(&["serve", "--listen", "127.0.0.1:0"])
             .stderr(Stdio::piped())
@@ -44,6 +44,11 @@ impl Server {
         Self { child, address, talk }
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     fn post(&self, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -57,14 +62,14 @@ impl Server {
         stream
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let sent = std::process::Command::new("kill").args(["-s", name, &id]).status().unwrap();
         assert!(sent.success());
     }
 
     /// Waits for the end; the exit code and everything it said.
-    fn ended(mut self) -> (Option<i32>, String) {
+    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
         (code, self.talk.join().unwrap())
     }

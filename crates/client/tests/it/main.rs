@@ -7,9 +7,7 @@
 )]
 
 mod endpoints;
-mod futures;
 mod recordings;
-mod replay;
 mod server;
 mod snapshots;
 mod transport;

@@ -1,0 +1,233 @@
+//! `ripcord config show`: every value with its origin.
+
+use ripcord_client::key::Key;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::OriginReport;
+use crate::accounts::paygo_word;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::printer::Page;
+use crate::printer::table::{Column, Table};
+use crate::printer::text::{Text, Tone};
+use crate::settings::keys::RawKey;
+use crate::settings::listing::{usd, when_unknown_word};
+use crate::settings::origin::{Origin, Sourced};
+use crate::settings::{AccountSettings, Settings};
+
+/// What `ripcord config show --json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ConfigShowReport {
+    #[schemars(extend("const" = "ripcord/config-show/1"))]
+    schema: &'static str,
+    /// The file that was read; null if there is none.
+    file: Option<String>,
+    /// Where the file is looked for; null if nothing says where.
+    file_place: Option<String>,
+    /// Every setting, in the order of the documentation.
+    settings: Vec<SettingReport>,
+    /// The accounts that the file names.
+    accounts: Vec<AccountReport>,
+    /// Keys of the environment, which belong to whatever account they name.
+    environment_keys: Vec<KeyReport>,
+}
+
+/// One setting.
+#[derive(Debug, Serialize, JsonSchema)]
+struct SettingReport {
+    /// Its name, such as `gateway.listen`.
+    key: String,
+    /// Its value: text, number, list, or null.
+    value: Value,
+    /// Where the value comes from.
+    origin: OriginReport,
+    #[serde(skip)]
+    shown_origin: String,
+}
+
+/// One account of the file.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AccountReport {
+    /// Its name.
+    name: String,
+    /// Its keys.
+    keys: Vec<KeyReport>,
+    /// What it sets for itself.
+    settings: Vec<SettingReport>,
+}
+
+/// One key, never whole.
+#[derive(Debug, Serialize, JsonSchema)]
+struct KeyReport {
+    /// Its beginning; null if it cannot be read.
+    key: Option<String>,
+    /// Why it cannot be read; null if it can.
+    problem: Option<String>,
+    /// Where it stands.
+    origin: OriginReport,
+    #[serde(skip)]
+    shown_origin: String,
+}
+
+// === impl SettingReport ===
+
+impl SettingReport {
+    fn new(key: String, value: Value, origin: &Origin, file: Option<&str>) -> Self {
+        Self { key, value, origin: origin.into(), shown_origin: shown(origin, file) }
+    }
+}
+
+// === impl KeyReport ===
+
+impl KeyReport {
+    fn new(raw: &RawKey, file: Option<&str>) -> Self {
+        let (key, problem) = match Key::parse(raw.expose()) {
+            Ok((key, _)) => (Some(key.to_string()), None),
+            Err(problem) => (None, Some(problem.to_string())),
+        };
+        let origin = &raw.origin;
+        Self { key, problem, origin: origin.into(), shown_origin: shown(origin, file) }
+    }
+}
+
+/// Shows what is configured. Nothing is asked of Chutes.
+pub(crate) fn run(context: &Context) -> Result<Exit, CommandError> {
+    let report = report(&context.settings);
+    context.printer.answer(&report, || page(&report))?;
+    Ok(Exit::Done)
+}
+
+fn report(settings: &Settings) -> ConfigShowReport {
+    let path =
+        |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let listed = settings.listing().into_iter();
+    let file = path(&settings.file);
+    let of_file = file.as_deref();
+    let keys = |keys: &[RawKey]| keys.iter().map(|key| KeyReport::new(key, of_file)).collect();
+    ConfigShowReport {
+        schema: "ripcord/config-show/1",
+        file_place: path(&settings.file_place),
+        settings: listed
+            .map(|listed| SettingReport::new(listed.key, listed.value, &listed.origin, of_file))
+            .collect(),
+        accounts: settings.accounts.iter().map(|entry| account(entry, of_file)).collect(),
+        environment_keys: keys(&settings.environment_keys),
+        file,
+    }
+}
+
+/// Where a value comes from, in words: the file is named once, at the top.
+fn shown(origin: &Origin, file: Option<&str>) -> String {
+    match origin {
+        Origin::File { path, line } if Some(path.as_str()) == file => format!("line {line}"),
+        other => other.to_string(),
+    }
+}
+
+fn account(account: &AccountSettings, file: Option<&str>) -> AccountReport {
+    fn own<T>(
+        sourced: Option<&Sourced<T>>,
+        value: impl FnOnce(&T) -> Value,
+    ) -> Option<(Value, &Origin)> {
+        sourced.map(|sourced| (value(&sourced.value), &sourced.origin))
+    }
+    let own = [
+        ("paygo", own(account.paygo.as_ref(), |paygo| paygo_word(*paygo).into())),
+        ("min_balance", own(account.min_balance.as_ref(), |amount| usd(*amount))),
+        (
+            "when_unknown",
+            own(account.when_unknown.as_ref(), |choice| when_unknown_word(*choice).into()),
+        ),
+    ];
+    let own = own.into_iter().filter_map(|(key, own)| own.map(|own| (key, own)));
+    AccountReport {
+        name: account.name.value.clone(),
+        keys: account.keys.iter().map(|key| KeyReport::new(key, file)).collect(),
+        settings: own
+            .map(|(key, (value, origin))| SettingReport::new(key.to_owned(), value, origin, file))
+            .collect(),
+    }
+}
+
+fn words(value: &Value) -> Text {
+    match value {
+        Value::Null => Text::new().dim("none"),
+        Value::Array(items) if items.is_empty() => Text::new().dim("none"),
+        Value::Array(items) => {
+            let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            items.join(", ").into()
+        }
+        Value::String(text) => text.as_str().into(),
+        other => other.to_string().into(),
+    }
+}
+
+fn table() -> Table {
+    Table::new(2, vec![Column::left(""), Column::left(""), Column::left("")])
+}
+
+fn add(table: &mut Table, name: &str, value: Text, origin: &OriginReport, shown: &str) {
+    // What was chosen strikes the eye, what is as it comes stands back.
+    let origin = if origin.kind == "default" {
+        Text::new().dim(shown)
+    } else {
+        Text::toned(Tone::Accent, shown)
+    };
+    table.row(vec![Text::new().plain(name), value, origin]);
+}
+
+fn add_keys(table: &mut Table, keys: &[KeyReport]) {
+    for key in keys {
+        let shown = match (&key.key, &key.problem) {
+            (Some(key), _) => Text::new().plain(key.as_str()),
+            (None, Some(problem)) => Text::toned(Tone::Bad, problem.as_str()),
+            (None, None) => Text::new(),
+        };
+        add(table, "key", shown, &key.origin, &key.shown_origin);
+    }
+}
+
+fn page(report: &ConfigShowReport) -> Page {
+    let mut page = Page::new();
+    page.line(match (&report.file, &report.file_place) {
+        (Some(file), _) => Text::new().dim("file  ").then(Tone::Strong, file.as_str()),
+        (None, Some(place)) => {
+            Text::new().dim("file  ").plain("none").dim(format!("; it would be {place}"))
+        }
+        (None, None) => Text::new().dim("file  ").plain("none"),
+    });
+    let mut section = "";
+    let mut rows = table();
+    for setting in &report.settings {
+        let (of, name) = setting.key.rsplit_once('.').unwrap_or(("", &setting.key));
+        if of != section {
+            if !section.is_empty() {
+                page.table(std::mem::replace(&mut rows, table()));
+            }
+            page.gap().line(Text::toned(Tone::Strong, format!("[{of}]")));
+            section = of;
+        }
+        add(&mut rows, name, words(&setting.value), &setting.origin, &setting.shown_origin);
+    }
+    page.table(rows);
+    for account in &report.accounts {
+        let mut rows = table();
+        add_keys(&mut rows, &account.keys);
+        for setting in &account.settings {
+            let value = words(&setting.value);
+            add(&mut rows, &setting.key, value, &setting.origin, &setting.shown_origin);
+        }
+        page.gap()
+            .line(Text::toned(Tone::Strong, "[[accounts]]").plain(format!(" {}", account.name)))
+            .table(rows);
+    }
+    if !report.environment_keys.is_empty() {
+        let mut rows = table();
+        add_keys(&mut rows, &report.environment_keys);
+        page.gap().line(Text::toned(Tone::Strong, "keys of the environment")).table(rows);
+    }
+    page
+}
