@@ -12,6 +12,7 @@ mod reference;
 mod serve;
 mod setup;
 mod situations;
+mod skill;
 mod slots;
 mod waiting;
 mod world;
