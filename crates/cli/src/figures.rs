@@ -162,7 +162,8 @@ pub(crate) fn table(
     width: usize,
 ) -> Table {
     let cells = match width {
-        0..90 => 8,
+        0..66 => 5,
+        66..90 => 8,
         90..120 => 16,
         _ => 30,
     };
@@ -170,12 +171,12 @@ pub(crate) fn table(
         2,
         vec![
             Column::left(""),
-            Column::left(""),
-            Column::right("used"),
-            Column::right("of"),
+            Column::left("").leaves(3),
+            Column::right("used").leaves(1),
+            Column::right("of").leaves(2),
             Column::right("left"),
             Column::right("resets"),
-            Column::left(format!("at {}", moments.zone_name(now))).leaves(1),
+            Column::left(format!("at {}", moments.zone_name(now))).leaves(4),
         ],
     );
     for (chute_id, window) in windows {

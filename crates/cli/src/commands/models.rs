@@ -148,7 +148,7 @@ fn page(shown: &[&Entry], total: usize) -> Page {
     let mut table = Table::new(
         0,
         vec![
-            Column::names("model", 36),
+            Column::names("model"),
             Column::left("state"),
             Column::right("in"),
             Column::right("out"),
@@ -173,7 +173,10 @@ fn page(shown: &[&Entry], total: usize) -> Page {
     } else {
         format!("{} of {}", shown.len(), number::counted(total as u64, "model", "models"))
     };
-    page.line(Text::new().dim(format!("{count}. Prices in US dollars per million tokens.")));
+    page.paragraph(
+        0,
+        Text::new().dim(format!("{count}. Prices in US dollars per million tokens.")),
+    );
     page
 }
 

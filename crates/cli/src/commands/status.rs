@@ -196,7 +196,7 @@ fn page(report: &StatusReport, arguments: &StatusArguments, context: &Context) -
         let group: Vec<&ModelStatus> =
             report.others.iter().filter(|model| model.state == state).collect();
         if !group.is_empty() {
-            page.gap().line(group_title(state, group.len()));
+            page.gap().paragraph_under(0, 2, group_title(state, group.len()));
             page.table(group_table(&group));
         }
     }
@@ -242,7 +242,7 @@ fn group_table(group: &[&ModelStatus]) -> Table {
     let mut table = Table::new(
         2,
         vec![
-            Column::names("", 40),
+            Column::names(""),
             Column::right("").leaves(1),
             Column::right("").leaves(2),
             Column::right("").leaves(3),
@@ -286,13 +286,13 @@ fn draw_platform(page: &mut Page, platform: &PlatformReport) {
         (platform.unknown, StateWord::Unknown),
     ];
     let mut line =
-        Text::new().plain(format!("  {}: ", number::counted(models as u64, "model", "models")));
+        Text::new().plain(format!("{}: ", number::counted(models as u64, "model", "models")));
     for (index, (count, state)) in counts.into_iter().filter(|(count, _)| *count > 0).enumerate() {
         line = line
             .dim(if index > 0 { ", " } else { "" })
             .then(state.tone(), format!("{count} {}", state.word()));
     }
-    page.line(line);
+    page.paragraph(2, line);
     if let Some(refused) = platform.refused_percent {
         let age = platform
             .load_age_seconds
@@ -308,10 +308,8 @@ fn draw_platform(page: &mut Page, platform: &PlatformReport) {
 }
 
 fn models(models: &[ModelStatus]) -> Table {
-    let mut table = Table::new(
-        2,
-        vec![Column::left(""), Column::names("", 24), Column::left("").shrinks_to(24)],
-    );
+    let mut table =
+        Table::new(2, vec![Column::left(""), Column::names(""), Column::left("").shrinks_to(24)]);
     for model in models {
         table.row(vec![
             state_cell(model.state),

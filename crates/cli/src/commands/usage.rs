@@ -239,7 +239,7 @@ fn draw_account(
     let device = context.printer.device();
     let moments = &context.printer.moments;
     let snapshot = &reading.snapshot;
-    page.line(heading(reading, context, now));
+    draw_heading(page, reading, context, now);
     let mut windows = windows(reading, chute_id, now);
     // A plan that includes nothing has no window worth a bar; the balance says it all.
     windows.retain(|(_, window)| window.cap != Cap::Limited(0));
@@ -257,7 +257,7 @@ fn draw_account(
             )),
         );
     }
-    page.line(balance_line(reading, account));
+    page.paragraph_under(2, 2, balance_line(reading, account));
     page.paragraph_under(2, 2, verdict_line(&account.verdict));
     if let Some(remedy) = account.verdict.remedy(snapshot, &reading.account.policy) {
         page.paragraph(4, Text::new().dim(remedy));
@@ -270,7 +270,7 @@ fn draw_account(
     draw_paces(page, &windows, goes_on, context, now);
 }
 
-fn heading(reading: &Reading, context: &Context, now: Wall) -> Text {
+fn draw_heading(page: &mut Page, reading: &Reading, context: &Context, now: Wall) {
     let snapshot = &reading.snapshot;
     let mut left = Text::toned(Tone::Strong, reading.label.as_str());
     if let Some(name) = &reading.username
@@ -303,12 +303,16 @@ fn heading(reading: &Reading, context: &Context, now: Wall) -> Text {
         format!("from Chutes, {} old", moment::duration(age))
     };
     let room = context.printer.device().width.min(100);
-    let gap = room.saturating_sub(left.width() + read.chars().count()).max(2);
-    left.plain(" ".repeat(gap)).dim(read)
+    let needed = left.width() + read.chars().count();
+    if needed + 2 <= room || read.is_empty() {
+        page.line(left.plain(" ".repeat(room.saturating_sub(needed))).dim(read));
+    } else {
+        page.paragraph(0, left).paragraph(2, Text::new().dim(read));
+    }
 }
 
 fn balance_line(reading: &Reading, account: &AccountUsage) -> Text {
-    let line = Text::new().plain("  ").then(Tone::Strong, "balance").plain("  ");
+    let line = Text::toned(Tone::Strong, "balance").plain(" ");
     let line = match reading.snapshot.balance {
         None => line.dim("unknown"),
         Some(balance) if balance.0 < 0 => line.then(Tone::Bad, balance.to_string()),
@@ -317,10 +321,10 @@ fn balance_line(reading: &Reading, account: &AccountUsage) -> Text {
     let only_the_balance = reading.snapshot.plan == Some(Plan::PayAsYouGo);
     line.dim(match (account.paygo_allowed, account.paygo) {
         (_, _) if reading.snapshot.plan == Some(Plan::Unlimited) => "",
-        (Some(true), _) if only_the_balance => "  pays for every call",
-        (Some(true), _) => "  pays when a window is used up",
-        (Some(false), "by_plan") => "  not spent: a subscription never slides into pay-as-you-go",
-        (Some(false), _) => "  not spent: paygo = \"never\"",
+        (Some(true), _) if only_the_balance => " · pays for every call",
+        (Some(true), _) => " · pays when a window is used up",
+        (Some(false), "by_plan") => " · not spent: a subscription never slides into pay-as-you-go",
+        (Some(false), _) => " · not spent: paygo = \"never\"",
         (None, _) => "",
     })
 }
@@ -356,11 +360,11 @@ fn draw_paces(
                 Unit::Usd => "",
             };
             ends.push(format!(
-                "At {}{unit} an hour the {} runs out {}, at {}, before it resets.",
-                figures::amount_words(window.unit, pace.per_hour),
+                "The {} runs out {}, at {}, before it resets: {}{unit} an hour so far.",
                 window_words(window.kind),
                 moment::until(end, now),
-                context.printer.moments.at(end, now)
+                context.printer.moments.at(end, now),
+                figures::amount_words(window.unit, pace.per_hour),
             ));
         }
     }

@@ -8,6 +8,11 @@ use super::text::{Text, Tone};
 /// The gap between two columns.
 const GAP: usize = 2;
 
+/// Nearly every model's name fits in this width.
+const COMFORTABLE_NAME: usize = 44;
+/// A name is hardly to be told from others below this width.
+const SHORTEST_NAME: usize = 18;
+
 /// Which side of a column its cells keep to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Align {
@@ -24,6 +29,8 @@ pub(crate) struct Column {
     leaves: u8,
     /// The width down to which cells may be cut.
     shrinks_to: Option<usize>,
+    /// Other columns leave before the cells get narrower than this.
+    comfortable: Option<usize>,
     /// Whether cells are cut in the middle instead of at the end.
     keeps_ends: bool,
 }
@@ -41,24 +48,16 @@ pub(crate) struct Table {
 impl Column {
     /// A column of words.
     pub(crate) fn left(header: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            header: header.into(),
-            align: Align::Left,
-            leaves: 0,
-            shrinks_to: None,
-            keeps_ends: false,
-        }
+        Self::aligned(Align::Left, header.into())
     }
 
     /// A column of figures.
     pub(crate) fn right(header: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            header: header.into(),
-            align: Align::Right,
-            leaves: 0,
-            shrinks_to: None,
-            keeps_ends: false,
-        }
+        Self::aligned(Align::Right, header.into())
+    }
+
+    const fn aligned(align: Align, header: Cow<'static, str>) -> Self {
+        Self { header, align, leaves: 0, shrinks_to: None, comfortable: None, keeps_ends: false }
     }
 
     /// Lets the column go when the terminal is narrow; the highest `order` goes first.
@@ -67,9 +66,14 @@ impl Column {
         self
     }
 
-    /// A column of models: cut in the middle, since variants differ at the end of their names.
-    pub(crate) fn names(header: impl Into<Cow<'static, str>>, shrinks_to: usize) -> Self {
-        Self { keeps_ends: true, ..Self::left(header).shrinks_to(shrinks_to) }
+    /// A column of models. Whole names are what people copy, so other columns leave first; cut, they lose their middle,
+    /// since variants differ at the end.
+    pub(crate) fn names(header: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            keeps_ends: true,
+            comfortable: Some(COMFORTABLE_NAME),
+            ..Self::left(header).shrinks_to(SHORTEST_NAME)
+        }
     }
 
     /// Lets the cells be cut down to this width.
@@ -119,11 +123,14 @@ impl Table {
         cells.unwrap_or(0).max(header)
     }
 
-    /// The indices of the columns that stay: they fit when every one of them is as narrow as it may be.
+    /// The indices of the columns that stay: they fit when every one of them is as narrow as it may comfortably be.
     fn shown(&self, natural: &[usize], room: usize) -> Vec<usize> {
         let narrowest = |index: &usize| {
             let natural = natural.get(*index).copied().unwrap_or(0);
-            let shrunk = self.columns.get(*index).and_then(|column| column.shrinks_to);
+            let shrunk = self
+                .columns
+                .get(*index)
+                .and_then(|column| column.comfortable.or(column.shrinks_to));
             shrunk.map_or(natural, |width| width.min(natural))
         };
         let leaves = |index: &usize| self.columns.get(*index).map_or(0, |column| column.leaves);
@@ -246,6 +253,17 @@ mod tests {
     fn a_narrow_terminal_loses_what_may_go_and_then_cuts() {
         assert_eq!(drawn(26)[1], "  zai-org/GLM-5.2…   $3.15");
         assert_eq!(drawn(10)[1], "  zai-org/G…   $3.15");
+    }
+
+    #[test]
+    fn columns_leave_before_names_are_cut_and_then_their_middle_goes() {
+        let mut table =
+            Table::new(0, vec![Column::names("model"), Column::right("price").leaves(1)]);
+        table.row(vec!["Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8-TEE".into(), "$3.15".into()]);
+        let row = |width| table.lines(device(width))[1].render(false).trim_end().to_owned();
+        assert!(row(50).ends_with("FP8-TEE  $3.15"));
+        assert_eq!(row(49), "Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8-TEE");
+        assert_eq!(row(30), "Qwen/Qwen3-Code…struct-FP8-TEE");
     }
 
     #[test]

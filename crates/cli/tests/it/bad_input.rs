@@ -81,7 +81,7 @@ fn a_dead_key() {
     exit 3
     --- stdout
     cpk_a952… · plan unknown
-      balance  unknown
+      balance unknown
       ? unknown: the key does not open the account, so its quota is unknown
     --- stderr
     error: cpk_a952…: the key is refused: it is dead, or has no useful scope
@@ -125,7 +125,7 @@ fn a_proxy_that_answers_html() {
     exit 3
     --- stdout
     cpk_7eec… · plan unknown
-      balance  unknown
+      balance unknown
       ? unknown: the account could not be read
     --- stderr
     error: cpk_7eec…: GET /users/me at 127.0.0.1:PORT answered 403 with a web page: 403 Forbidden
@@ -347,7 +347,7 @@ fn accounts_on_every_plan_are_read() {
                        used   of  left          resets  at UTC
       day  ▕░░░░░░░░▏     0  200   200  in 12 h 47 min  28 Sep 00:00
 
-      balance  $0.00  pays when a window is used up
+      balance $0.00 · pays when a window is used up
       ✓ go on: the windows of the plan have room
 
     custom · Custom Pro, $20.00 a month · cpk_7baf…             from Chutes, 0 s old
@@ -357,11 +357,11 @@ fn accounts_on_every_plan_are_read() {
       4 hours  ▕░░░░░░░░▏    $0.00   $8.33  $8.33       in 47 min  12:00
       month    ▕········▏  unknown  no cap           in 16 d 20 h  14 Oct 08:12
 
-      balance  $0.00  not spent: a subscription never slides into pay-as-you-go
+      balance $0.00 · not spent: a subscription never slides into pay-as-you-go
       ✓ go on: the windows of the plan have room
 
     free · Unlimited · cpk_880c…
-      balance  $0.00
+      balance $0.00
       ✓ go on: nothing limits this account
 
     norows · Legacy · cpk_e0dd…                                 from Chutes, 0 s old
@@ -369,7 +369,7 @@ fn accounts_on_every_plan_are_read() {
                        used   of  left          resets  at UTC
       day  ▕░░░░░░░░▏     0  200   200  in 12 h 47 min  28 Sep 00:00
 
-      balance  $0.00  pays when a window is used up
+      balance $0.00 · pays when a window is used up
       ✓ go on: the windows of the plan have room
     ");
     world.run(&["usage", "--json"]).report("usage");

@@ -73,7 +73,7 @@ fn wide_terminals_get_more_columns() {
       4 hours  ▕█████████░░░░░░░░░░░░░░░░░░░░░▏   $2.50    $8.33   $5.83       in 47 min  12:00
       month    ▕█████████████░░░░░░░░░░░░░░░░░▏  $42.00  $100.00  $58.00    in 16 d 20 h  14 Oct 08:12
 
-      balance  $0.00  not spent: a subscription never slides into pay-as-you-go
+      balance $0.00 · not spent: a subscription never slides into pay-as-you-go
       ✓ go on: the windows of the plan have room
         At the pace so far nothing runs out before it resets.
     ");
@@ -82,7 +82,8 @@ fn wide_terminals_get_more_columns() {
 #[test]
 fn without_unicode_everything_is_drawn_in_ascii() {
     let world = World::with(pro()).variable("LC_ALL", "C");
-    for command in [&["usage"][..], &["status"], &["models"], &["doctor"]] {
+    let recommend = ["recommend", "deepseek-ai/DeepSeek-R1"];
+    for command in [&["usage"][..], &["status"], &["models"], &["doctor"], &recommend] {
         let outcome = world.run(command);
         assert!(outcome.stdout.is_ascii(), "{}", outcome.stdout);
     }
@@ -96,10 +97,37 @@ fn without_unicode_everything_is_drawn_in_ascii() {
       4 hours  [##......]   $2.50    $8.33   $5.83       in 47 min  12:00
       month    [###.....]  $42.00  $100.00  $58.00    in 16 d 20 h  14 Oct 08:12
 
-      balance  $0.00  not spent: a subscription never slides into pay-as-you-go
+      balance $0.00 - not spent: a subscription never slides into pay-as-you-go
       + go on: the windows of the plan have room
         At the pace so far nothing runs out before it resets.
     ");
+}
+
+#[test]
+fn nothing_is_wider_than_the_terminal() {
+    let capped = World::with(pro().used_usd(8.4, 42.0).balance_usd(5.0));
+    for width in ["40", "60", "72", "80", "100", "140"] {
+        let world = World::with(pro()).variable("COLUMNS", width);
+        let recommend = ["recommend", "deepseek-ai/DeepSeek-R1"];
+        let mut pages: Vec<String> =
+            [&["usage"][..], &["status", "--all"], &["models"], &recommend]
+                .map(|command| world.run(command).stdout)
+                .to_vec();
+        pages.push(
+            capped
+                .command(&["usage"])
+                .env("COLUMNS", width)
+                .output()
+                .map(|output| String::from_utf8(output.stdout).unwrap())
+                .unwrap(),
+        );
+        let most: usize = width.parse().unwrap();
+        for page in pages {
+            for line in page.lines() {
+                assert!(line.chars().count() <= most, "{width}: {line}");
+            }
+        }
+    }
 }
 
 #[test]

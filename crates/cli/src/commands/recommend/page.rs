@@ -20,13 +20,13 @@ const MOST_LEFT_OUT: usize = 3;
 
 pub(super) fn page(recommendation: &Recommendation<'_>, report: &RecommendReport) -> Page {
     let mut page = Page::new();
-    page.line(head(recommendation, report));
+    page.paragraph_under(0, 2, head(recommendation, report));
     page.paragraph(2, Text::from(report.why.as_str()));
     if !recommendation.ranked.is_empty() {
         page.gap().table(table(recommendation));
         let hidden = recommendation.ranked.len().saturating_sub(MOST_ROWS);
         if hidden > 0 {
-            page.line(Text::new().dim(format!("  … and {hidden} more, with --json")));
+            page.paragraph(2, Text::new().dim(format!("… and {hidden} more, with --json")));
         }
     }
     page.gap();
@@ -65,7 +65,7 @@ fn table(recommendation: &Recommendation<'_>) -> Table {
         0,
         vec![
             Column::left(""),
-            Column::names("model", 36),
+            Column::names("model"),
             Column::left("state"),
             Column::right("busy"),
             Column::right("refused").leaves(1),
