@@ -1,54 +1,73 @@
 //! What an account may read of itself: `/users/me` and everything below it.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
     accounts::{ANY, Account, address},
-    auth::{Caller, NO_USER, Scope},
+    auth::{NO_USER, Scope},
     catalogue::{micros, usd},
     clock, ids,
-    inference::Incoming,
-    management,
+    management::{self, Asked},
+    query::Query,
     quota::{self, Terms, UNIT},
     reply::Reply,
     specs::PlanSpec,
-    usage,
-    world::{State, World},
+    usage, validation,
+    world::State,
 };
 
 const ADMINS_ONLY: &str = "This action can only be performed by billing admin accounts.";
 
-/// Everything under `/users/`.
-pub(crate) fn users(
-    world: &World,
-    state: &mut State,
-    caller: Caller,
-    rest: &str,
-    incoming: &Incoming,
-    now: i64,
-) -> Reply {
+/// Everything under `/users/`; nothing for what is not known there.
+pub(crate) fn users(state: &mut State, asked: &Asked<'_>, rest: &str) -> Option<Reply> {
+    let method = &asked.incoming.method;
+    if *method == Method::DELETE && rest == "me" {
+        return management::delete_account(asked);
+    }
+    if *method != Method::GET || rest.ends_with('/') {
+        return None;
+    }
+    if rest == "name_check" {
+        return Some(name_check(state, &asked.incoming.query));
+    }
     let (who, what) = rest.split_once('/').unwrap_or((rest, ""));
-    let known = matches!(
+    let is_known = matches!(
         what,
         "" | "quotas" | "subscription_usage" | "discounts" | "price_overrides" | "usage"
     ) || what
         .strip_prefix("quota_usage/")
         .is_some_and(|id| !id.is_empty() && !id.contains('/'));
-    if !known || rest.ends_with('/') {
-        return management::catch_all(caller, state, incoming);
+    if !is_known {
+        return None;
     }
-    let account = match caller.require(Scope::Account, NO_USER) {
-        Ok((account, _)) => account,
-        Err(text) => return Reply::unauthorized(text),
+    let account = match asked.caller.require(state, Scope::Account, NO_USER) {
+        Ok(account) => account,
+        Err(refusal) => return Some(refusal),
     };
     if who != "me" {
         if what.is_empty() && state.find_account(who).is_none() {
-            return Reply::not_found("User not found");
+            return Some(Reply::not_found("User not found"));
         }
-        return Reply::detail(StatusCode::FORBIDDEN, ADMINS_ONLY);
+        return Some(Reply::detail(StatusCode::FORBIDDEN, ADMINS_ONLY));
     }
-    let lag = world.scenario.lag;
+    Some(own(state, asked, account, what))
+}
+
+fn name_check(state: &State, query: &str) -> Reply {
+    let Some(name) = Query::new(query).get("username") else {
+        return validation::missing(&json!(["query", "username"]), &Value::Null);
+    };
+    let is_valid = (3..=15).contains(&name.len())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let is_taken = state.accounts.iter().any(|a| a.spec.name.eq_ignore_ascii_case(&name));
+    Reply::json(&json!({ "valid": is_valid, "available": is_valid && !is_taken }))
+}
+
+/// What the caller may read of its own account.
+fn own(state: &mut State, asked: &Asked<'_>, account: usize, what: &str) -> Reply {
+    let (now, incoming) = (asked.now, asked.incoming);
+    let lag = state.lag;
     let account = &mut state.accounts[account];
     match what {
         "" => me(account),

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
+    aliases::Alias,
     catalogue::{micros, pico, usd},
     clock,
+    credentials::Key,
     faults::{Fault, FaultList},
     ids,
     quota::{self, Booking, Meters, Prices, Terms, Tokens, UNIT},
     scenario::{Lag, Scenario},
-    specs::{AccountSpec, KeyKind, ModelSpec, PlanSpec},
+    specs::{AccountSpec, ModelSpec, PlanSpec},
     usage,
 };
 
@@ -22,19 +24,13 @@ const DEFAULT_QUOTA: u64 = 200;
 /// Calls to free models per day without money or a larger plan.
 const FREE_CALLS: u32 = 100;
 
-/// A key of an account.
-#[derive(Debug, Clone)]
-pub(crate) struct Key {
-    pub(crate) kind: KeyKind,
-    pub(crate) deleted: bool,
-}
-
 /// An account as it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
     pub(crate) spec: AccountSpec,
     pub(crate) user_id: String,
     pub(crate) keys: Vec<Key>,
+    pub(crate) aliases: Vec<Alias>,
     /// Quota rows; none at all means the default.
     pub(crate) quotas: BTreeMap<String, u64>,
     pub(crate) anchor: Option<i64>,
@@ -126,7 +122,15 @@ impl Account {
         meters.set_free_calls(spec.free_calls, now);
         Self {
             user_id: ids::user_id(&spec.name),
-            keys: spec.keys.iter().map(|&kind| Key { kind, deleted: false }).collect(),
+            keys: (0..)
+                .zip(&spec.keys)
+                .map(|(index, &kind)| Key::of_kind(scenario, kind, index))
+                .collect(),
+            aliases: spec
+                .aliases
+                .iter()
+                .map(|(alias, members)| Alias::new(alias, members, now))
+                .collect(),
             quotas,
             anchor: spec.anchor.as_deref().and_then(moment),
             updated_at: moment(&spec.updated_at).unwrap_or(now),

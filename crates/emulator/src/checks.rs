@@ -67,9 +67,10 @@ pub(crate) fn admit(
     let now = world.now();
     let mut guard = world.state();
     let state = &mut *guard;
-    let caller = Caller::read(&incoming.headers, state);
-    let account_fault = if turn.member == 0 { edge(state, caller, now)? } else { None };
-    let (account, _) = caller.require(Scope::Invoke, REQUIRED).map_err(Reply::unauthorized)?;
+    state.settle(now);
+    let caller = Caller::read(&incoming.headers, state, now);
+    let account_fault = if turn.member == 0 { edge(state, &caller, now)? } else { None };
+    let account = caller.require(state, Scope::Invoke, REQUIRED)?;
     let body = read_body(&incoming.body)?;
     check_regex(&body)?;
     let name = match body.get("model") {
@@ -85,7 +86,8 @@ pub(crate) fn admit(
         .ok_or_else(|| Reply::not_found(&format!("model not found: {name}")))?;
     let spec = state.models[model].spec.clone();
     let chute_id = state.models[model].chute_id.clone();
-    if spec.state == StateSpec::Disabled {
+    let seen = state.models[model].seen_state(now, state.lag);
+    if seen == StateSpec::Disabled {
         return Err(Reply::disabled().into());
     }
     if incoming.headers.get("x-tee-only").is_some_and(|value| value == "true") && !spec.tee {
@@ -102,8 +104,11 @@ pub(crate) fn admit(
         .map_err(|refusal| refused(&refusal, &payer.payment_address(), now))?;
     check_messages(&body)?;
     let (kind, stream) = cord(incoming, &spec, &body)?;
-    if spec.state == StateSpec::Cold {
-        return Err(Reply::cold(&chute_id).into());
+    if seen == StateSpec::Cold {
+        state.models[model].raise_bounty(now);
+        return Err(Reply::cold(&chute_id)
+            .side_effect(format!("bounty raised for {}", spec.name))
+            .into());
     }
     if is_full(state, model, &spec) {
         state.models[model].refused += 1;
@@ -127,7 +132,7 @@ pub(crate) fn admit(
 }
 
 /// What the load balancers say before the application sees anything.
-fn edge(state: &mut State, caller: Caller, now: i64) -> Result<Option<Fault>, Stop> {
+fn edge(state: &mut State, caller: &Caller, now: i64) -> Result<Option<Fault>, Stop> {
     let Some(account) = caller.account() else { return Ok(None) };
     let running = &state.accounts[account];
     if running.max_at_once.is_some_and(|most| running.in_flight >= most) {

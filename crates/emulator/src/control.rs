@@ -215,7 +215,7 @@ impl Control {
             account.max_at_once = (most > 0).then_some(most);
         }
         if let Some(key) = change.delete_key.and_then(|index| account.keys.get_mut(index)) {
-            key.deleted = true;
+            key.deleted_at = Some(now);
         }
         if change.clear_faults {
             account.faults.clear();
@@ -292,8 +292,10 @@ impl Control {
         let mut state = self.world.state();
         let found = state.find_model(name).ok_or_else(|| ControlError::Unknown(name.to_owned()))?;
         let model = &mut state.models[found];
+        if let Some(to) = change.state {
+            model.change_state(to, now);
+        }
         let spec = &mut model.spec;
-        spec.state = change.state.unwrap_or(spec.state);
         spec.busy_share = change.busy_share.unwrap_or(spec.busy_share);
         spec.first_token_ms = change.first_token_ms.unwrap_or(spec.first_token_ms);
         spec.tokens_per_second = change.tokens_per_second.unwrap_or(spec.tokens_per_second);

@@ -14,10 +14,26 @@ pub(crate) fn digest(parts: &[&str]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
+/// SHA-256 of raw bytes.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 /// SHA-256 of raw bytes, as lower-case hex.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    let digest: [u8; 32] = Sha256::digest(bytes).into();
-    hex(&digest)
+    hex(&sha256(bytes))
+}
+
+/// As many bytes as asked for that depend on the parts only.
+pub(crate) fn stretch(parts: &[&str], length: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length + 32);
+    let mut block = digest(parts);
+    while bytes.len() < length {
+        bytes.extend_from_slice(&block);
+        block = sha256(&block);
+    }
+    bytes.truncate(length);
+    bytes
 }
 
 /// Lower-case hex.
@@ -80,13 +96,29 @@ pub(crate) fn key_id(account: &str, index: usize) -> String {
 
 /// A well-formed `cpk_` key: key id, user id and a secret.
 pub(crate) fn api_key(account: &str, index: usize) -> String {
-    let secret: String = digest(&["secret", account, &index.to_string()])
-        .iter()
-        .map(|byte| char::from(ALPHANUMERIC[usize::from(*byte) % ALPHANUMERIC.len()]))
-        .collect();
+    let secret = secret(&["secret", account, &index.to_string()]);
     let key_id = key_id(account, index).replace('-', "");
     let user_id = user_id(account).replace('-', "");
     format!("cpk_{key_id}.{user_id}.{secret}")
+}
+
+/// An OAuth token of an account: `cak_` for access, `crt_` for refreshing.
+pub(crate) fn oauth_token(kind: &str, account: &str, index: usize) -> String {
+    let label = format!("{account}/{index}");
+    format!("{kind}_{}.{}", hex32(kind, &label), secret(&["token", kind, &label]))
+}
+
+/// What signs an account in, as `POST /users/login` takes it.
+pub(crate) fn fingerprint(account: &str) -> String {
+    secret(&["fingerprint", account])
+}
+
+/// 32 letters and digits.
+fn secret(parts: &[&str]) -> String {
+    digest(parts)
+        .iter()
+        .map(|byte| char::from(ALPHANUMERIC[usize::from(*byte) % ALPHANUMERIC.len()]))
+        .collect()
 }
 
 /// Whether the text has the shape of a `cpk_` key.

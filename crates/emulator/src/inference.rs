@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     accounts::LimitHeaders,
+    base64,
     checks::{Admitted, CallKind, Stop, Turn, admit},
     clock::SECOND,
     connection::ConnectionControl,
@@ -318,21 +319,8 @@ fn embeddings(
 
 /// Little-endian 32-bit floats in base64, as the official clients ask for them.
 fn base64_floats(values: &[f64]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bytes: Vec<u8> = values.iter().flat_map(|value| (*value as f32).to_le_bytes()).collect();
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| usize::from(group.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for at in 0..4 {
-            if at <= group.len() {
-                text.push(char::from(LETTERS[bits >> (18 - 6 * at) & 63]));
-            } else {
-                text.push('=');
-            }
-        }
-    }
-    text
+    base64::encode(&bytes)
 }
 
 /// What an account's fault does to a management request.

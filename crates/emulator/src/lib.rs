@@ -29,20 +29,27 @@
 
 mod account_reads;
 mod accounts;
+mod aliases;
 mod api_keys;
 mod auth;
+mod base64;
 mod catalogue;
 mod checks;
 mod clock;
 mod connection;
 mod control;
+mod credentials;
 mod engine;
+mod evidence;
+mod exports;
 mod faults;
+mod identity;
 mod ids;
 mod inference;
 mod listing;
 mod log;
 mod management;
+mod operations;
 mod plain;
 mod platform;
 mod query;
@@ -56,6 +63,8 @@ mod server;
 mod specs;
 mod stream;
 mod usage;
+mod validation;
+mod warmup;
 mod world;
 
 pub use crate::{
@@ -68,7 +77,7 @@ pub use crate::{
     scenario::{Lag, Scenario, ScenarioError},
     server::StartError,
     specs::{
-        AccountSpec, KeyKind, ModelSpec, PlanSpec, PriceOverride, StateSpec, Template,
-        UsageHistory, UsageRowSpec,
+        AccountSpec, KeyKind, ModelSpec, PlanSpec, PriceOverride, StateSpec, Template, TokenSpec,
+        TokenState, UsageHistory, UsageRowSpec,
     },
 };

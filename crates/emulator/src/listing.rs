@@ -25,10 +25,12 @@ fn both(price_usd: f64) -> Value {
 }
 
 /// `GET /v1/models`.
-pub(crate) fn models(state: &State, now: i64) -> Reply {
+pub(crate) fn models(state: &State, query: &str, now: i64) -> Reply {
+    let listed_only = Query::new(query).flag("or");
     let data: Vec<Value> = state
         .models
         .iter()
+        .filter(|m| m.spec.openrouter || !listed_only)
         .filter(|m| m.spec.template == Template::Vllm && m.spec.private_to.is_none())
         .map(|model| listed_model(model, now))
         .collect();
@@ -74,7 +76,8 @@ fn listed_model(model: &Model, now: i64) -> Value {
     item
 }
 
-fn visible(state: &State, model: &Model, owner: Option<usize>) -> bool {
+/// Whether an account, or nobody, may see the model.
+pub(crate) fn visible(state: &State, model: &Model, owner: Option<usize>) -> bool {
     model.spec.private_to.as_ref().is_none_or(|private_to| {
         owner.is_some_and(|owner| &state.accounts[owner].spec.name == private_to)
     })
@@ -141,6 +144,7 @@ fn template(template: Template) -> &'static str {
     match template {
         Template::Vllm => "vllm",
         Template::Embedding => "embedding",
+        Template::Diffusion => "diffusion",
     }
 }
 
@@ -174,6 +178,7 @@ fn cords(kind: Template) -> Value {
             one("completion", "/v1/completions", false),
         ]),
         Template::Embedding => json!([one("embeddings", "/v1/embeddings", false)]),
+        Template::Diffusion => json!([one("generate", "/generate", false)]),
     }
 }
 
@@ -198,12 +203,13 @@ fn chute_body(state: &State, model: &Model, in_list: bool, now: i64) -> Value {
         "user": user(owner),
         "invocation_count": 1000 * (state.models.len() - place) as u64 + model.served,
         "current_estimated_price": price(spec),
-        "hot": !instances.is_empty(),
+        "hot": model.running_instances() > 0,
         "instances": instances,
-        "openrouter": spec.private_to.is_none(),
+        "openrouter": spec.private_to.is_none() && spec.openrouter,
+        "chutes_version": spec.chutes_version,
         "concurrency": spec.concurrency,
         "tee": spec.tee,
-        "bounty": if spec.state == StateSpec::Cold { json!(100) } else { Value::Null },
+        "bounty": model.bounty.map(|(amount, _)| amount),
         "disabled": spec.state == StateSpec::Disabled,
     });
     if let (Value::Object(body), Value::Object(rest)) = (&mut body, fixed_fields()) {
@@ -212,18 +218,23 @@ fn chute_body(state: &State, model: &Model, in_list: bool, now: i64) -> Value {
     body
 }
 
+/// The id of one of a model's instances.
+pub(crate) fn instance_id(model: &Model, index: u32) -> String {
+    ids::uuid("instance", &format!("{}/{index}", model.spec.name))
+}
+
 fn instances(model: &Model, now: i64) -> Vec<Value> {
-    let spec = &model.spec;
-    let count = if spec.state == StateSpec::Cold { 0 } else { spec.instances };
     let verified = clock::iso_naive(now - now.rem_euclid(3600 * SECOND));
+    let unverified = model.spec.unverified;
+    let count = if unverified { model.spec.instances } else { model.running_instances() };
     (0..count)
         .map(|index| {
             json!({
-                "instance_id": ids::uuid("instance", &format!("{}/{index}", spec.name)),
+                "instance_id": instance_id(model, index),
                 "region": "n/a",
                 "active": true,
-                "verified": true,
-                "last_verified_at": format!("{verified}Z"),
+                "verified": !unverified,
+                "last_verified_at": (!unverified).then(|| format!("{verified}Z")),
             })
         })
         .collect()
@@ -254,7 +265,6 @@ fn fixed_fields() -> Value {
         "supported_gpus": ["h100"],
         "logo_id": null,
         "logo": null,
-        "chutes_version": "0.6.1",
         "revision": null,
         "boost": 1.0,
         "image": image(),

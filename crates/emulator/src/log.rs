@@ -57,6 +57,8 @@ pub struct LogEntry {
     pub ended: Option<Ended>,
     /// The fault that hit it.
     pub fault: Option<FaultKind>,
+    /// What the request changed at the service: a bounty raised, a key made or deleted.
+    pub side_effect: Option<String>,
     /// Who paid.
     pub coverage: Option<Coverage>,
     /// Request units counted, in thousandths.

@@ -130,6 +130,48 @@ fn hundredths(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 
+/// `GET /invocations/stats/diffusion`.
+pub(crate) fn diffusion_statistics(state: &State, now: i64) -> Reply {
+    let rows: Vec<Value> = state
+        .models
+        .iter()
+        .filter(|model| model.spec.template == Template::Diffusion && model.is_hot())
+        .map(|model| {
+            json!({
+                "chute_id": model.chute_id,
+                "name": model.spec.name,
+                "date": clock::iso_date(now),
+                "total_requests": 100 + model.served,
+                "total_steps": 3000 + 30 * model.served,
+                "average_sps": 6.5,
+            })
+        })
+        .collect();
+    Reply::json(&rows)
+}
+
+/// `GET /invocations/usage`: what the platform took in, by model and day, for eleven days.
+pub(crate) fn usage(scenario: &Scenario, state: &State, now: i64) -> Reply {
+    const DAYS: i64 = 11;
+    let mut rows = Vec::new();
+    for back in 0..DAYS {
+        let date = clock::iso_date(now - back * DAY);
+        for (place, model) in state.models.iter().enumerate() {
+            let label = format!("{}/{date}/takings", model.spec.name);
+            let popularity = (200_000 / (place as u64 + 2)).max(2);
+            let count = popularity / 2 + ids::draw(scenario.seed, &label, popularity);
+            let each = (model.spec.price_in * 4000.0 + model.spec.price_out * 500.0) / 1e6;
+            rows.push(json!({
+                "chute_id": model.chute_id,
+                "date": date,
+                "usd_amount": hundredths(count as f64 * each / 4.0),
+                "invocation_count": count,
+            }));
+        }
+    }
+    Reply::json(&rows)
+}
+
 /// `GET /pricing`.
 pub(crate) fn pricing() -> Reply {
     let hourly = |usd: f64| {

@@ -20,6 +20,8 @@ pub(crate) struct Reply {
     pub(crate) closes: bool,
     /// Not from the application: no `via` of its own, an HTML page.
     pub(crate) from_edge: bool,
+    /// What the request changed at the service, for the log.
+    pub(crate) side_effect: Option<String>,
 }
 
 impl Reply {
@@ -35,7 +37,14 @@ impl Reply {
             headers: Vec::new(),
             closes: false,
             from_edge: false,
+            side_effect: None,
         }
+    }
+
+    /// Notes what the request changed at the service.
+    pub(crate) fn side_effect(mut self, what: String) -> Self {
+        self.side_effect = Some(what);
+        self
     }
 
     /// 200 with a JSON body.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock, ids,
+    clock, credentials, ids,
     specs::{AccountSpec, ModelSpec},
 };
 
@@ -54,11 +54,24 @@ pub struct Lag {
     pub balance_seconds: f64,
     /// The quota rows inference and `quota_usage` see behind the truth.
     pub quota_seconds: f64,
+    /// How long a deleted key still counts.
+    pub deleted_key_seconds: f64,
+    /// How long inference still takes a model for cold after its first instance runs.
+    pub cold_to_hot_seconds: f64,
+    /// How long inference does not know yet that a model was switched off, or on again.
+    pub disabled_seconds: f64,
 }
 
 impl Default for Lag {
     fn default() -> Self {
-        Self { cap_figures_seconds: 60.0, balance_seconds: 60.0, quota_seconds: 60.0 }
+        Self {
+            cap_figures_seconds: 60.0,
+            balance_seconds: 60.0,
+            quota_seconds: 60.0,
+            deleted_key_seconds: 60.0,
+            cold_to_hot_seconds: 90.0,
+            disabled_seconds: 200.0,
+        }
     }
 }
 
@@ -66,7 +79,14 @@ impl Lag {
     /// Everything shows at once.
     #[must_use]
     pub fn none() -> Self {
-        Self { cap_figures_seconds: 0.0, balance_seconds: 0.0, quota_seconds: 0.0 }
+        Self {
+            cap_figures_seconds: 0.0,
+            balance_seconds: 0.0,
+            quota_seconds: 0.0,
+            deleted_key_seconds: 0.0,
+            cold_to_hot_seconds: 0.0,
+            disabled_seconds: 0.0,
+        }
     }
 }
 
@@ -143,6 +163,30 @@ impl Scenario {
     #[must_use]
     pub fn key(account: &str, index: usize) -> String {
         ids::api_key(account, index)
+    }
+
+    /// An OAuth access token of an account.
+    #[must_use]
+    pub fn oauth_token(account: &str, index: usize) -> String {
+        ids::oauth_token("cak", account, index)
+    }
+
+    /// The refresh token that belongs to an access token.
+    #[must_use]
+    pub fn refresh_token(account: &str, index: usize) -> String {
+        ids::oauth_token("crt", account, index)
+    }
+
+    /// A session token of an account that ends at this moment, in Unix seconds.
+    #[must_use]
+    pub fn session_token(account: &str, expires_at_seconds: i64) -> String {
+        credentials::session_token(&ids::user_id(account), expires_at_seconds)
+    }
+
+    /// What signs an account in at `POST /users/login`.
+    #[must_use]
+    pub fn fingerprint(account: &str) -> String {
+        ids::fingerprint(account)
     }
 
     /// The user id of an account.

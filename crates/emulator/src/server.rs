@@ -20,6 +20,7 @@ use crate::{
     management,
     reply::Reply,
     stream::ReplyBody,
+    warmup,
     world::{LogTicket, World, log_entry},
 };
 
@@ -118,7 +119,10 @@ async fn serve(
     let ticket = open_ticket(world, &incoming);
     match route(world, &incoming, control, ticket).await {
         Outcome::Reply(reply, mut ticket) => {
-            ticket.note(|entry| entry.status = Some(reply.status.as_u16()));
+            ticket.note(|entry| {
+                entry.status = Some(reply.status.as_u16());
+                entry.side_effect = entry.side_effect.take().or(reply.side_effect.clone());
+            });
             ticket.end(Ended::Complete);
             Ok(respond(world, control, &reply))
         }
@@ -156,13 +160,17 @@ async fn route(
     let fault = {
         let now = world.now();
         let mut state = world.state();
-        let caller = Caller::read(&incoming.headers, &state);
+        let caller = Caller::read(&incoming.headers, &state, now);
         caller.account().and_then(|account| state.account_fault(account, false, now))
     };
     if let Some(fault) = fault {
         ticket.note(|entry| entry.fault = Some(fault.kind));
         return inference::management_fault(&fault, ticket).await;
     }
+    let ticket = match warmup::serve(world, incoming, control, ticket) {
+        Ok(outcome) => return outcome,
+        Err(ticket) => ticket,
+    };
     Outcome::Reply(management::serve(world, incoming), ticket)
 }
 
@@ -191,15 +199,9 @@ fn open_ticket(world: &Arc<World>, incoming: &Incoming) -> LogTicket {
     }
     {
         let state = world.state();
-        match Caller::read(&incoming.headers, &state) {
-            Caller::Key { account, index, .. } => {
-                let name = &state.accounts[account].spec.name;
-                entry.key = format!("{name}/{index}");
-                entry.account = Some(name.clone());
-            }
-            Caller::Wrong(_) => entry.key = "unknown".to_owned(),
-            Caller::Anonymous => {}
-        }
+        let caller = Caller::read(&incoming.headers, &state, entry.started_micros);
+        entry.key = caller.label(&state);
+        entry.account = caller.account().map(|at| state.accounts[at].spec.name.clone());
     }
     LogTicket::open(world, entry)
 }

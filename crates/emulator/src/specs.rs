@@ -3,5 +3,8 @@
 mod account;
 mod model;
 
-pub use account::{AccountSpec, KeyKind, PlanSpec, PriceOverride, UsageHistory, UsageRowSpec};
+pub use account::{
+    AccountSpec, KeyKind, PlanSpec, PriceOverride, TokenSpec, TokenState, UsageHistory,
+    UsageRowSpec,
+};
 pub use model::{ModelSpec, StateSpec, Template};

@@ -21,6 +21,7 @@ use crate::{
     log::Ended,
     quota::Tokens,
     render::{Event, Identity, events},
+    warmup,
     world::{CallGuard, LogTicket},
 };
 
@@ -41,6 +42,11 @@ pub(crate) enum Step {
     /// From here the parts carry another id.
     Become(Box<Identity>),
     Wait(Duration),
+    /// Says every while whether a model has instances, until it has.
+    AwaitInstances {
+        model: usize,
+        left: u32,
+    },
     /// Nothing more until the client leaves.
     Stall,
     /// Let everything so far out to the network.
@@ -112,6 +118,15 @@ impl StepBody {
                 }
                 Step::Become(identity) => self.identity = *identity,
                 Step::Wait(time) => self.sleep = Some(Box::pin(tokio::time::sleep(time))),
+                Step::AwaitInstances { left: 0, .. } => {}
+                Step::AwaitInstances { model, left } => {
+                    let (line, is_last) = warmup::event(self.ticket.world(), model);
+                    if !is_last {
+                        self.steps.push_front(Step::AwaitInstances { model, left: left - 1 });
+                        self.steps.push_front(Step::Wait(warmup::pause()));
+                    }
+                    return Poll::Ready(Some(Ok(line)));
+                }
                 Step::Stall => {
                     // Nobody wakes this body: the connection's reader does when the client leaves.
                     self.steps.push_front(Step::Stall);

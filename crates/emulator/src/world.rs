@@ -7,12 +7,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accounts::{Account, Coverage, nano},
+    catalogue::micros,
     clock::{self, Clock},
+    credentials::{Key, Token},
     faults::{FaultKind, FaultList},
+    identity::Code,
     ids,
     log::{Ended, Log, LogEntry},
     quota::Tokens,
-    scenario::Scenario,
+    scenario::{Lag, Scenario},
     specs::{ModelSpec, StateSpec},
 };
 
@@ -33,6 +36,15 @@ pub(crate) struct State {
     pub(crate) models: Vec<Model>,
     pub(crate) log: Log,
     keys: HashMap<String, (usize, usize)>,
+    pub(crate) tokens: Vec<Token>,
+    /// Codes between `/idp/authorize` and `/idp/token`.
+    pub(crate) codes: Vec<Code>,
+    /// The minute, and the evidence calls of the whole platform in it.
+    pub(crate) evidence_calls: (i64, u32),
+    pub(crate) instance_evidence_calls: (i64, u32),
+    /// Nonce, instance, account, and the Unix second at which it ends.
+    pub(crate) end_to_end_nonces: Vec<(String, String, usize, i64)>,
+    pub(crate) lag: Lag,
     /// Which reset this state belongs to: a call that outlives a reset books nothing.
     generation: u64,
     random: u64,
@@ -49,7 +61,16 @@ pub(crate) struct Model {
     pub(crate) max_in_flight: u32,
     pub(crate) served: u64,
     pub(crate) refused: u64,
+    /// What miners are offered for the first instance, and since when.
+    pub(crate) bounty: Option<(u64, i64)>,
+    /// Whether somebody asked for it while it was cold.
+    asked_for: bool,
+    /// The state before the last change, and when that was.
+    changed: Option<(StateSpec, i64)>,
 }
+
+/// What a bounty starts at.
+const FIRST_BOUNTY: u64 = 100;
 
 impl Model {
     fn new(spec: &ModelSpec, now: i64) -> Self {
@@ -60,12 +81,70 @@ impl Model {
             max_in_flight: 0,
             served: 0,
             refused: 0,
+            bounty: (spec.state == StateSpec::Cold).then_some((FIRST_BOUNTY, now)),
+            asked_for: false,
+            changed: None,
             spec: spec.clone(),
         }
     }
 
     pub(crate) fn is_hot(&self) -> bool {
-        matches!(self.spec.state, StateSpec::Hot | StateSpec::Busy)
+        matches!(self.spec.state, StateSpec::Hot | StateSpec::Busy) && !self.spec.unverified
+    }
+
+    /// Instances that run, as the lists show them; a model that is switched off may have some.
+    pub(crate) fn running_instances(&self) -> u32 {
+        let none = self.spec.state == StateSpec::Cold || self.spec.unverified;
+        if none { 0 } else { self.spec.instances }
+    }
+
+    pub(crate) fn change_state(&mut self, state: StateSpec, now: i64) {
+        if self.spec.state != state {
+            self.changed = Some((self.spec.state, now));
+            self.spec.state = state;
+            self.bounty = (state == StateSpec::Cold).then_some((FIRST_BOUNTY, now));
+        }
+    }
+
+    /// The state as inference believes it: some changes show late.
+    pub(crate) fn seen_state(&self, now: i64, lag: Lag) -> StateSpec {
+        let state = self.spec.state;
+        if self.spec.unverified && state != StateSpec::Disabled {
+            return StateSpec::Cold;
+        }
+        let Some((before, at)) = self.changed else { return state };
+        let seconds = match (before, state) {
+            (_, StateSpec::Disabled) | (StateSpec::Disabled, _) => lag.disabled_seconds,
+            (StateSpec::Cold, _) => lag.cold_to_hot_seconds,
+            _ => 0.0,
+        };
+        if (0..micros(seconds)).contains(&(now - at)) { before } else { state }
+    }
+
+    /// Asks for instances of a cold model; false when it has some.
+    pub(crate) fn raise_bounty(&mut self, now: i64) -> bool {
+        if self.spec.state != StateSpec::Cold {
+            return false;
+        }
+        let (amount, since) = self.bounty.unwrap_or((0, now));
+        // The first request after the start begins the wait for an instance.
+        let since = if self.asked_for { since } else { now };
+        self.asked_for = true;
+        self.bounty = Some((amount + FIRST_BOUNTY / 10, since));
+        true
+    }
+
+    /// Turns hot when its miners have had their time.
+    fn settle(&mut self, now: i64) {
+        let (Some(seconds), Some((_, since))) = (self.spec.warms_up_after_seconds, self.bounty)
+        else {
+            return;
+        };
+        let is_due = self.asked_for && now - since >= micros(seconds);
+        if self.spec.state == StateSpec::Cold && is_due {
+            self.asked_for = false;
+            self.change_state(StateSpec::Hot, now);
+        }
     }
 }
 
@@ -79,8 +158,23 @@ impl State {
                 keys.insert(ids::api_key(&account.spec.name, index), (at, index));
             }
         }
+        let tokens = accounts
+            .iter()
+            .enumerate()
+            .flat_map(|(at, account)| {
+                let name = account.spec.name.as_str();
+                let tokens = account.spec.tokens.iter().enumerate();
+                tokens.map(move |(index, spec)| Token::of_spec((at, name), index, spec, now))
+            })
+            .collect();
         Self {
             accounts,
+            tokens,
+            lag: scenario.lag,
+            codes: Vec::new(),
+            evidence_calls: (0, 0),
+            instance_evidence_calls: (0, 0),
+            end_to_end_nonces: Vec::new(),
             models: scenario.models.iter().map(|spec| Model::new(spec, now)).collect(),
             log: Log::new(scenario.log_entries),
             keys,
@@ -90,10 +184,24 @@ impl State {
         }
     }
 
-    /// The account and key number of a whole key, unless it was deleted.
-    pub(crate) fn find_key(&self, key: &str) -> Option<(usize, usize)> {
+    /// The account and key number of a whole key that still counts.
+    pub(crate) fn find_key(&self, key: &str, now: i64, lag_micros: i64) -> Option<(usize, usize)> {
         let (account, index) = *self.keys.get(key)?;
-        (!self.accounts[account].keys[index].deleted).then_some((account, index))
+        self.accounts[account].keys[index].is_alive(now, lag_micros).then_some((account, index))
+    }
+
+    /// Gives an account another key and returns its whole text.
+    pub(crate) fn add_key(&mut self, account: usize, key: Key) -> String {
+        let index = self.accounts[account].keys.len();
+        let text = ids::api_key(&self.accounts[account].spec.name, index);
+        self.accounts[account].keys.push(key);
+        self.keys.insert(text.clone(), (account, index));
+        text
+    }
+
+    /// The place of an access token, whether or not it is still good.
+    pub(crate) fn find_token(&self, access: &str) -> Option<usize> {
+        self.tokens.iter().position(|token| token.access == access)
     }
 
     pub(crate) fn find_account(&self, name_or_id: &str) -> Option<usize> {
@@ -102,6 +210,21 @@ impl State {
 
     pub(crate) fn find_model(&self, name_or_id: &str) -> Option<usize> {
         self.models.iter().position(|m| m.spec.name == name_or_id || m.chute_id == name_or_id)
+    }
+
+    /// Whatever happens by itself as time goes on.
+    pub(crate) fn settle(&mut self, now: i64) {
+        for model in &mut self.models {
+            if model.asked_for {
+                model.settle(now);
+            }
+        }
+    }
+
+    /// A number that was not given before.
+    pub(crate) fn next_number(&mut self) -> u64 {
+        self.ids += 1;
+        self.ids
     }
 
     /// A number below one million, from the seed.
@@ -192,6 +315,10 @@ impl LogTicket {
             began: clock::real_instant(),
             ended: false,
         }
+    }
+
+    pub(crate) fn world(&self) -> &World {
+        &self.world
     }
 
     /// Changes the entry, if it is still there.
@@ -338,6 +465,7 @@ pub(crate) fn log_entry(started_micros: i64, method: &str, path: &str) -> LogEnt
         status: None,
         ended: None,
         fault: None::<FaultKind>,
+        side_effect: None,
         coverage: None,
         milli_units: 0,
         paid_nano_usd: 0,

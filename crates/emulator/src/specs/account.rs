@@ -60,8 +60,48 @@ pub enum KeyKind {
     Admin,
     /// Invokes; 401 on `/users/me*`.
     Invoke,
-    /// A scope that opens nothing here.
+    /// No scope at all: it opens nothing.
     NoScope,
+    /// `chutes:invoke` for the first model of the catalogue; on the shared hosts it calls every one.
+    OneChute,
+    /// `chutes:read`, which opens nothing.
+    ChutesRead,
+    /// `chutes` with every action: it invokes, and reads no list.
+    ChutesAll,
+    /// `invocations:read`, which opens nothing here.
+    InvocationsRead,
+}
+
+/// An OAuth token of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokenSpec {
+    /// Its scopes, such as `profile` or `chutes:invoke`.
+    pub scopes: Vec<String>,
+    /// Whether it is good.
+    pub state: TokenState,
+}
+
+impl TokenSpec {
+    /// A valid token with these scopes.
+    #[must_use]
+    pub fn new(scopes: &[&str]) -> Self {
+        let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
+        Self { scopes, state: TokenState::Valid }
+    }
+}
+
+/// Whether an OAuth token is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenState {
+    /// Good for an hour from the start.
+    #[default]
+    Valid,
+    /// Its hour is over.
+    Expired,
+    /// Given back.
+    Revoked,
 }
 
 /// An account.
@@ -78,6 +118,10 @@ pub struct AccountSpec {
     pub balance_usd: f64,
     /// Its keys, in order.
     pub keys: Vec<KeyKind>,
+    /// Its OAuth tokens, in order.
+    pub tokens: Vec<TokenSpec>,
+    /// Its own names for lists of models: alias to names or chute ids.
+    pub aliases: BTreeMap<String, Vec<String>>,
     /// Quotas of single models: name to requests a day.
     pub chute_quotas: BTreeMap<String, u64>,
     /// Billing anchor (`effective_date`); null in the answers when absent, and `updated_at` counts.
@@ -172,6 +216,8 @@ impl Default for AccountSpec {
             quota: None,
             balance_usd: 0.0,
             keys: vec![KeyKind::Admin, KeyKind::Invoke],
+            tokens: Vec::new(),
+            aliases: BTreeMap::new(),
             chute_quotas: BTreeMap::new(),
             anchor: None,
             updated_at: "2026-11-03T08:12:45.123456".to_owned(),
@@ -237,6 +283,13 @@ impl AccountSpec {
     #[must_use]
     pub fn keys(mut self, keys: &[KeyKind]) -> Self {
         self.keys = keys.to_vec();
+        self
+    }
+
+    /// With another OAuth token of these scopes.
+    #[must_use]
+    pub fn token(mut self, scopes: &[&str]) -> Self {
+        self.tokens.push(TokenSpec::new(scopes));
         self
     }
 

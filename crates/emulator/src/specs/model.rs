@@ -13,6 +13,8 @@ pub enum Template {
     Vllm,
     /// Embeddings.
     Embedding,
+    /// Pictures.
+    Diffusion,
 }
 
 /// The state of a model.
@@ -91,6 +93,19 @@ pub struct ModelSpec {
     /// Share of requests refused for capacity, 0 to 1, as `/chutes/utilization` shows it; without
     /// it, what the state says.
     pub rate_limit_ratio: Option<f64>,
+    /// Emulated seconds from the first request for a cold model to its first instance; without it a
+    /// cold model stays cold.
+    pub warms_up_after_seconds: Option<f64>,
+    /// Whether its instances run without having been verified, which makes it cold.
+    pub unverified: bool,
+    /// Whether `/v1/models?or=true` lists it.
+    pub openrouter: bool,
+    /// The version of the instances' software; evidence needs 0.6.
+    pub chutes_version: String,
+    /// Whether its instances fail to give evidence.
+    pub evidence_fails: bool,
+    /// Whether its instances take encrypted calls.
+    pub end_to_end: bool,
     /// Faults from the start.
     pub faults: Vec<Fault>,
 }
@@ -125,6 +140,12 @@ impl Default for ModelSpec {
             average_tokens_per_second: None,
             utilization: None,
             rate_limit_ratio: None,
+            warms_up_after_seconds: None,
+            unverified: false,
+            openrouter: true,
+            chutes_version: "0.6.1".to_owned(),
+            evidence_fails: false,
+            end_to_end: true,
             faults: Vec::new(),
         }
     }

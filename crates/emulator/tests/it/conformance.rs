@@ -10,56 +10,55 @@ use std::{
 };
 
 use chutes_emulator::{
-    AccountSpec, Emulator, Fault, FaultKind, KeyKind, ModelSpec, PlanSpec, PriceOverride, Scenario,
-    StateSpec, Template, UsageRowSpec,
+    AccountChange, AccountSpec, Emulator, Fault, FaultKind, KeyKind, Lag, ModelSpec, PlanSpec,
+    PriceOverride, Running, Scenario, StateSpec, Template, TokenSpec, TokenState, UsageRowSpec,
 };
 use serde_json::Value;
 
-use crate::raw::{RawConnection, RawEnd};
+use crate::raw::{CHAT, RawConnection, RawEnd, chat, get, post};
 
 /// Record numbers that deliberately differ, with the heading of `DIFFERENCES.md` that says why.
 const DELIBERATE: &[(&str, &[(u32, u32)])] = &[
-    ("credentials", &[(11, 11), (19, 22), (76, 76), (831, 914)]),
-    ("older snapshot", &[(109, 113), (117, 119), (314, 314), (329, 329), (332, 332), (399, 399)]),
     (
-        "not offered",
+        "older snapshot",
         &[
-            (146, 154),
-            (211, 239),
-            (253, 253),
-            (257, 261),
-            (264, 270),
-            (273, 274),
-            (339, 339),
-            (411, 411),
-            (502, 506),
-            (714, 716),
-            (766, 767),
-            (752, 764),
-            (816, 816),
-            (961, 961),
+            (109, 113),
+            (117, 119),
+            (214, 214),
+            (271, 272),
+            (314, 314),
+            (329, 329),
+            (332, 332),
+            (399, 399),
         ],
     ),
-    ("one port", &[(69, 69), (278, 278), (964, 964)]),
-    ("no media", &[(359, 363)]),
+    ("pages", &[(258, 259)]),
+    ("one port", &[(278, 278)]),
     ("parsers", &[(348, 349), (508, 512), (516, 516)]),
     (
         "instances",
         &[
-            (204, 204),
+            (422, 422),
+            (433, 433),
+            (444, 444),
             (473, 474),
             (484, 484),
             (491, 491),
-            (499, 500),
-            (604, 604),
+            (499, 499),
             (799, 799),
             (802, 802),
-            (942, 948),
+            (943, 948),
         ],
     ),
-    ("wording of engines", &[(422, 422), (433, 433), (444, 444)]),
-    ("state of earlier records", &[(402, 402), (601, 601)]),
-    ("seed of the recordings", &[(334, 334), (337, 337), (379, 379)]),
+    (
+        "inference",
+        &[(69, 69), (359, 363), (411, 411), (502, 504), (714, 716), (766, 767), (964, 964)],
+    ),
+    ("ten minutes long", &[(221, 221)]),
+    (
+        "seed of the recordings",
+        &[(76, 76), (236, 236), (334, 334), (337, 337), (339, 339), (379, 379)],
+    ),
     ("outages", &[(916, 916), (919, 939)]),
 ];
 
@@ -76,6 +75,8 @@ const FREE_KEYS: &[&str] = &[
     "output_schema",
     ".per_step",
     ".scopes[]",
+    // Null until the first check of a new instance.
+    ".last_verified_at",
 ];
 
 #[tokio::test]
@@ -94,7 +95,8 @@ async fn recorded_requests_get_recorded_answers() {
             .iter()
             .any(|(_, ranges)| ranges.iter().any(|(low, high)| (low..=high).contains(&number)));
         if left_out {
-            if compare(record, &ids).await.is_ok() {
+            // That one takes ten minutes.
+            if *number != 221 && compare(record, &ids).await.is_ok() {
                 left_out_needlessly.push(*number);
             }
             continue;
@@ -152,11 +154,66 @@ fn recorded_ids(records: &BTreeMap<u32, Value>) -> BTreeMap<String, String> {
     ids
 }
 
+/// The recorded keys by their names in the recordings, in the order of [`KEYS`].
+const KEY_NAMES: [&str; 8] =
+    ["", "invoke", "noscope", "chutesread", "chutesall", "invread", "onechute", "deleted"];
+const KEYS: [KeyKind; 8] = [
+    KeyKind::Admin,
+    KeyKind::Invoke,
+    KeyKind::NoScope,
+    KeyKind::ChutesRead,
+    KeyKind::ChutesAll,
+    KeyKind::InvocationsRead,
+    KeyKind::OneChute,
+    KeyKind::Admin,
+];
+/// The recorded OAuth tokens, by their names and with their scopes.
+const TOKENS: [(&str, &str); 11] = [
+    ("invoke", "chutes:invoke"),
+    ("one", "chutes:00000000-0000-0000-0000-000000000000:invoke"),
+    ("account", "account:read"),
+    ("quota", "quota"),
+    ("usage", "usage"),
+    ("balance", "balance"),
+    ("profile", "profile"),
+    ("chutesread", "chutes:read"),
+    ("admin", "admin"),
+    ("expired", "admin"),
+    ("revoked", "admin"),
+];
+
+fn tokens() -> Vec<TokenSpec> {
+    let token = |(name, scope): &(&str, &str)| TokenSpec {
+        state: match *name {
+            "expired" => TokenState::Expired,
+            "revoked" => TokenState::Revoked,
+            _ => TokenState::Valid,
+        },
+        ..TokenSpec::new(&[scope])
+    };
+    TOKENS.iter().map(token).collect()
+}
+
+/// The aliases that records before this one had made.
+fn aliases(number: u64) -> BTreeMap<String, Vec<String>> {
+    const COLD: [&str; 2] = ["moonshotai/Kimi-Cold", "moonshotai/Kimi-Cold2-TEE"];
+    let alias = |name: &str, members: &[&str]| {
+        (name.to_owned(), members.iter().map(|&member| member.to_owned()).collect())
+    };
+    match number {
+        763..=815 => BTreeMap::from([
+            alias("default", &[COLD[0], "deepseek-ai/DeepSeek-V3-Plain"]),
+            alias("p", &["owner/Private"]),
+            alias("frozen", &COLD),
+        ]),
+        _ => BTreeMap::new(),
+    }
+}
+
 /// The recorded accounts and models.
 fn scenario(record: &Value) -> Scenario {
     const HOT: &str = "deepseek-ai/DeepSeek-V3-Plain";
-    let keys = [KeyKind::Admin, KeyKind::Invoke, KeyKind::NoScope];
-    let account = |name: &str, plan: PlanSpec| AccountSpec::new(name, plan).keys(&keys);
+    let account = |name: &str, plan: PlanSpec| AccountSpec::new(name, plan).keys(&KEYS);
     let mut haggler = account("cntdisc", PlanSpec::Plus);
     haggler.discounts.insert("*".into(), 0.1);
     haggler.price_overrides.push(PriceOverride {
@@ -174,7 +231,11 @@ fn scenario(record: &Value) -> Scenario {
     // The record before had put the counter just below the quota.
     let basex_used = if record["n"] == 393 { 299.9 } else { 300.0 };
     let accounts = vec![
-        account("pro", PlanSpec::Pro),
+        AccountSpec {
+            tokens: tokens(),
+            aliases: aliases(record["n"].as_u64().unwrap()),
+            ..account("pro", PlanSpec::Pro)
+        },
         account("plus", PlanSpec::Plus).used_units(5.6),
         base,
         haggler,
@@ -208,9 +269,12 @@ fn scenario(record: &Value) -> Scenario {
     ];
     let solo = recorded_fault(record).map_or_else(Vec::new, |fault| vec![fault]);
     let models = vec![
-        ModelSpec::new("Qwen/Qwen3-32B-TEE").tokens(12, 5),
+        ModelSpec { evidence_fails: true, ..ModelSpec::new("Qwen/Qwen3-32B-TEE").tokens(12, 5) },
         ModelSpec::new(HOT).tokens(12, 5),
-        ModelSpec::new("zai-org/GLM-4.7-TEE").tokens(12, 5),
+        ModelSpec {
+            chutes_version: "0.5.5".into(),
+            ..ModelSpec::new("zai-org/GLM-4.7-TEE").tokens(12, 5)
+        },
         ModelSpec { faults: solo.clone(), ..ModelSpec::new("acme/Solo-1").tokens(12, 5) },
         ModelSpec { faults: solo, ..ModelSpec::new("acme/Multi-3").tokens(12, 5) },
         ModelSpec { discount: 1.0, ..ModelSpec::new("acme/Free-100").tokens(12, 5) },
@@ -222,11 +286,14 @@ fn scenario(record: &Value) -> Scenario {
         ModelSpec::new("moonshotai/Kimi-Cold2-TEE").state(StateSpec::Cold),
         ModelSpec { private_to: Some("owner".into()), ..ModelSpec::new("owner/Private") },
         ModelSpec { template: Template::Embedding, ..ModelSpec::new("Qwen/Qwen3-Embedding-8B") },
+        ModelSpec { unverified: true, ..ModelSpec::new("acme/Unverified").state(StateSpec::Cold) },
     ];
+    let number = record["n"].as_u64().unwrap();
     let date = header(&record["response"]["headers"], "date").unwrap_or_default();
     Scenario {
         accounts,
         models,
+        lag: if matches!(number, 601..=607) { Lag::default() } else { Lag::none() },
         starts_at: Some(recorded_moment(&date)),
         clock_speed: 0.0,
         ..Scenario::every_plan()
@@ -288,28 +355,71 @@ fn header(headers: &Value, name: &str) -> Option<String> {
     pair[1].as_str().map(str::to_owned)
 }
 
-/// A recorded credential with the emulator's key in its place.
+/// A recorded credential with the emulator's in its place.
 fn credential(text: &str) -> Option<String> {
-    let Some((before, rest)) = text.split_once("cpk_<") else {
-        // OAuth and session tokens cannot be derived.
-        return (!text.contains('<')).then(|| text.to_owned());
+    let Some((before, rest)) = text.split_once('<') else { return Some(text.to_owned()) };
+    let (name, _) = rest.split_once('>')?;
+    let is_key = before.ends_with("cpk_");
+    let own = match is_key {
+        true if name.starts_with("32hex") => Scenario::key("nobody", 0),
+        true => {
+            let (account, kind) = name.split_once(':').unwrap_or((name, ""));
+            Scenario::key(account, KEY_NAMES.iter().position(|known| *known == kind)?)
+        }
+        false => match name.split_once(':') {
+            Some(("cak", kind)) => {
+                Scenario::oauth_token("pro", TOKENS.iter().position(|(known, _)| *known == kind)?)
+            }
+            Some(("jwt", "ok")) => Scenario::session_token("pro", 2_000_000_000),
+            Some(("jwt", "expired")) => Scenario::session_token("pro", 1_000_000_000),
+            // One with a wrong signature, and one of nobody known.
+            Some(("jwt", _)) => format!("{}x", Scenario::session_token("pro", 2_000_000_000)),
+            None if name == "jwt" => Scenario::session_token("nobody", 2_000_000_000),
+            _ => return None,
+        },
     };
-    if rest.starts_with("32hex") {
-        return Some(format!("{before}{}", Scenario::key("nobody", 0)));
+    Some(format!("{}{own}", before.strip_suffix("cpk_").unwrap_or(before)))
+}
+
+/// What records before this one had done to the service.
+async fn prepare(record: &Value, emulator: &Running) {
+    let port = emulator.port();
+    let admin = |name: &str| Scenario::key(name, 0);
+    let delete = |index: usize| {
+        let change = AccountChange { delete_key: Some(index), ..AccountChange::default() };
+        emulator.control().change_account("pro", change).unwrap();
+    };
+    match record["n"].as_u64().unwrap() {
+        148 => {
+            let body = serde_json::json!({"name": "gw", "admin": false});
+            assert_eq!(post(port, "/api_keys/", &admin("plus"), &body).await.status, 200);
+        }
+        238 | 239 => {
+            for _ in 0..60 {
+                get(port, "/chutes/nope/evidence", None).await;
+            }
+        }
+        601 => delete(7),
+        402 => {
+            for text in ["one", "two", "three"] {
+                let body = chat("deepseek-ai/DeepSeek-V3-Plain", text, false);
+                assert_eq!(post(port, CHAT, &admin("perchute"), &body).await.status, 200);
+            }
+        }
+        603 | 606 | 607 => {
+            delete(7);
+            emulator.control().advance(std::time::Duration::from_secs(61));
+        }
+        604 => {
+            emulator.control().set_model_state("moonshotai/Kimi-Cold", StateSpec::Hot).unwrap();
+        }
+        _ => {}
     }
-    let name = rest.split('>').next().unwrap_or_default();
-    let (account, kind) = name.split_once(':').unwrap_or((name, ""));
-    let index = match kind {
-        "" => 0,
-        "invoke" | "chutesall" | "onechute" => 1,
-        "deleted" => return Some(format!("{before}{}", Scenario::key("nobody", 1))),
-        _ => 2,
-    };
-    Some(format!("{before}{}", Scenario::key(account, index)))
 }
 
 async fn compare(record: &Value, ids: &BTreeMap<String, String>) -> Result<(), String> {
     let emulator = Emulator::start(scenario(record)).await.unwrap();
+    prepare(record, &emulator).await;
     let (request, expected) = (&record["request"], &record["response"]);
     let translate = |text: &str| {
         ids.iter().fold(text.to_owned(), |text, (id, own)| text.replace(id.as_str(), own))
@@ -328,6 +438,7 @@ async fn compare(record: &Value, ids: &BTreeMap<String, String>) -> Result<(), S
     let method = request["method"].as_str().unwrap();
     let body = translate(request["body"].as_str().unwrap_or_default());
     let path = translate(request["path"].as_str().unwrap());
+    let path = credential(&path).ok_or("a credential the emulator does not know")?;
     let mut connection = RawConnection::open(emulator.port()).await;
     connection.send(method, &path, &headers, body.as_bytes()).await;
     let answer = connection.answer(method == "HEAD").await.map_err(|end| format!("{end:?}"))?;
@@ -350,6 +461,11 @@ async fn compare(record: &Value, ids: &BTreeMap<String, String>) -> Result<(), S
 }
 
 fn bodies(expected: &str, found: &str) -> Result<(), String> {
+    if expected.starts_with("invocation_id,") {
+        // What the rows tell is each service's own.
+        let first = |text: &str| text.split("\r\n").next().map(str::to_owned);
+        return if first(expected) == first(found) { Ok(()) } else { Err(found.to_owned()) };
+    }
     if expected.contains("data: ") {
         let last = |text: &str| {
             let line = text.lines().rfind(|line| !line.is_empty()).unwrap_or_default();

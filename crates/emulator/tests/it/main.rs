@@ -4,6 +4,7 @@
 
 mod conformance;
 mod control;
+mod credentials;
 mod faults;
 mod inference;
 mod management;

@@ -123,3 +123,102 @@ async fn usage_holds_the_drawn_hours_and_the_calls_made_here() {
         );
     }
 }
+
+#[tokio::test]
+async fn evidence_wants_a_nonce_and_is_limited_for_all() {
+    let emulator = Emulator::start(
+        scenario()
+            .model(ModelSpec::new("acme/Safe-TEE"))
+            .account(AccountSpec::new("pro", PlanSpec::Pro)),
+    )
+    .await
+    .unwrap();
+    let port = emulator.port();
+    let nonce = "ab".repeat(32);
+    let evidence = async |name: &str, query: &str| {
+        get(port, &format!("/chutes/{name}/evidence{query}"), None).await
+    };
+    let good = evidence("acme/Safe-TEE", &format!("?nonce={nonce}")).await.json();
+    assert_eq!(good["evidence"].as_array().unwrap().len(), 2);
+    assert_eq!(good["failed_instance_ids"], serde_json::json!([]));
+    assert_eq!(evidence("acme/Safe-TEE", "").await.status, 422);
+    assert_eq!(evidence("acme/Safe-TEE", "?nonce=").await.detail(), "Nonce is required");
+    let text = "Nonce must be exactly 64 hex characters (32 bytes), got 2";
+    assert_eq!(evidence("acme/Safe-TEE", "?nonce=ab").await.detail(), text);
+    let text = "Nonce must be a valid hexadecimal string";
+    assert_eq!(
+        evidence("acme/Safe-TEE", &format!("?nonce={}", "x".repeat(64))).await.detail(),
+        text
+    );
+    assert_eq!(evidence("nope", &format!("?nonce={nonce}")).await.detail(), "Chute not found");
+    assert_eq!(evidence("acme/Told", &format!("?nonce={nonce}")).await.status, 400);
+    for _ in 0..53 {
+        evidence("acme/Safe-TEE", "").await;
+    }
+    assert_eq!(evidence("acme/Safe-TEE", "").await.status, 429, "invalid calls count, too");
+    emulator.control().advance(std::time::Duration::from_secs(60));
+    assert_eq!(evidence("acme/Safe-TEE", "").await.status, 422);
+
+    let key = Scenario::key("pro", 1);
+    let path = format!("/e2e/instances/{}", Scenario::chute_id("acme/Safe-TEE"));
+    let directory = get(port, &path, Some(&key)).await.json();
+    assert_eq!(directory["instances"][0]["nonces"].as_array().unwrap().len(), 10);
+    assert_eq!(directory["instances"][0]["e2e_pubkey"].as_str().unwrap().len(), 1580);
+    let cold = format!("/e2e/instances/{}", Scenario::chute_id("acme/Cold"));
+    let text = "No active instances found for this chute";
+    assert_eq!(get(port, &cold, Some(&key)).await.detail(), text);
+    assert_eq!(get(port, "/e2e/instances/nope", Some(&key)).await.detail(), "Chute not found");
+}
+
+#[tokio::test]
+async fn warming_up_costs_balance_raises_a_bounty_and_can_succeed() {
+    let mut cold = ModelSpec::new("acme/Warming").state(StateSpec::Cold);
+    cold.warms_up_after_seconds = Some(120.0);
+    let scenario = scenario()
+        .model(cold)
+        .account(AccountSpec::new("poor", PlanSpec::Pro))
+        .account(AccountSpec::new("rich", PlanSpec::Paygo).balance_usd(5.0));
+    let emulator =
+        Emulator::start(Scenario { lag: chutes_emulator::Lag::none(), ..scenario }).await.unwrap();
+    let port = emulator.port();
+    let warm = async |name: &str, account: &str| {
+        let path = format!("/chutes/warmup/{name}?quick=true");
+        get(port, &path, Some(&Scenario::key(account, 0))).await
+    };
+    assert_eq!(warm("acme/Warming", "poor").await.status, 402);
+    let state = warm("ACME/warming", "rich").await.json();
+    assert_eq!((&state["status"], &state["instance_count"]), (&"cold".into(), &0.into()));
+    let bounties = get(port, "/bounties/", None).await.json();
+    assert!(bounties[0]["bounty_amount"].as_u64() > Some(0));
+    let log = emulator.control().log();
+    assert!(log.iter().any(|e| e.side_effect.as_deref() == Some("bounty raised for acme/Warming")));
+    emulator.control().advance(std::time::Duration::from_secs(121));
+    assert_eq!(warm("acme/Warming", "rich").await.json()["status"], "hot");
+    let stream = get(port, "/chutes/warmup/acme/Warming", Some(&Scenario::key("rich", 0))).await;
+    let line = "data: {\"status\": \"hot\", \"log\": \"chute is hot, 2 instances available\"}\n\n";
+    assert_eq!(stream.text(), line);
+}
+
+#[tokio::test]
+async fn the_odds_and_ends_have_their_shapes() {
+    let emulator =
+        Emulator::start(scenario().account(AccountSpec::new("pro", PlanSpec::Pro))).await.unwrap();
+    let port = emulator.port();
+    let key = Scenario::key("pro", 1);
+    post(port, CHAT, &key, &chat("acme/Told", "hi", false)).await;
+    let recent = get(port, "/invocations/exports/recent?limit=5", None).await;
+    assert_eq!(recent.header("content-type"), Some("text/csv; charset=utf-8"));
+    assert_eq!(recent.text().lines().count(), 2);
+    emulator.control().advance(std::time::Duration::from_secs(3600));
+    let hour = get(port, "/invocations/exports/2026/11/20/11.csv", None).await;
+    assert_eq!(hour.text().lines().count(), 2);
+    assert_eq!(get(port, "/invocations/exports/2026/11/20/12.csv", None).await.status, 404);
+    assert_eq!(get(port, "/invocations/exports/2026/11/20/a.csv", None).await.status, 400);
+    assert_eq!(get(port, "/invocations/exports/2026/13/1/00.csv", None).await.status, 500);
+    let taken = get(port, "/invocations/usage", None).await.json();
+    assert_eq!(taken.as_array().unwrap().len(), 11 * 4);
+    let code = get(port, &format!("/chutes/code/{}", Scenario::chute_id("acme/Told")), None).await;
+    assert!(code.header("content-type").unwrap().starts_with("text/plain"));
+    let named = get(port, "/users/name_check?username=pro", None).await.json();
+    assert_eq!(named, serde_json::json!({"valid": true, "available": false}));
+}
