@@ -80,7 +80,12 @@ impl Script {
         let start = turn.checked_sub(self.share(833)).map_err(unexpected)?;
         let scenario = Scenario {
             starts_at: Some(start.to_string()),
-            lag: Lag { cap_figures_seconds: 1.0, balance_seconds: 1.0, quota_seconds: 1.0 },
+            lag: Lag {
+                cap_figures_seconds: 1.0,
+                balance_seconds: 1.0,
+                quota_seconds: 1.0,
+                ..Lag::none()
+            },
             ..Scenario::empty()
         };
         Ok(self.models().into_iter().fold(self.accounts(scenario), Scenario::model))
