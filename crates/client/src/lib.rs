@@ -98,8 +98,8 @@
 //! | `POST /tokenize`, `/detokenize` (**paid**) | [`Chutes::tokenize`], [`Chutes::detokenize`] | K |
 //! | `POST /v1/embeddings` (**paid**) | [`Chutes::embeddings`] | K |
 //!
-//! Left out: what only administrators or miners may call, what changes an account beyond its keys and aliases, images,
-//! and the encryption that [`Chutes::key_exchange`] is for.
+//! Left out: what only administrators or miners may call, what changes an account beyond its keys and aliases,
+//! signatures of wallets in place of a key, images, and the encryption that [`Chutes::key_exchange`] is for.
 //!
 //! # Where the facts are from
 //!

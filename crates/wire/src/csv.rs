@@ -147,4 +147,25 @@ mod tests {
         assert_eq!(table.columns(), ["id", "cost"]);
         assert_eq!(table.rows().next().unwrap().get("cost"), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_with_quotes_is_read_back(
+            cells in proptest::collection::vec(proptest::collection::vec("[a-c\",\r\n é]{0,6}", 3), 0..5),
+        ) {
+            let quoted = |cell: &String| format!("\"{}\"", cell.replace('"', "\"\""));
+            let line = |row: &Vec<String>| row.iter().map(quoted).collect::<Vec<_>>().join(",");
+            let lines: Vec<String> = cells.iter().map(line).collect();
+            let text = format!("x,y,z\r\n{}\r\n", lines.join("\r\n"));
+            proptest::prop_assert_eq!(self::cells(&text), cells);
+        }
+
+        #[test]
+        fn any_text_is_a_table(text in "[a\",\r\n]{0,40}") {
+            let table = Table::read(&text);
+            let letters = |text: &str| text.matches('a').count();
+            let kept = table.columns().iter().chain(table.rows.iter().flatten());
+            proptest::prop_assert_eq!(kept.map(|cell| letters(cell)).sum::<usize>(), letters(&text));
+        }
+    }
 }

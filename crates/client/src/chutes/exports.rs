@@ -81,6 +81,8 @@ impl Export {
     /// The rows, by the names of their columns: `invocation_id`, `chute_id`, `chute_user_id`, `function_name`,
     /// `image_id`, `image_user_id`, `instance_id`, `miner_uid`, `miner_hotkey`, `started_at`, `completed_at` (UTC),
     /// `error_message`, `compute_multiplier`, and `metrics`, which is the text of a Python dictionary, not JSON.
+    ///
+    /// A copy of everything: an hour takes some times the memory of its bytes.
     #[must_use]
     pub fn table(&self) -> Table {
         Table::read(&self.text())
