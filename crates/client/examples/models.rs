@@ -1,23 +1,40 @@
 //! What runs now, what it costs and how fast it was: without a key.
 //!
 //! ```sh
-//! cargo run -p ripcord-client --example models            # or with the part of a name behind `--`
+//! cargo run -p ripcord-client --example models -- Qwen             # models with this in their name
+//! cargo run -p ripcord-client --example models -- Qwen http://127.0.0.1:8791   # asked of an emulator
 //! ```
-#![expect(clippy::print_stdout, reason = "an example shows what it finds")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it finds")]
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::process::ExitCode;
 
 use ripcord_client::chutes::{ChuteQuery, Chutes, StatisticsQuery};
-use ripcord_client::endpoints::Endpoints;
+use ripcord_client::endpoints::{Endpoints, PlainHttp};
+use ripcord_client::error::Error as CallError;
 use ripcord_client::transport::{Transport, TransportSettings};
 use ripcord_wire::text;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let transport = Transport::new(TransportSettings::default());
-    let chutes = Chutes::new(&Endpoints::official(), transport)?;
-    let query = ChuteQuery { name: std::env::args().nth(1), ..ChuteQuery::default() };
+async fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    match list(arguments.next(), arguments.next().as_deref()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            if let Some(error) = problem.downcast_ref::<CallError>() {
+                eprintln!("{}", error.hint());
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn list(name: Option<String>, url: Option<&str>) -> Result<(), Box<dyn Error>> {
+    let endpoints = Endpoints::from_urls(url, url, None, PlainHttp::LoopbackOnly)?;
+    let chutes = Chutes::new(&endpoints, Transport::new(TransportSettings::default()))?;
+    let query = ChuteQuery { name, ..ChuteQuery::default() };
 
     let page = chutes.chutes(&query).await?.value;
     // The newest day comes first; the first row of each chute is its last known speed.

@@ -43,11 +43,12 @@ pub struct Key {
 /// What kind of credential a [`Key`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyForm {
-    /// `cpk_…`: an API key, which names its account.
+    /// `cpk_…`: an API key, which names its account and lasts until it is deleted (api.md 1.1).
     ApiKey,
-    /// `cak_…`: an OAuth access token.
+    /// `cak_…`: an OAuth access token, which lasts an hour and does what its scopes say: see [`crate::oauth`]. Dead, it
+    /// counts as no key at all (recordings, D11).
     OAuth,
-    /// A JSON web token of a login session.
+    /// A JSON web token of a login session, which lasts seven days (api.md 1.1).
     SessionToken,
     /// Some other token; Chutes may not know it.
     OtherToken,

@@ -13,7 +13,7 @@
 //! | [`chat`], [`completions`], [`embeddings`], [`models`], [`tokens`] | OpenAI's types; [`chat::ChunkGlance`] for the hot path |
 //! | [`chutes`] | account, quota, catalogue, load and money answers of `api.chutes.ai` |
 //! | [`oauth`] | answers of its identity provider |
-//! | [`csv`] | its exports |
+//! | [`csv`], [`trace`] | its exports and its trace mode |
 //! | [`error`] | the body of any failed answer |
 //! | [`openai_error`] | the error a client of the gateway gets |
 //! | [`limits`] | `Retry-After`, `x-ratelimit-*`, `X-Chutes-*` |
@@ -39,6 +39,7 @@ pub mod sse;
 pub mod text;
 pub mod time;
 pub mod tokens;
+pub mod trace;
 
 mod find;
 mod html;

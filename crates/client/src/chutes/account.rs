@@ -15,8 +15,8 @@ use super::shape::AnyJson;
 use super::{Chutes, Reply};
 use crate::error::Error;
 
-/// What `GET /users/me/usage` is asked for. Unset fields are left to the server; the default is the last day, hour by
-/// hour.
+/// What `GET /users/me/usage` is asked for. Unset fields are left to the server; the default is the newest 24 hours in
+/// which there was use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsageQuery {
     /// Which page, from 0, the newest hours first.

@@ -7,7 +7,9 @@
 )]
 
 mod endpoints;
+mod futures;
 mod recordings;
+mod replay;
 mod server;
 mod snapshots;
 mod transport;

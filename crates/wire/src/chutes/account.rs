@@ -7,7 +7,7 @@ use crate::decimal::Decimal;
 use crate::time::Timestamp;
 use crate::tolerant;
 
-/// `GET /users/me`.
+/// `GET /users/me` (api.md 2.1).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Me {
@@ -68,7 +68,7 @@ impl Me {
     }
 }
 
-/// An item of `GET /users/me/discounts`.
+/// An item of `GET /users/me/discounts` (api.md 2.5).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Discount {
@@ -86,7 +86,8 @@ pub struct Discount {
     pub extra: Map<String, Value>,
 }
 
-/// An item of `GET /users/me/price_overrides`, in US dollars.
+/// An item of `GET /users/me/price_overrides` (api.md 2.5), in US dollars. Later servers add `cache_discount` and
+/// `pricing_rules`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PriceOverride {
@@ -119,7 +120,7 @@ pub struct PriceOverride {
     pub extra: Map<String, Value>,
 }
 
-/// `GET /users/me/usage`: hours, newest first. `total` counts hours, or rows when asked per chute.
+/// `GET /users/me/usage` (api.md 2.6): hours, newest first. `total` counts hours, or rows when asked per chute.
 pub type UsagePage = super::Page<UsageBucket>;
 
 /// One hour of use.
@@ -149,7 +150,7 @@ pub struct UsageBucket {
     pub extra: Map<String, Value>,
 }
 
-/// `GET /users/name_check`.
+/// `GET /users/name_check` (api.md 2.8; recording 274).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NameCheck {
@@ -164,7 +165,7 @@ pub struct NameCheck {
     pub extra: Map<String, Value>,
 }
 
-/// `GET /users/login/nonce`: what a wallet signs to log in.
+/// `GET /users/login/nonce` (api.md 2.8): what a wallet signs to log in.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LoginNonce {

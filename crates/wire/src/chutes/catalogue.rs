@@ -9,7 +9,7 @@ use crate::models::{Amount, PriceTable};
 use crate::time::Timestamp;
 use crate::tolerant;
 
-/// `GET /chutes/`.
+/// `GET /chutes/` (api.md 3.2).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChutePage {
@@ -31,7 +31,7 @@ pub struct ChutePage {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
-/// One deployed model, in a list or alone.
+/// One deployed model, in a list or alone (api.md 3.3).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Chute {
     /// Its id.

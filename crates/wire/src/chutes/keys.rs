@@ -8,7 +8,7 @@ use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::tolerant;
 
-/// An item of `GET /api_keys/`. Other fields are not kept, since the answer to the making of a key
+/// An item of `GET /api_keys/` (api.md 2.7). Other fields are not kept, since the answer to the making of a key
 /// holds the key itself.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -56,7 +56,7 @@ pub struct KeyScope {
     pub extra: Map<String, Value>,
 }
 
-/// An item of `GET /model_aliases/`: a name of the account's own for some chutes.
+/// An item of `GET /model_aliases/` (api.md 3.6; recording 754): a name of the account's own for some chutes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ModelAlias {
@@ -89,7 +89,7 @@ pub struct CreatedApiKey {
     pub secret_key: Option<Secret>,
 }
 
-/// The body of `POST /api_keys/`.
+/// The body of `POST /api_keys/` (api.md 2.7).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NewApiKey {
     /// A name of 1 to 24 characters that no other key of the account has. The server's message about a longer one

@@ -7,7 +7,7 @@ use crate::decimal::Decimal;
 use crate::time::Timestamp;
 use crate::tolerant;
 
-/// `GET /chutes/utilization`: a bare list, one row per hosted chute.
+/// `GET /chutes/utilization` (api.md 3.4): a bare list, one row per hosted chute.
 pub type UtilizationList = crate::items::Items<Utilization>;
 
 /// How busy one chute is. Null ratios mean no traffic, not health.
@@ -112,7 +112,7 @@ pub struct Utilization {
     pub extra: Map<String, Value>,
 }
 
-/// `GET /invocations/stats/llm`: platform-wide, per chute and day.
+/// `GET /invocations/stats/llm` (api.md 3.5): platform-wide, per chute and day.
 pub type LlmStatsList = crate::items::Items<LlmStats>;
 
 /// One chute on one day, for everybody's requests.
@@ -148,7 +148,7 @@ pub struct LlmStats {
     pub extra: Map<String, Value>,
 }
 
-/// An item of `GET /invocations/stats/diffusion`: one chute on one day, for everybody's requests.
+/// An item of `GET /invocations/stats/diffusion` (api.md 3.5): one chute on one day, for everybody's requests.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DiffusionStats {
@@ -175,7 +175,7 @@ pub struct DiffusionStats {
     pub extra: Map<String, Value>,
 }
 
-/// An item of `GET /invocations/usage`: platform-wide, 11 days.
+/// An item of `GET /invocations/usage` (api.md 3.5): platform-wide, 11 days.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PlatformUsage {

@@ -9,7 +9,7 @@ use crate::decimal::Decimal;
 use crate::time::Timestamp;
 use crate::tolerant;
 
-/// An item of `GET /payments`: what somebody paid in. Everybody may read it, so it is no secret of the payer's.
+/// An item of `GET /payments` (api.md 2.8): what somebody paid in. Everybody may read it, so it is no secret of the payer's.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Payment {
@@ -51,7 +51,7 @@ pub struct Payment {
     pub extra: Map<String, Value>,
 }
 
-/// `GET /payments/summary/tao`: what was paid in TAO, in US dollars.
+/// `GET /payments/summary/tao` (api.md 2.8): what was paid in TAO, in US dollars.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaoPayments {
@@ -69,7 +69,7 @@ pub struct TaoPayments {
     pub extra: Map<String, Value>,
 }
 
-/// An item of `GET /daily_revenue_summary`, in US dollars.
+/// An item of `GET /daily_revenue_summary` (api.md 2.8), in US dollars.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DailyRevenue {
@@ -96,7 +96,7 @@ pub struct DailyRevenue {
     pub extra: Map<String, Value>,
 }
 
-/// An item of `GET /users/growth`.
+/// An item of `GET /users/growth` (api.md 2.8).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UserGrowth {
@@ -114,7 +114,7 @@ pub struct UserGrowth {
     pub extra: Map<String, Value>,
 }
 
-/// An item of `GET /bounties/`: what miners get for starting a chute of which nothing runs.
+/// An item of `GET /bounties/` (api.md 2.8; recording 269): what miners get for starting a chute of which nothing runs.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Bounty {
@@ -138,7 +138,7 @@ pub struct Bounty {
     pub extra: Map<String, Value>,
 }
 
-/// `GET /fmv`: US dollars for one unit of each currency, by its name in lower case. So far only `tao`.
+/// `GET /fmv` (api.md 2.8): US dollars for one unit of each currency, by its name in lower case. So far only `tao`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CurrencyPrices {

@@ -11,7 +11,7 @@ use crate::items::Items;
 use crate::models::Amount;
 use crate::tolerant;
 
-/// `GET /ping`.
+/// `GET /ping` (api.md 0.4).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ping {
@@ -31,7 +31,7 @@ impl Ping {
     }
 }
 
-/// `GET /pricing`.
+/// `GET /pricing` (api.md 3.5).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PlatformPricing {
@@ -64,7 +64,7 @@ pub struct GpuPrice {
     pub extra: Map<String, Value>,
 }
 
-/// `GET /chutes/{id}/evidence`.
+/// `GET /chutes/{id}/evidence` (api.md 3.8).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EvidenceList {
@@ -99,7 +99,7 @@ pub struct Evidence {
     pub extra: Map<String, Value>,
 }
 
-/// The data of an event of `GET /chutes/warmup/{id}`.
+/// The data of an event of `GET /chutes/warmup/{id}` (api.md 3.7).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WarmupEvent {
@@ -114,7 +114,7 @@ pub struct WarmupEvent {
     pub extra: Map<String, Value>,
 }
 
-/// `GET /e2e/instances/{chute_id}`: what end-to-end encryption starts from.
+/// `GET /e2e/instances/{chute_id}` (api.md 3.9): what end-to-end encryption starts from.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct KeyExchange {
@@ -149,7 +149,7 @@ pub struct ExchangeInstance {
     pub extra: Map<String, Value>,
 }
 
-/// The answer of `GET /chutes/warmup/{id}?quick=true`.
+/// The answer of `GET /chutes/warmup/{id}?quick=true` (api.md 3.7).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct QuickWarmup {

@@ -48,7 +48,7 @@ impl Serialize for QuotaAmount {
     }
 }
 
-/// `GET /users/me/quotas`, in its three shapes.
+/// `GET /users/me/quotas` (api.md 2.2), in its three shapes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Quotas {
     /// A list of rows: a normal account.
@@ -157,7 +157,7 @@ pub struct QuotaRow {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
-/// `GET /users/me/quota_usage/me`. Ask for `me`: with `*` the server always says 0.
+/// `GET /users/me/quota_usage/me` (api.md 2.3). Ask for `me`: with `*` the server always says 0.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct QuotaUsage {
@@ -171,7 +171,7 @@ pub struct QuotaUsage {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
-/// `GET /users/me/subscription_usage`: the dollar caps.
+/// `GET /users/me/subscription_usage` (api.md 2.4): the dollar caps.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SubscriptionUsage {

@@ -23,6 +23,7 @@ use ripcord_wire::oauth::Discovery;
 use ripcord_wire::sse::{DONE, Event, EventReader};
 use ripcord_wire::time::parse_timestamp;
 use ripcord_wire::tokens::Tokenized;
+use ripcord_wire::trace::TraceEvent;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -37,7 +38,15 @@ struct Recording {
 struct Request {
     method: String,
     path: String,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
     body: Option<Value>,
+}
+
+impl Request {
+    fn is_traced(&self) -> bool {
+        self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("x-chutes-trace"))
+    }
 }
 
 #[derive(Deserialize)]
@@ -251,6 +260,9 @@ fn check_event(request: &Request, event: Event<'_>) -> Result<(), String> {
             let event: WarmupEvent =
                 serde_json::from_slice(data).map_err(|problem| problem.to_string())?;
             event.status.map(|_| ()).ok_or_else(|| "no status".to_owned())
+        }
+        Event::Data(_) if request.is_traced() => {
+            TraceEvent::read(data).map(|_| ()).ok_or_else(|| "no event of a trace".to_owned())
         }
         Event::Data(_) => {
             let text = String::from_utf8_lossy(data);

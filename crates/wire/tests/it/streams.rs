@@ -4,6 +4,7 @@ use ripcord_wire::chat::ChunkGlance;
 use ripcord_wire::chutes::WarmupEvent;
 use ripcord_wire::error::{ErrorBody, ErrorShape};
 use ripcord_wire::sse::{DONE, Event, EventReader};
+use ripcord_wire::trace::TraceEvent;
 
 use crate::payloads::bytes;
 
@@ -128,6 +129,21 @@ fn trace_mode() {
     let story = story("stream_trace.sse");
     let message = "Infrastructure is at maximum capacity, try again later".to_owned();
     assert_eq!(story.errors, [(ErrorShape::DetailText, message)]);
+    let mut kinds = Vec::new();
+    let mut reader = EventReader::new(1000);
+    let on_event = |event: Event<'_>| {
+        if let Event::Data(data) = event {
+            kinds.push(match TraceEvent::read(data).unwrap() {
+                TraceEvent::Step(step) => step.message.unwrap(),
+                TraceEvent::Line(line) => line,
+                TraceEvent::Whole { .. } => "whole".to_owned(),
+                TraceEvent::Failed(error) => error.code.unwrap(),
+            });
+        }
+    };
+    reader.feed(&bytes("stream_trace.sse"), on_event).unwrap();
+    assert_eq!(kinds[0], "identified 1 available targets");
+    assert_eq!((kinds[3].as_str(), kinds[4].as_str()), ("\n", "infra_overload"));
 }
 
 #[test]

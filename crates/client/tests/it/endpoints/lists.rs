@@ -1,4 +1,4 @@
-use ripcord_client::chutes::ChuteQuery;
+use ripcord_client::chutes::{ChuteQuery, StatisticsQuery, UsageQuery};
 use ripcord_client::error::{Blame, ErrorKind};
 use ripcord_rules::cause::Cause;
 use ripcord_wire::chutes::{QuotaAmount, Quotas};
@@ -115,4 +115,27 @@ async fn an_unknown_chute_is_not_found() {
         (Some(Cause::ModelNotFound), Blame::You, Some(404))
     );
     assert!(!error.to_string().contains("no/such"), "an argument may be anything: {error}");
+}
+
+#[tokio::test]
+async fn use_and_speeds_of_the_emulator_are_read() {
+    let emulator = emulator().await;
+    let chutes = client(&emulator.url()).with_key(key("pro", 0));
+    let speeds = in_time(chutes.llm_statistics(&StatisticsQuery::default())).await.unwrap().value;
+    assert_eq!(speeds.skipped, 0);
+    let row = speeds.iter().find(|row| row.name.as_deref() == Some(MODEL)).unwrap();
+    assert!(row.average_tps.is_some() && row.average_ttft.is_some());
+    let query = StatisticsQuery { chute_id: row.chute_id.clone(), ..StatisticsQuery::default() };
+    let chosen = in_time(chutes.llm_statistics(&query)).await.unwrap().value;
+    assert!(!chosen.is_empty() && chosen.iter().all(|found| found.chute_id == row.chute_id));
+
+    let page = in_time(chutes.usage(&UsageQuery::default())).await.unwrap().value;
+    assert_eq!((page.page, page.items.skipped), (Some(0), 0));
+    let small = UsageQuery { limit: Some(7), ..UsageQuery::default() };
+    let walked = in_time(chutes.usage_history(&small, 1000)).await.unwrap();
+    assert!(walked.is_whole);
+    assert_eq!(walked.total.and_then(|total| usize::try_from(total).ok()), Some(walked.rows.len()));
+    let moments: Vec<_> =
+        walked.rows.iter().map(|row| row.bucket.as_ref().unwrap().unix_micros()).collect();
+    assert!(moments.is_sorted_by(|earlier, later| earlier > later), "newest first");
 }

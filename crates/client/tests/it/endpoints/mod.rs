@@ -12,7 +12,7 @@ use crate::server::PATIENCE;
 
 mod account;
 mod attestation;
-mod canned;
+pub(crate) mod canned;
 mod errors;
 mod exports;
 mod keys;
