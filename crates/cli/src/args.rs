@@ -103,6 +103,10 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug, Default)]
 pub(crate) struct StatusArguments {
+    /// Only these models: is it down?
+    #[arg(value_name = "MODEL", conflicts_with_all = ["all", "mine"], value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) models: Vec<String>,
+
     /// Every model of the platform, the hot ones too
     #[arg(long)]
     pub(crate) all: bool,
@@ -142,7 +146,7 @@ pub(crate) struct ModelsArguments {
     pub(crate) tee: bool,
 
     /// Only models whose output costs at most this many dollars per million tokens
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
     pub(crate) max_price: Option<String>,
 
     /// The order
@@ -168,6 +172,7 @@ pub(crate) enum ModelOrder {
 #[derive(Args, Debug)]
 pub(crate) struct ModelHealthArguments {
     /// The model's name, with or without a `chutes/` prefix
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) model: String,
 }
 
@@ -179,6 +184,7 @@ pub(crate) struct ModelHealthArguments {
 )]
 pub(crate) struct RecommendArguments {
     /// The model you use: its variants are compared (with and without -TEE, precisions, point versions)
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) model: Option<String>,
 
     /// Models for a purpose, as `[recommend]` in the configuration says

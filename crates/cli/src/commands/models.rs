@@ -164,10 +164,11 @@ fn page(shown: &[&Entry], total: usize) -> Page {
         table.row(row(entry));
     }
     if shown.is_empty() {
-        page.line(Text::from("no model passes these filters"));
-    } else {
-        page.table(table).gap();
+        let listed = number::counted(total as u64, "model is", "models are");
+        page.paragraph(0, Text::from(format!("no model passes these filters; {listed} listed")));
+        return page;
     }
+    page.table(table).gap();
     let count = if shown.len() == total {
         number::counted(total as u64, "model", "models")
     } else {

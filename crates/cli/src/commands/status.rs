@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::args::StatusArguments;
 use crate::catalogue::{Catalogue, Entry, StateWord};
+use crate::commands::model_health::not_found;
 use crate::commands::models::state_cell;
 use crate::commands::usage::ErrorReport;
 use crate::context::Context;
@@ -26,9 +27,11 @@ pub(crate) struct StatusReport {
     generated_at: String,
     /// The platform as a whole.
     platform: PlatformReport,
-    /// The models named under `models.watch`, in that order; a name that is not in the catalogue is `down`.
+    /// The models that were asked for, else those named under `models.watch`, in that order; one of the latter that is not
+    /// in the catalogue is `down`.
     mine: Vec<ModelStatus>,
-    /// The other models: those that are not hot, or with `--all` all of them; empty with `--mine`.
+    /// The other models: those that are not hot, or with `--all` all of them; empty with `--mine` and where models were
+    /// asked for.
     others: Vec<ModelStatus>,
     /// What could not be read.
     errors: Vec<ErrorReport>,
@@ -108,14 +111,19 @@ pub(crate) async fn run(
             .min()
             .map(|age| age.as_secs()),
     };
+    if readable && let Some(problem) = unknown_name(&arguments.models, &catalogue) {
+        return Err(problem);
+    }
+    let asked = !arguments.models.is_empty();
     let watched = &context.settings.models.watch.value;
+    let named = if asked { &arguments.models } else { watched };
     let mine: Vec<ModelStatus> =
-        watched.iter().map(|name| mine(name, &catalogue, readable)).collect();
+        named.iter().map(|name| mine(name, &catalogue, readable)).collect();
     let is_mine = |entry: &Entry| mine.iter().any(|model| model.name == entry.name);
     let mut others: Vec<&Entry> = catalogue
         .entries
         .iter()
-        .filter(|entry| !arguments.mine && !is_mine(entry))
+        .filter(|entry| !arguments.mine && !asked && !is_mine(entry))
         .filter(|entry| arguments.all || entry.state_word() != StateWord::Hot)
         .collect();
     let order = order(arguments.all);
@@ -136,6 +144,11 @@ pub(crate) async fn run(
         context.printer.error(problem);
     }
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Unknown })
+}
+
+/// The error for the first of the names that were asked for that nobody has.
+fn unknown_name(asked: &[String], catalogue: &Catalogue) -> Option<CommandError> {
+    asked.iter().find_map(|name| catalogue.find(name).err().map(|miss| not_found(name, &miss)))
 }
 
 fn status(entry: &Entry) -> ModelStatus {
@@ -187,7 +200,10 @@ fn page(report: &StatusReport, arguments: &StatusArguments, context: &Context) -
     let mut page = Page::new();
     draw_platform(&mut page, &report.platform);
     if !report.mine.is_empty() {
-        page.gap().line(Text::toned(Tone::Strong, "Your models"));
+        page.gap();
+        if arguments.models.is_empty() {
+            page.line(Text::toned(Tone::Strong, "Your models"));
+        }
         page.table(models(&report.mine));
     } else if arguments.mine {
         page.gap().paragraph(0, Text::from("No models are named as yours. ").append(naming()));
@@ -200,7 +216,8 @@ fn page(report: &StatusReport, arguments: &StatusArguments, context: &Context) -
             page.table(group_table(&group));
         }
     }
-    if report.others.is_empty() && !arguments.mine && report.platform.models.is_some() {
+    let looks_at_others = !arguments.mine && arguments.models.is_empty();
+    if report.others.is_empty() && looks_at_others && report.platform.models.is_some() {
         page.gap().line(Text::from("Every other model is hot."));
     }
     let names_none = report.mine.is_empty() && !arguments.mine && !arguments.all;

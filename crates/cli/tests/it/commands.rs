@@ -185,6 +185,11 @@ fn watched_models_come_first_and_unknown_names_are_told() {
       ○ cold  deepseek-ai/DeepSeek-R1    no instance is running
       ✗ down  qwen/qwen2.5-72b-instruct  did you mean Qwen/Qwen2.5-72B-Instruct?
     ");
+    let asked = world.run(&["status", "openai/gpt-oss-20b", "--json"]).report("status");
+    assert_eq!(asked["mine"][0]["state"], "down");
+    assert_eq!(asked["mine"].as_array().unwrap().len(), 1, "the watched ones were not asked for");
+    assert!(asked["others"].as_array().unwrap().is_empty());
+    assert_eq!(world.run(&["status", "openai/gpt-oss"]).code, 2);
     let all = world.run(&["status", "--all", "--json"]).report("status");
     assert_eq!(all["others"].as_array().unwrap().len(), 4);
     let doctor = world.run(&["doctor"]);

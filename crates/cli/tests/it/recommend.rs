@@ -1,6 +1,9 @@
 //! `ripcord recommend`: stay, switch, or which for what.
 
 use chutes_emulator::{ModelSpec, Scenario, StateSpec};
+use ripcord_store::{
+    Cost, Ledger as _, Outcome, RequestRow, Row, ServedBy, SqliteLedger, Timing, Tokens,
+};
 use serde_json::Value;
 
 use crate::world::{NOW, World, catalogue, pro};
@@ -147,8 +150,8 @@ fn a_plain_model_never_replaces_a_confidential_one() {
     Left out, not in a TEE: zai-org/GLM-5.2.
     Only models in a TEE, since the one you use is in one; --allow-plain lifts that.
     Load 0 s old; speed: everybody's average of 2026-09-26; $ per million tokens.
-    hint: other models: `ripcord recommend --for coding`, or privacy, budget,
-    reasoning …
+    hint: other models, too: ripcord recommend zai-org/GLM-5.2-TEE --for coding, or
+    for another purpose
     ");
     // A user who watches such models only is one, too.
     let watching = world.config("[models]\nwatch = [\"zai-org/GLM-5.2-TEE\"]\n");
@@ -212,7 +215,6 @@ fn the_configuration_says_what_a_purpose_looks_for() {
     --- stdout
     ✗ nothing to recommend for roleplay
       no model of the catalogue is of the kind that is looked for
-
     hint: `prefer` under [recommend.roleplay] in the configuration says what is
     looked for
     ");
@@ -234,6 +236,73 @@ fn with_a_model_and_a_purpose_the_favourites_are_looked_at_too() {
     let found = advice(&world, &["openai/gpt-oss-20b", "--for", "coding"]);
     assert_eq!(found, ("switch".to_owned(), "zai-org/GLM-5.2-TEE".into(), 0));
     assert_eq!(advice(&world, &["openai/gpt-oss-20b"]), ("none".to_owned(), Value::Null, 1));
+}
+
+#[test]
+fn the_model_in_use_is_shown_wherever_it_stands() {
+    let many = (1..=14).map(|number| loaded(&format!("lab/GLM-4.{number}"), 0.1, 0.0));
+    let world = world(many.chain([ModelSpec::new("lab/GLM-4.0").state(StateSpec::Cold)]));
+    let shown = world.run(&["recommend", "lab/GLM-4.0"]).stdout;
+    assert!(shown.contains("›  lab/GLM-4.0 ") && shown.contains("… and 4 more"), "{shown}");
+}
+
+#[test]
+fn without_the_lists_of_states_nobody_knows() {
+    let world = world([ModelSpec::new("zai-org/GLM-5.2"), ModelSpec::new("zai-org/GLM-5.1")])
+        .variable("CHUTES_API_URL", "http://127.0.0.1:1");
+    insta::assert_snapshot!(world.run(&["recommend", "zai-org/GLM-5.2"]).seen(), @r"
+    exit 3
+    --- stdout
+    ? unknown
+      the state of zai-org/GLM-5.2 could not be read
+
+       model            state      busy  refused  $ in  $ out  1st token  tok/s
+    ›  zai-org/GLM-5.2  ? unknown     ?        ?  0.10   0.40          ?      ?
+       zai-org/GLM-5.1  ? unknown     ?        ?  0.10   0.40          ?      ?
+    --- stderr
+    error: GET /chutes/ at 127.0.0.1:1: the connection was refused
+    hint: nothing listens there; check host and port
+    more: ripcord doctor --explain unreachable
+    ");
+    assert_eq!(advice(&world, &["zai-org/GLM-5.2"]), ("unknown".to_owned(), Value::Null, 3));
+    assert_eq!(world.run(&["recommend", "zai-org/GLM-9"]).code, 3, "it may be in the other list");
+}
+
+#[test]
+fn own_calls_tell_the_speed_before_everybodys() {
+    let world = world([loaded("zai-org/GLM-5.2", 0.1, 0.0)]);
+    let path = world.home().join(".local/state/ripcord/ledger.sqlite");
+    let ledger = SqliteLedger::open(&path).unwrap();
+    let now = world.emulator().control().clock().now_micros();
+    for number in 0..5 {
+        ledger.append(Row::Request(RequestRow {
+            request_id: format!("request-{number}").into(),
+            client_key: None,
+            route: "chat/completions".into(),
+            requested_model: None,
+            served_by: ServedBy { model: Some("zai-org/GLM-5.2".into()), ..ServedBy::default() },
+            is_stream: true,
+            status: Some(200),
+            outcome: Outcome::Completed,
+            cause: None,
+            attempt_count: 1,
+            tokens: Tokens { completion: Some(100), ..Tokens::default() },
+            cost: Cost::default(),
+            timing: Timing {
+                started_at_unix_us: now - 60_000_000,
+                waited_us: 250_000,
+                first_byte_us: Some(750_000),
+                total_us: 2_750_000,
+            },
+        }));
+    }
+    ledger.flush(std::time::Duration::from_secs(5)).unwrap();
+    let report = world.run(&["recommend", "zai-org/GLM-5.2", "--json"]).report("recommend");
+    let speed = &report["candidates"][0]["speed"];
+    assert_eq!((&speed["source"], &speed["calls"]), (&"ledger".into(), &5.into()));
+    assert_eq!(speed["first_token_seconds"], 0.5);
+    assert_eq!(speed["tokens_per_second"], 50.0);
+    assert!(world.run(&["recommend", "zai-org/GLM-5.2"]).stdout.contains("your own calls of 24 h"));
 }
 
 #[test]

@@ -140,7 +140,8 @@ fn price(text: &str) -> Result<NanoUsd, CommandError> {
 }
 
 fn split<'a>(lists: impl Iterator<Item = &'a String>) -> impl Iterator<Item = &'a str> {
-    lists.flat_map(|list| list.split(',')).map(str::trim).filter(|word| !word.is_empty())
+    // A comma too many does no harm; nothing at all is no word.
+    lists.flat_map(|list| list.trim().trim_end_matches(',').split(',')).map(str::trim)
 }
 
 /// The catalogue's word for what was said.

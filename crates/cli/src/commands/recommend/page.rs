@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ripcord_rules::model_state::UTILIZATION_FRESH;
-use ripcord_rules::recommend::Advice;
+use ripcord_rules::recommend::{Advice, Grade, Score};
 
 use super::report::{RecommendReport, purpose_word};
 use super::speed::SpeedSource;
@@ -24,17 +24,18 @@ pub(super) fn page(recommendation: &Recommendation<'_>, report: &RecommendReport
     page.paragraph(2, Text::from(report.why.as_str()));
     if !recommendation.ranked.is_empty() {
         page.gap().table(table(recommendation));
-        let hidden = recommendation.ranked.len().saturating_sub(MOST_ROWS);
+        let ranked = recommendation.ranked.iter().enumerate();
+        let hidden = ranked.filter(|row| !is_shown(recommendation, row)).count();
         if hidden > 0 {
             page.paragraph(2, Text::new().dim(format!("… and {hidden} more, with --json")));
         }
     }
-    page.gap();
-    for line in [left_out(recommendation), recommendation.privacy_words(), sources(recommendation)]
-        .into_iter()
-        .flatten()
-    {
-        page.paragraph(0, Text::new().dim(line));
+    let notes = [left_out(recommendation), recommendation.privacy_words(), sources(recommendation)];
+    for (index, note) in notes.into_iter().flatten().enumerate() {
+        if index == 0 {
+            page.gap();
+        }
+        page.paragraph(0, Text::new().dim(note));
     }
     if let Some(next) = next_step(recommendation) {
         page.paragraph(0, next);
@@ -76,7 +77,9 @@ fn table(recommendation: &Recommendation<'_>) -> Table {
             Column::left("").leaves(6),
         ],
     );
-    for (index, _) in recommendation.ranked.iter().take(MOST_ROWS) {
+    // The model in use is shown wherever it stands.
+    let rows = recommendation.ranked.iter().enumerate().filter(|row| is_shown(recommendation, row));
+    for (_, (index, _)) in rows {
         if let Some(choice) = recommendation.choices.get(*index) {
             table.row(row(choice, recommendation.current == Some(*index)));
         }
@@ -84,11 +87,18 @@ fn table(recommendation: &Recommendation<'_>) -> Table {
     table
 }
 
+fn is_shown(
+    recommendation: &Recommendation<'_>,
+    (place, (index, _)): &(usize, &(usize, Score)),
+) -> bool {
+    *place < MOST_ROWS || recommendation.current == Some(*index)
+}
+
 fn row(choice: &Choice<'_>, in_use: bool) -> Vec<Text> {
     let (entry, standing) = (choice.entry, &choice.candidate.standing);
     // How busy it is means something only where something runs.
     let percent = |permille: Option<u64>| match permille {
-        _ if !standing.grade().is_usable() => Text::new().dim("–"),
+        _ if standing.grade() >= Grade::Cold => Text::new().dim("–"),
         Some(permille) => format!("{} %", permille / 10).into(),
         None => unknown(),
     };
@@ -172,10 +182,12 @@ fn next_step(recommendation: &Recommendation<'_>) -> Option<Text> {
             "`prefer` under [recommend.{}] in the configuration says what is looked for",
             purpose_word(purpose)
         )),
-        (Advice::Nothing, None) => hint(
-            "other models: `ripcord recommend --for coding`, or privacy, budget, reasoning …"
-                .to_owned(),
-        ),
+        (Advice::Nothing, None) => recommendation.in_use().and_then(|current| {
+            hint(format!(
+                "other models, too: ripcord recommend {} --for coding, or for another purpose",
+                current.entry.name
+            ))
+        }),
         _ => None,
     }
 }
