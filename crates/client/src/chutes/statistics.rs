@@ -104,7 +104,7 @@ impl Chutes {
     }
 
     /// `GET /daily_revenue_summary` (api.md 2.8): the platform's revenue by day in US dollars, newest first, for so
-    /// many days (90 unless said; older servers know no other number). Sent without a key.
+    /// many days: 3 to 365, else 90, and always 90 on older servers. Sent without a key.
     ///
     /// # Errors
     /// As every call: see [`Error`].

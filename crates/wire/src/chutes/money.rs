@@ -88,6 +88,9 @@ pub struct DailyRevenue {
     /// Of private instances, not yet charged.
     #[serde(deserialize_with = "tolerant::object")]
     pub pending_instance_revenue: Option<Decimal>,
+    /// Inference that somebody else paid for. Missing on older servers.
+    #[serde(deserialize_with = "tolerant::object")]
+    pub sponsored_inference: Option<Decimal>,
     /// All of it.
     #[serde(deserialize_with = "tolerant::object")]
     pub total_revenue: Option<Decimal>,

@@ -24,7 +24,8 @@ fn payments_and_revenue() {
     let sums: TaoPayments = member("money.json", "tao_payments");
     assert_eq!(sums.total.unwrap().as_str(), "98765.4321");
     let days: Items<DailyRevenue> = member("money.json", "daily_revenue");
-    assert_eq!(days[0].total_revenue.as_ref().map(|usd| usd.as_str()), Some("173.57"));
+    assert_eq!(days[0].total_revenue.as_ref().map(|usd| usd.as_str()), Some("173.82"));
+    assert_eq!(days[0].sponsored_inference.as_ref().map(|usd| usd.as_str()), Some("0.25"));
     let prices: CurrencyPrices = member("money.json", "fmv");
     assert_eq!(prices.tao().map(|usd| usd.as_str()), Some("228.75"));
     assert_eq!(prices.prices.len(), 1, "a currency without a price is none");

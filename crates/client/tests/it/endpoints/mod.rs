@@ -13,6 +13,7 @@ use crate::server::PATIENCE;
 mod account;
 mod attestation;
 pub(crate) mod canned;
+mod emulated;
 mod errors;
 mod exports;
 mod keys;
