@@ -2,10 +2,12 @@
 
 mod checks;
 mod explain;
+mod models;
 
 pub(crate) use explain::{ExplainReport, explain};
 
 use ripcord_client::error::{Error, ErrorKind};
+use ripcord_rules::cause::Cause;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -56,6 +58,8 @@ struct Finding {
     text: String,
     /// What to do about it.
     fix: Option<String>,
+    /// The command that says more.
+    see: Option<String>,
 }
 
 /// Everything found so far.
@@ -66,7 +70,7 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn add(&mut self, area: &'static str, result: Health, text: impl Into<String>) -> &mut Self {
-        self.0.push(Finding { area, result, text: text.into(), fix: None });
+        self.0.push(Finding { area, result, text: text.into(), fix: None, see: None });
         self
     }
 
@@ -77,16 +81,40 @@ impl Findings {
         self
     }
 
+    /// Names the entry of the troubleshooting page about what was found last.
+    fn see(&mut self, anchor: &'static str) -> &mut Self {
+        if let Some(last) = self.0.last_mut() {
+            last.see = Some(format!("ripcord doctor --explain {anchor}"));
+        }
+        self
+    }
+
+    /// Something that could not be asked. Where something else than Chutes answered, that has to be fixed.
     fn failed(&mut self, area: &'static str, what: &str, error: &Error) {
-        let error_text = upstream::explain(error);
-        let fault = matches!(
-            error.kind(),
-            ErrorKind::WebPage { .. } | ErrorKind::Redirected { .. } | ErrorKind::Unreadable { .. }
-        );
-        let result = if fault { Health::Problem } else { Health::Unknown };
-        self.add(area, result, format!("{what}: {}", error_text.message));
-        if let Some(hint) = error_text.hints.into_iter().next() {
-            self.fix(hint);
+        let told = upstream::explain(error);
+        let (result, text, fix) = if error.cause() == Some(Cause::EdgeBlock) {
+            (
+                Health::Problem,
+                "the load balancers of Chutes refuse this connection (403 with a web page)"
+                    .to_owned(),
+                Some("look for a proxy or a VPN in between; this is not about the key".to_owned()),
+            )
+        } else {
+            let foreign = matches!(
+                error.kind(),
+                ErrorKind::WebPage { .. }
+                    | ErrorKind::Redirected { .. }
+                    | ErrorKind::Unreadable { .. }
+            );
+            let result = if foreign { Health::Problem } else { Health::Unknown };
+            (result, told.message, told.hints.into_iter().next())
+        };
+        self.add(area, result, format!("{what}: {text}"));
+        if let Some(fix) = fix {
+            self.fix(fix);
+        }
+        if let Some(anchor) = told.see {
+            self.see(anchor);
         }
     }
 
@@ -107,17 +135,26 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, CommandError> {
     let mut findings = Findings::default();
     let roster = Roster::gather(&context.settings);
     checks::configuration(&mut findings, context);
-    checks::keys(&mut findings, &roster);
+    checks::keys(&mut findings, &roster, context);
     match Upstream::new(context) {
         Ok(upstream) => {
             checks::addresses(&mut findings, &upstream, context);
-            checks::network(&mut findings, &upstream, context).await;
-            checks::accounts(&mut findings, &upstream, &roster, context).await;
+            let reached = checks::network(&mut findings, &upstream, context).await;
+            let readings = if reached.anything {
+                checks::accounts(&mut findings, &upstream, &roster, context).await
+            } else {
+                checks::unreached(&mut findings, &roster);
+                Vec::new()
+            };
+            models::check(&mut findings, &upstream, &reached.catalogue, &readings, context).await;
         }
         Err(error) => {
             findings.add("addresses", Health::Problem, error.message);
             if let Some(hint) = error.hints.into_iter().next() {
                 findings.fix(hint);
+            }
+            if let Some(anchor) = error.see {
+                findings.see(anchor);
             }
         }
     }
@@ -163,6 +200,9 @@ fn page(report: &DoctorReport) -> Page {
                     2,
                     Text::new().then(Tone::Accent, "→").plain(format!(" {fix}")),
                 );
+            }
+            if let Some(see) = finding.see.as_ref().filter(|_| finding.result != Health::Ok) {
+                page.line(Text::new().dim(format!("    more: {see}")));
             }
         }
     }

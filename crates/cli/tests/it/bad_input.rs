@@ -58,6 +58,7 @@ fn a_key_of_the_wrong_form_is_never_repeated() {
       ✗ the key in CHUTES_API_KEY: a Chutes key has 102 characters and this one has
         26; it was probably cut when copied
         → copy the key again from https://chutes.ai/app/api
+        more: ripcord doctor --explain key-form
 
     addresses
       ✓ management at http://127.0.0.1:PORT, inference at http://127.0.0.1:PORT

@@ -5,6 +5,7 @@ mod bad_input;
 mod commands;
 mod config;
 mod demo;
+mod doctor;
 mod explain;
 mod probe;
 mod recommend;

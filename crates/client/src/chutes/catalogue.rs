@@ -58,6 +58,15 @@ impl Chutes {
             .await
     }
 
+    /// `GET /chutes/{id_or_name}` with the key: a private chute is shown to its owner alone, and to an admin key only.
+    ///
+    /// # Errors
+    /// A 401 with most keys, a 404 for somebody else's private chute; see [`Error`].
+    pub async fn chute_with_key(&self, id_or_name: &str) -> Result<Reply<Chute>, Error> {
+        let plan = self.list(&self.api, "/chutes/{id_or_name}").with_path(chute_path(id_or_name));
+        self.read(plan.with_key()).await
+    }
+
     /// `GET /chutes/utilization` (api.md 3.4): load and refusals of every hosted chute. A row may be old: look at its
     /// time. Sent without a key.
     ///

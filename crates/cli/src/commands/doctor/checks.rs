@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ripcord_client::chutes::Reply;
+use ripcord_client::error::Error;
 use ripcord_client::key::KeyForm;
 use ripcord_rules::cause::Cause;
 use ripcord_rules::quota::{Plan, Readable, Verdict, may_spend};
@@ -10,9 +11,10 @@ use ripcord_rules::time::Wall;
 
 use super::{Findings, Health};
 use crate::accounts::Roster;
-use crate::catalogue::{Catalogue, StateWord};
+use crate::catalogue::Catalogue;
 use crate::context::Context;
 use crate::printer::moment;
+use crate::settings::keys::RawKey;
 use crate::upstream::{Reading, Upstream};
 use crate::verdict::VerdictReport;
 
@@ -33,7 +35,7 @@ pub(super) fn configuration(findings: &mut Findings, context: &Context) {
     }
 }
 
-pub(super) fn keys(findings: &mut Findings, roster: &Roster) {
+pub(super) fn keys(findings: &mut Findings, roster: &Roster, context: &Context) {
     for account in &roster.accounts {
         for key in &account.keys {
             let form = match key.form() {
@@ -59,17 +61,40 @@ pub(super) fn keys(findings: &mut Findings, roster: &Roster) {
     for repair in &roster.repairs {
         findings
             .add("keys", Health::Warning, repair.as_str())
-            .fix("correct it where it is written");
+            .fix("correct it where it is written")
+            .see("key-form");
     }
+    header_habit(findings, context);
     for unusable in &roster.unusable {
         findings
             .add("keys", Health::Problem, unusable.as_str())
-            .fix("copy the key again from https://chutes.ai/app/api");
+            .fix("copy the key again from https://chutes.ai/app/api")
+            .see("key-form");
     }
     if roster.accounts.is_empty() && roster.unusable.is_empty() {
         findings
             .add("keys", Health::Problem, "no API key is configured")
-            .fix("create one at https://chutes.ai/app/api, then: export CHUTES_API_KEY=cpk_…");
+            .fix("create one at https://chutes.ai/app/api, then: export CHUTES_API_KEY=cpk_…")
+            .see("key-missing");
+    }
+}
+
+/// A key that was written down with the header it does not belong into: whoever wrote it will send it so elsewhere.
+fn header_habit(findings: &mut Findings, context: &Context) {
+    let of_accounts = context.settings.accounts.iter().flat_map(|account| &account.keys);
+    let is_headed = |key: &&RawKey| key.expose().to_ascii_lowercase().contains("x-api-key");
+    for key in context.settings.environment_keys.iter().chain(of_accounts).filter(is_headed) {
+        findings
+            .add(
+                "keys",
+                Health::Warning,
+                format!(
+                    "the key from {} is written as `X-API-Key`, a header that Chutes never reads",
+                    key.origin
+                ),
+            )
+            .fix("write the key alone; clients send it as `Authorization: Bearer cpk_…`")
+            .see("header-habit");
     }
 }
 
@@ -86,7 +111,8 @@ pub(super) fn addresses(findings: &mut Findings, upstream: &Upstream, context: &
                     written.origin
                 ),
             )
-            .fix(format!("write {}/v1", upstream.endpoints.llm));
+            .fix(format!("write {}/v1", upstream.endpoints.llm))
+            .see("doubled-v1");
     }
     findings.add(
         "addresses",
@@ -98,42 +124,66 @@ pub(super) fn addresses(findings: &mut Findings, upstream: &Upstream, context: &
     );
 }
 
-pub(super) async fn network(findings: &mut Findings, upstream: &Upstream, context: &Context) {
+/// What the network check brought along.
+pub(super) struct Reached {
+    /// Whether anything answered, in whatever way.
+    pub(super) anything: bool,
+    /// The models, as far as the lists could be read.
+    pub(super) catalogue: Catalogue,
+}
+
+pub(super) async fn network(
+    findings: &mut Findings,
+    upstream: &Upstream,
+    context: &Context,
+) -> Reached {
     let public = upstream.public();
     let stopwatch = context.clock.stopwatch();
     let ping = public.ping().await;
     let took = stopwatch.elapsed().as_millis();
-    match &ping {
+    let answered = |error: &Error| error.status().is_some();
+    let mut anything = match &ping {
         Ok(_) => {
             findings.add("network", Health::Ok, format!("the management API answers in {took} ms"));
+            true
         }
-        Err(error) => findings.failed("network", "the management API", error),
-    }
-    let (lists, problems) = upstream.lists().await;
-    match (&lists.models, problems.is_empty()) {
-        (Some(models), _) => {
+        Err(error) => {
+            findings.failed("network", "the management API", error);
+            answered(error)
+        }
+    };
+    let (lists, _) = upstream.lists().await;
+    match &lists.models {
+        Some(models) => {
             findings.add(
                 "network",
                 Health::Ok,
                 format!("the inference API lists {} models", models.len()),
             );
+            anything = true;
         }
-        (None, _) => {
+        None => {
             if let Err(error) = public.models().await {
-                if error.cause() == Some(Cause::EdgeBlock) {
-                    findings
-                        .add("network", Health::Problem, "the load balancers of Chutes refuse this connection (403 with a web page)")
-                        .fix("look for a proxy or a VPN in between; this is not about the key");
-                } else {
-                    findings.failed("network", "the inference API", &error);
-                }
+                findings.failed("network", "the inference API", &error);
+                anything |= answered(&error);
             }
         }
     }
     if let Ok(reply) = &ping {
         clock(findings, reply, context.now());
     }
-    models(findings, &Catalogue::join(lists, context.now()), context);
+    Reached { anything, catalogue: Catalogue::join(lists, context.now()) }
+}
+
+/// Nothing answers, so asking for each key and account would only say so again.
+pub(super) fn unreached(findings: &mut Findings, roster: &Roster) {
+    if !roster.accounts.is_empty() {
+        findings.add(
+            "accounts",
+            Health::Unknown,
+            "keys and accounts were not tried, since nothing at Chutes can be reached",
+        );
+    }
 }
 
 fn clock<T>(findings: &mut Findings, reply: &Reply<T>, now: Wall) {
@@ -149,79 +199,68 @@ fn clock<T>(findings: &mut Findings, reply: &Reply<T>, now: Wall) {
     let result = if skew >= SKEW_PROBLEM { Health::Problem } else { Health::Warning };
     findings
         .add("clock", result, format!("this machine is {} {side} Chutes", moment::duration(skew)))
-        .fix("set the clock, for instance with: timedatectl set-ntp true");
+        .fix("set the clock, for instance with: timedatectl set-ntp true")
+        .see("clock");
 }
 
-fn models(findings: &mut Findings, catalogue: &Catalogue, context: &Context) {
-    if catalogue.entries.is_empty() {
-        return;
-    }
-    for name in &context.settings.models.watch.value {
-        match catalogue.find(name) {
-            Ok(entry) => {
-                let state = entry.state_word();
-                let result = match state {
-                    StateWord::Hot | StateWord::Busy => Health::Ok,
-                    StateWord::Cold | StateWord::Down | StateWord::Unknown => Health::Warning,
-                };
-                findings.add(
-                    "models",
-                    result,
-                    format!("{} is {}: {}", entry.name, state.word(), entry.why()),
-                );
-            }
-            Err(miss) => {
-                findings.add("models", Health::Problem, format!("there is no model `{name}`"));
-                let near = miss.other_case.or_else(|| miss.near.into_iter().next());
-                findings.fix(match near {
-                    Some(near) => {
-                        format!("write `{near}` at {}", context.settings.models.watch.origin)
-                    }
-                    None => "`ripcord models` lists every name".to_owned(),
-                });
-            }
-        }
-    }
-}
-
+/// Tries each key, then reads the accounts; gives back what was read of those that have a key at all.
 pub(super) async fn accounts(
     findings: &mut Findings,
     upstream: &Upstream,
     roster: &Roster,
     context: &Context,
-) {
-    if roster.accounts.is_empty() {
-        return;
-    }
+) -> Vec<Reading> {
+    let mut alive = Vec::new();
     for account in &roster.accounts {
+        let mut refused = 0;
         for key in &account.keys {
             match upstream.public().clone().with_key(key.clone()).models_with_key().await {
                 Ok(_) => {
                     findings.add("keys", Health::Ok, format!("{key} is alive and may call models"));
                 }
-                Err(error)
-                    if error.status() == Some(401)
-                        || error.status() == Some(403)
-                            && error.cause() != Some(Cause::EdgeBlock) =>
-                {
+                Err(error) if is_refusal(&error) => {
+                    refused += 1;
                     findings
                         .add("keys", Health::Problem, format!("{key} is refused: it is dead, or it may not call models"))
-                        .fix("create a new key at https://chutes.ai/app/api; nobody can tell the two apart from outside");
+                        .fix("create a new key at https://chutes.ai/app/api; nobody can tell the two apart from outside. A client that sends it as `X-API-Key` may still list models, since that needs no key")
+                        .see("key-refused");
                 }
                 Err(error) => findings.failed("keys", &key.to_string(), &error),
             }
         }
+        if refused < account.keys.len() {
+            alive.push(account);
+        } else {
+            findings.add(
+                "accounts",
+                Health::Unknown,
+                format!(
+                    "{}: nothing is known of it while Chutes accepts none of its keys",
+                    account.label()
+                ),
+            );
+        }
     }
-    let readings = match upstream.selected_readings(context).await {
+    if alive.is_empty() {
+        return Vec::new();
+    }
+    let mut readings = match upstream.selected_readings(context).await {
         Ok(readings) => readings,
         Err(error) => {
             findings.add("accounts", Health::Problem, error.message);
-            return;
+            return Vec::new();
         }
     };
+    readings.retain(|reading| alive.iter().any(|account| account.keys == reading.account.keys));
     for reading in &readings {
         account(findings, reading, context);
     }
+    readings
+}
+
+fn is_refusal(error: &Error) -> bool {
+    error.status() == Some(401)
+        || error.status() == Some(403) && error.cause() != Some(Cause::EdgeBlock)
 }
 
 fn account(findings: &mut Findings, reading: &Reading, context: &Context) {
@@ -231,7 +270,8 @@ fn account(findings: &mut Findings, reading: &Reading, context: &Context) {
         Readable::Forbidden => {
             findings
                 .add("accounts", Health::Warning, format!("{label}: no key may read the account, so its calls are unguarded: quota, caps and balance are unknown"))
-                .fix("add an admin key of this account to see and guard its quota");
+                .fix("add an admin key of this account to see and guard its quota")
+                .see("account-unreadable");
             return;
         }
         Readable::Failed => {
@@ -240,6 +280,9 @@ fn account(findings: &mut Findings, reading: &Reading, context: &Context) {
                 .as_ref()
                 .map_or("it could not be read", |problem| problem.message.as_str());
             findings.add("accounts", Health::Unknown, format!("{label}: {why}"));
+            if let Some(anchor) = reading.problem.as_ref().and_then(|problem| problem.see) {
+                findings.see(anchor);
+            }
             return;
         }
     }
@@ -259,13 +302,7 @@ fn account(findings: &mut Findings, reading: &Reading, context: &Context) {
     if let Some(remedy) = words.remedy(&reading.snapshot, policy) {
         findings.fix(remedy);
     }
-    if reading.snapshot.plan == Some(Plan::Legacy)
-        && reading.snapshot.balance.is_some_and(|balance| balance.0 <= 0)
-    {
-        findings.add(
-            "accounts",
-            Health::Warning,
-            format!("{label}: the Legacy plan may call TEE models only with a positive balance"),
-        );
+    if result != Health::Ok {
+        findings.see(words.anchor());
     }
 }
