@@ -150,12 +150,13 @@ impl VerdictReport {
     }
 
     /// The entry of the troubleshooting page about it.
-    pub(crate) fn anchor(&self) -> &'static str {
+    pub(crate) fn anchor(&self, account: &AccountSnapshot) -> &'static str {
+        let has_money = account.balance.is_some_and(|balance| balance.0 > 0);
         match (self.reason, self.window) {
-            ("paygo_not_allowed", _) => "paygo-not-allowed",
+            ("paygo_not_allowed", _) if has_money => "paygo-not-allowed",
             ("balance_too_low", _) => "budget-exhausted",
-            ("window_used_up", Some("day" | "chute")) => "quota-used-up",
-            ("window_used_up", _) => "cap-used-up",
+            ("paygo_not_allowed" | "window_used_up", Some("day" | "chute")) => "quota-used-up",
+            ("paygo_not_allowed" | "window_used_up", _) => "cap-used-up",
             _ => "account-unreadable",
         }
     }

@@ -33,6 +33,8 @@ pub(crate) struct ModelHealthReport {
     state: StateWord,
     /// What decided, in words.
     why: String,
+    /// The command that explains what that means for callers; null where it is hot, or nobody knows.
+    see: Option<String>,
     /// The figures behind it.
     evidence: EvidenceReport,
     /// The other variants of the same model (precision, trusted execution, point version), with their states.
@@ -158,6 +160,7 @@ fn report(
         chute_id: entry.chute_id.clone(),
         state: entry.state_word(),
         why: entry.why(),
+        see: anchor(entry.state_word()).map(|name| format!("ripcord doctor --explain {name}")),
         evidence: EvidenceReport {
             disabled: chute.and_then(|chute| chute.disabled),
             hot: chute.and_then(|chute| chute.hot),
@@ -189,10 +192,23 @@ fn siblings<'c>(entry: &'c Entry, catalogue: &'c Catalogue) -> impl Iterator<Ite
     })
 }
 
+/// The entry of the troubleshooting page about what callers of such a model get.
+const fn anchor(state: StateWord) -> Option<&'static str> {
+    match state {
+        StateWord::Hot | StateWord::Unknown => None,
+        StateWord::Busy => Some("model-full"),
+        StateWord::Cold => Some("model-cold"),
+        StateWord::Down => Some("model-off"),
+    }
+}
+
 fn page(report: &ModelHealthReport) -> Page {
     let mut page = Page::new();
     page.line(state_cell(report.state).plain("  ").then(Tone::Strong, report.name.as_str()));
     page.paragraph(2, Text::from(report.why.as_str()));
+    if let Some(see) = &report.see {
+        page.line(Text::new().dim(format!("  more: {see}")));
+    }
     page.gap();
     let evidence = &report.evidence;
     let mut fact = |label: &str, value: Option<String>| {

@@ -118,7 +118,7 @@ pub(crate) fn payer<'r>(
         words.explanation
     ))
     .account(reading.label.clone())
-    .see(words.anchor());
+    .see(words.anchor(&reading.snapshot));
     Err(match words.remedy(&reading.snapshot, &reading.account.policy) {
         Some(remedy) => error.hint(remedy),
         None => error.hint("`ripcord wait-for-reset` returns as soon as there is budget"),

@@ -303,6 +303,6 @@ fn account(findings: &mut Findings, reading: &Reading, context: &Context) {
         findings.fix(remedy);
     }
     if result != Health::Ok {
-        findings.see(words.anchor());
+        findings.see(words.anchor(&reading.snapshot));
     }
 }
