@@ -7,17 +7,23 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    accounts::{self, LimitHeaders, Refusal, python_float},
+    accounts::{self, Coverage, LimitHeaders, Refusal, python_float},
     auth::{Caller, REQUIRED, Scope},
     catalogue::usd,
     faults::{Fault, FaultKind},
     inference::Incoming,
+    instances::{self, Course},
+    listing,
     render::Kind,
     reply::Reply,
     routing,
     specs::{ModelSpec, StateSpec, Template},
+    trace::{self, Trace},
     world::{CallGuard, LogTicket, State, World},
 };
+
+/// The most pictures of one request.
+const MOST_PICTURES: usize = 8;
 
 /// Why a call goes no further.
 #[derive(Debug)]
@@ -39,6 +45,7 @@ pub(crate) struct Admitted {
     pub(crate) chute_id: String,
     pub(crate) headers: LimitHeaders,
     pub(crate) fault: Option<Fault>,
+    pub(crate) course: Course,
     pub(crate) body: Map<String, Value>,
     pub(crate) kind: CallKind,
     pub(crate) stream: bool,
@@ -48,13 +55,37 @@ pub(crate) struct Admitted {
 pub(crate) enum CallKind {
     Completion(Kind),
     Embedding,
+    Tokens,
+    Picture,
 }
 
 /// Which member of a list is tried.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Turn {
     pub(crate) member: usize,
     pub(crate) members: usize,
+    /// Instances tried so far, whoever's.
+    pub(crate) tries: usize,
+    pub(crate) billing: Option<(Coverage, LimitHeaders)>,
+}
+
+impl Admitted {
+    pub(crate) fn trace(&self, invocation_id: &str, now: i64) -> Trace {
+        let function = match self.kind {
+            CallKind::Completion(kind) => trace::function(kind, self.stream),
+            CallKind::Embedding => "embeddings",
+            CallKind::Tokens => "tokenize",
+            CallKind::Picture => "generate",
+        };
+        Trace {
+            invocation_id: invocation_id.to_owned(),
+            chute_id: self.chute_id.clone(),
+            function,
+            model: self.model.name.clone(),
+            course: self.course.clone(),
+            now,
+        }
+    }
 }
 
 /// Every check, in the server's order.
@@ -70,20 +101,10 @@ pub(crate) fn admit(
     state.settle(now);
     let caller = Caller::read(&incoming.headers, state, now);
     let account_fault = if turn.member == 0 { edge(state, &caller, now)? } else { None };
-    let account = caller.require(state, Scope::Invoke, REQUIRED)?;
-    let body = read_body(&incoming.body)?;
-    check_regex(&body)?;
-    let name = match body.get("model") {
-        None => return Err(Reply::no_chute().into()),
-        Some(Value::String(name)) if name.is_empty() => return Err(Reply::no_chute().into()),
-        Some(Value::String(name)) => name.clone(),
-        Some(_) => return Err(Reply::plain_500().into()),
+    let (account, body, model) = match &incoming.slug {
+        Some(slug) => on_own_host(state, incoming, &caller, slug)?,
+        None => on_shared_host(state, incoming, &caller, turn)?,
     };
-    let members = routing::candidates(state, incoming, &name, account, world.scenario.seed);
-    turn.members = members.len();
-    let model = *members
-        .get(turn.member)
-        .ok_or_else(|| Reply::not_found(&format!("model not found: {name}")))?;
     let spec = state.models[model].spec.clone();
     let chute_id = state.models[model].chute_id.clone();
     let seen = state.models[model].seen_state(now, state.lag);
@@ -99,9 +120,14 @@ pub(crate) fn admit(
         .into());
     }
     let payer = &mut state.accounts[account];
-    let (coverage, headers) = payer
-        .admit(&spec, now, world.scenario.lag)
-        .map_err(|refusal| refused(&refusal, &payer.payment_address(), now))?;
+    // Who pays is settled with the first member of a list that gets as far as here.
+    let (coverage, headers) = match turn.billing.clone() {
+        Some(billing) => billing,
+        None => payer
+            .admit(&spec, now, world.scenario.lag)
+            .map_err(|refusal| refused(&refusal, &payer.payment_address(), now))?,
+    };
+    turn.billing = Some((coverage.clone(), headers.clone()));
     check_messages(&body)?;
     let (kind, stream) = cord(incoming, &spec, &body)?;
     if seen == StateSpec::Cold {
@@ -118,6 +144,14 @@ pub(crate) fn admit(
     if fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::Capacity) {
         state.models[model].refused += 1;
     }
+    let outcomes = fault
+        .as_ref()
+        .filter(|fault| fault.kind == FaultKind::Instances)
+        .map_or(&[][..], |fault| fault.tries.as_slice());
+    let course = instances::run(&mut state.models[model], outcomes, &mut turn.tries, stream, now);
+    if course.refusal == Some(instances::Refusal::Capacity) {
+        state.models[model].refused += 1;
+    }
     let call =
         CallGuard::begin(world, state, (account, model), coverage.clone(), &incoming.body_sha256);
     let running = (state.accounts[account].in_flight, state.models[model].in_flight);
@@ -128,7 +162,56 @@ pub(crate) fn admit(
         entry.stream = stream;
         entry.fault = fault.as_ref().map(|fault| fault.kind);
     });
-    Ok(Admitted { call, model: spec, chute_id, headers, fault, body, kind, stream })
+    Ok(Admitted { call, model: spec, chute_id, headers, fault, course, body, kind, stream })
+}
+
+/// The account, the body and the model of a call to a chute's own host, which does not look at the
+/// body's `model`.
+fn on_own_host(
+    state: &State,
+    incoming: &Incoming,
+    caller: &Caller,
+    slug: &str,
+) -> Result<(usize, Map<String, Value>, usize), Reply> {
+    let found = state.models.iter().position(|model| listing::slug(&model.spec.name) == slug);
+    let chute_id = found.map_or("", |at| state.models[at].chute_id.as_str());
+    let account = caller.require(state, Scope::InvokeChute(chute_id), REQUIRED)?;
+    let model = found
+        .filter(|at| listing::visible(state, &state.models[*at], Some(account)))
+        .ok_or_else(Reply::no_chute)?;
+    let body = match serde_json::from_slice(&incoming.body) {
+        Ok(Value::Object(body)) => body,
+        Ok(_) => return Err(Reply::plain_500()),
+        Err(error) => {
+            let text = format!("invalid request JSON payload: {error}");
+            return Err(Reply::detail(StatusCode::BAD_REQUEST, &text));
+        }
+    };
+    Ok((account, body, model))
+}
+
+/// The account, the body and the model of a call to a host that many chutes share.
+fn on_shared_host(
+    state: &State,
+    incoming: &Incoming,
+    caller: &Caller,
+    turn: &mut Turn,
+) -> Result<(usize, Map<String, Value>, usize), Reply> {
+    let account = caller.require(state, Scope::Invoke, REQUIRED)?;
+    let body = read_body(&incoming.body)?;
+    check_regex(&body)?;
+    let name = match body.get("model") {
+        None => return Err(Reply::no_chute()),
+        Some(Value::String(name)) if name.is_empty() => return Err(Reply::no_chute()),
+        Some(Value::String(name)) => name.clone(),
+        Some(_) => return Err(Reply::plain_500()),
+    };
+    let members = routing::candidates(state, incoming, &name, account);
+    turn.members = members.len();
+    let model = *members
+        .get(turn.member)
+        .ok_or_else(|| Reply::not_found(&format!("model not found: {name}")))?;
+    Ok((account, body, model))
 }
 
 /// What the load balancers say before the application sees anything.
@@ -252,6 +335,7 @@ fn has_pattern(schema: &Value) -> bool {
 fn check_messages(body: &Map<String, Value>) -> Result<(), Reply> {
     let bad = |text: &str| Err(Reply::detail(StatusCode::BAD_REQUEST, text));
     let Some(messages) = body.get("messages").and_then(Value::as_array) else { return Ok(()) };
+    check_pictures(messages)?;
     for message in messages {
         if let Some(parts) = message.get("content").and_then(Value::as_array) {
             for part in parts {
@@ -271,6 +355,32 @@ fn check_messages(body: &Map<String, Value>) -> Result<(), Reply> {
             let arguments = call.pointer("/function/arguments").and_then(Value::as_str);
             if arguments.is_some_and(|text| serde_json::from_str::<Value>(text).is_err()) {
                 return bad("Invalid tool_calls.function.arguments value, expected JSON");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The addresses of pictures. None is fetched here, so one that would be is taken.
+fn check_pictures(messages: &[Value]) -> Result<(), Reply> {
+    let bad = |text: &str| Err(Reply::detail(StatusCode::BAD_REQUEST, text));
+    let parts = messages.iter().filter_map(|m| m.get("content")?.as_array()).flatten();
+    let urls: Vec<&str> = parts
+        .filter_map(|part| part.get("image_url"))
+        .filter_map(|image| image.get("url").unwrap_or(image).as_str())
+        .collect();
+    if urls.len() > MOST_PICTURES {
+        return bad(&format!("Exceeded maximum image URLs per request: {}", urls.len()));
+    }
+    for url in urls {
+        let scheme = url.split(':').next().unwrap_or_default();
+        match scheme {
+            "https" | "data" => {}
+            "http" => return bad("Only HTTPS URLs are supported for images. Got scheme: http"),
+            other => {
+                return bad(&format!(
+                    "Only HTTP(s) URLs are supported for images: {other} is not supported"
+                ));
             }
         }
     }
@@ -302,7 +412,9 @@ fn cord(
     let kind = match (spec.template, incoming.path.as_str()) {
         (Template::Vllm, "/v1/chat/completions") => CallKind::Completion(Kind::Chat),
         (Template::Vllm, "/v1/completions") => CallKind::Completion(Kind::Text),
+        (Template::Vllm, "/tokenize" | "/detokenize") if !stream => CallKind::Tokens,
         (Template::Embedding, "/v1/embeddings") if !stream => CallKind::Embedding,
+        (Template::Diffusion, "/generate") if !stream => CallKind::Picture,
         _ => return Err(Reply::no_cord()),
     };
     Ok((kind, stream))

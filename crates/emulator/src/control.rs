@@ -295,12 +295,14 @@ impl Control {
         if let Some(to) = change.state {
             model.change_state(to, now);
         }
+        if let Some(count) = change.instances {
+            model.change_instances(count);
+        }
         let spec = &mut model.spec;
         spec.busy_share = change.busy_share.unwrap_or(spec.busy_share);
         spec.first_token_ms = change.first_token_ms.unwrap_or(spec.first_token_ms);
         spec.tokens_per_second = change.tokens_per_second.unwrap_or(spec.tokens_per_second);
         spec.answer_tokens = change.answer_tokens.unwrap_or(spec.answer_tokens);
-        spec.instances = change.instances.unwrap_or(spec.instances);
         let keep = |new: Option<f64>, old: &mut Option<f64>| *old = new.or(*old);
         keep(change.average_ttft_seconds, &mut spec.average_ttft_seconds);
         keep(change.average_tokens_per_second, &mut spec.average_tokens_per_second);

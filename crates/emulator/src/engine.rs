@@ -82,7 +82,12 @@ pub(crate) fn answer(model: &ModelSpec, body: &Map<String, Value>, body_sha256: 
     let prompt_tokens = model.prompt_tokens.unwrap_or_else(|| estimate(&prompt));
     let completion = choices.iter().map(Choice::tokens).sum::<usize>() as u64;
     let cached = (prompt_tokens as f64 * model.cached_share).round() as u64;
-    Answer { choices, tokens: Tokens { prompt: prompt_tokens, cached, completion } }
+    Answer { choices, tokens: Tokens { prompt: prompt_tokens, cached, completion, flat_pico: 0 } }
+}
+
+/// Tokens of the prompt or the messages of a body.
+pub(crate) fn prompt_length(body: &Map<String, Value>) -> u64 {
+    estimate(&prompt_text(body))
 }
 
 /// Tokens of a text, about four characters each.

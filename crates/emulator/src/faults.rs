@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::SECOND;
+use crate::{clock::SECOND, instances::TryOutcome};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,9 @@ pub enum FaultKind {
     MalformedEvent,
     /// After `after_chunks` the stream starts again with a new id and repeats the text.
     Restart,
+    /// The instances behind the model make of the call what `tries` says, one after the other; what
+    /// the caller sees follows from that.
+    Instances,
 }
 
 impl FaultKind {
@@ -76,6 +79,7 @@ impl FaultKind {
                 | Self::MalformedEvent
                 | Self::Restart
                 | Self::ContentFilter
+                | Self::Instances
         )
     }
 }
@@ -123,6 +127,10 @@ pub struct Fault {
     /// Another text for the error, where the kind has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// What the tries of a request come to, in order (`instances` only); the last one stands for
+    /// all further ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tries: Vec<TryOutcome>,
     /// Which requests of an account it touches.
     #[serde(default)]
     pub on: FaultScope,
@@ -142,6 +150,7 @@ impl Fault {
             after_bytes: None,
             delay_ms: None,
             text: None,
+            tries: Vec::new(),
             on: FaultScope::Inference,
         }
     }
@@ -186,6 +195,12 @@ impl Fault {
     pub fn delay_ms(mut self, delay_ms: u64) -> Self {
         self.delay_ms = Some(delay_ms);
         self
+    }
+
+    /// What the instances make of the tries of a request.
+    #[must_use]
+    pub fn instances(tries: &[TryOutcome]) -> Self {
+        Self { tries: tries.to_vec(), ..Self::new(FaultKind::Instances) }
     }
 
     /// Touches other requests than inference.

@@ -4,23 +4,24 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::{
     accounts::LimitHeaders,
-    base64,
     checks::{Admitted, CallKind, Stop, Turn, admit},
     clock::SECOND,
     connection::ConnectionControl,
     engine::{self, Answer},
     faults::{Fault, FaultKind},
     ids,
+    instances::Segment,
     log::Ended,
+    other_calls::{embeddings, picture, tokens},
     quota::Tokens,
     render::{Identity, Kind},
     reply::Reply,
-    stream::{StepBody, stream_steps, whole_steps},
+    stream::{StepBody, segment_steps, stream_steps, whole_steps},
     world::{CallGuard, LogTicket, World},
 };
 
@@ -31,6 +32,8 @@ pub(crate) struct Incoming {
     pub(crate) path: String,
     pub(crate) query: String,
     pub(crate) host: Host,
+    /// The first label of a chute's own host.
+    pub(crate) slug: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) body_sha256: String,
@@ -41,20 +44,31 @@ pub(crate) struct Incoming {
 pub(crate) enum Host {
     Llm,
     Embed,
+    Image,
     Api,
+    /// A chute's own host.
+    Slug,
     Other,
 }
 
 impl Host {
-    pub(crate) fn read(headers: &HeaderMap) -> Self {
+    /// The host, and the label of a chute's own one.
+    pub(crate) fn read(headers: &HeaderMap) -> (Self, Option<String>) {
         let host = headers.get(http::header::HOST).and_then(|value| value.to_str().ok());
-        let label = host.and_then(|host| host.split('.').next()).unwrap_or_default();
-        match label.to_ascii_lowercase().as_str() {
+        let host = host.unwrap_or_default().to_ascii_lowercase();
+        let host = host.split(':').next().unwrap_or_default();
+        let (label, domain) = host.split_once('.').unwrap_or((host, ""));
+        let known = match label {
             "llm" => Self::Llm,
             "embed" => Self::Embed,
+            "image" => Self::Image,
             "api" => Self::Api,
+            label if matches!(domain, "chutes.ai" | "localhost") => {
+                return (Self::Slug, Some(label.to_owned()));
+            }
             _ => Self::Other,
-        }
+        };
+        (known, None)
     }
 }
 
@@ -80,7 +94,7 @@ pub(crate) async fn serve(
     mut ticket: LogTicket,
 ) -> Outcome {
     let mut first = None;
-    let mut turn = Turn { member: 0, members: 1 };
+    let mut turn = Turn { member: 0, members: 1, tries: 0, billing: None };
     loop {
         match attempt(world, incoming, connection, ticket, &mut turn).await {
             Outcome::Reply(reply, returned) if fails_over(&reply) => {
@@ -117,6 +131,32 @@ async fn attempt(
             return refuse(&fault, "", None, ticket).await;
         }
     };
+    let invocation_id = ids::uuid("invocation", &world.next_id());
+    let trace = incoming
+        .headers
+        .get("x-chutes-trace")
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+        .then(|| admitted.trace(&invocation_id, world.now()));
+    let outcome = dispatch(world, incoming, connection, admitted, invocation_id, ticket).await;
+    match trace {
+        Some(trace) => trace.wrap(outcome, connection),
+        None => outcome,
+    }
+}
+
+/// What a call that passed every check comes to.
+async fn dispatch(
+    world: &Arc<World>,
+    incoming: &Incoming,
+    connection: &Arc<ConnectionControl>,
+    admitted: Admitted,
+    invocation_id: String,
+    ticket: LogTicket,
+) -> Outcome {
+    if let Some(refusal) = admitted.course.refusal {
+        let text = admitted.fault.as_ref().and_then(|fault| fault.text.as_deref());
+        return Outcome::Reply(refusal.reply(text), ticket);
+    }
     if let Some(fault) = &admitted.fault
         && !fault.kind.is_in_body()
         && fault.kind != FaultKind::SlowFirstToken
@@ -124,9 +164,11 @@ async fn attempt(
         let fault = fault.clone();
         return refuse(&fault, &admitted.chute_id, Some(admitted.call), ticket).await;
     }
-    let headers = success_headers(world, &admitted.headers);
+    let headers = success_headers(world, invocation_id, &admitted.headers);
     match admitted.kind {
         CallKind::Embedding => embeddings(admitted, headers, ticket),
+        CallKind::Tokens => tokens(admitted, headers, ticket),
+        CallKind::Picture => picture(admitted, headers, ticket),
         CallKind::Completion(kind) => {
             complete(world, incoming, connection, admitted, kind, headers, ticket).await
         }
@@ -158,20 +200,19 @@ async fn refuse(
         K::Disabled => Reply::disabled(),
         K::NoInfrastructure => Reply::server_error("No infrastructure available to serve request"),
         K::PlainServerError => Reply::plain_500(),
-        K::ContextTooLong => Reply::engine_400(text.unwrap_or(
-            "This model's maximum context length is 32768 tokens. However, you requested 40000 \
-             tokens (39000 in the messages, 1000 in the completion). Please reduce the length of \
-             the messages or completion.",
-        )),
+        K::ContextTooLong => Reply::long_prompt(text),
         _ => Reply::server_error(text.unwrap_or("exhausted all available targets to no avail")),
     };
     drop(call);
     Outcome::Reply(reply, ticket)
 }
 
-fn success_headers(world: &World, limits: &LimitHeaders) -> Vec<(&'static str, String)> {
-    let id = world.next_id();
-    let mut headers = vec![("x-chutes-invocationid", ids::uuid("invocation", &id))];
+fn success_headers(
+    world: &World,
+    invocation_id: String,
+    limits: &LimitHeaders,
+) -> Vec<(&'static str, String)> {
+    let mut headers = vec![("x-chutes-invocationid", invocation_id)];
     if !world.scenario.quota_headers {
         return headers;
     }
@@ -196,7 +237,7 @@ async fn complete(
     headers: Vec<(&'static str, String)>,
     mut ticket: LogTicket,
 ) -> Outcome {
-    let Admitted { mut call, model, fault, body, stream, .. } = admitted;
+    let Admitted { mut call, model, fault, course, body, stream, .. } = admitted;
     let mut answer = engine::answer(&model, &body, &incoming.body_sha256);
     if let Some(fault) = fault.as_ref().filter(|fault| fault.kind == FaultKind::ContentFilter) {
         filter_content(&mut answer, fault.after_chunks.unwrap_or(0));
@@ -220,7 +261,12 @@ async fn complete(
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        let steps = stream_steps(&answer, &first, pace, in_body, || identity(world));
+        let steps = match in_body.filter(|fault| fault.kind == FaultKind::Instances) {
+            Some(fault) => {
+                segment_steps(&answer, &course.segments, pace, fault, || identity(world))
+            }
+            None => stream_steps(&answer, &first, pace, in_body, || identity(world)),
+        };
         let mut reply =
             Reply::new(StatusCode::OK, "text/event-stream; charset=utf-8", Bytes::new());
         reply.headers = headers;
@@ -230,7 +276,11 @@ async fn complete(
         return Outcome::Steps { reply, body: Box::new(body), streamed: true };
     }
     let tokens = answer.tokens;
-    let whole = first.whole(&answer);
+    let whole = if course.segments.contains(&Segment::ErrorBody) {
+        error_body(&model.name, tokens)
+    } else {
+        first.whole(&answer)
+    };
     let mut reply = Reply::new(StatusCode::OK, crate::reply::JSON, whole.clone());
     reply.headers = headers;
     if let Some(fault) = in_body
@@ -264,6 +314,21 @@ async fn complete(
     Outcome::Reply(reply, ticket)
 }
 
+/// An error object that an engine sent in place of an answer, with status 200.
+fn error_body(model: &str, tokens: Tokens) -> Bytes {
+    let body = json!({
+        "error": { "object": "error", "message": "boom", "code": 500 },
+        "model": model,
+        "usage": {
+            "prompt_tokens": tokens.prompt,
+            "completion_tokens": tokens.completion,
+            "total_tokens": tokens.prompt + tokens.completion,
+            "prompt_tokens_details": { "cached_tokens": tokens.cached },
+        },
+    });
+    Bytes::from(body.to_string())
+}
+
 fn filter_content(answer: &mut Answer, keep: usize) {
     for choice in &mut answer.choices {
         choice.pieces.truncate(keep);
@@ -272,55 +337,6 @@ fn filter_content(answer: &mut Answer, keep: usize) {
         choice.matched_stop = None;
     }
     answer.tokens.completion = answer.choices.iter().map(|choice| choice.pieces.len() as u64).sum();
-}
-
-fn embeddings(
-    admitted: Admitted,
-    headers: Vec<(&'static str, String)>,
-    ticket: LogTicket,
-) -> Outcome {
-    const DIMENSIONS: usize = 32;
-    let Admitted { mut call, model, body, .. } = admitted;
-    let inputs: Vec<String> = match body.get("input") {
-        Some(Value::String(text)) => vec![text.clone()],
-        Some(Value::Array(texts)) => texts
-            .iter()
-            .map(|text| text.as_str().map_or_else(|| text.to_string(), str::to_owned))
-            .collect(),
-        _ => Vec::new(),
-    };
-    let as_base64 = body.get("encoding_format").and_then(Value::as_str) == Some("base64");
-    let asked = body.get("dimensions").and_then(Value::as_u64);
-    let dimensions =
-        asked.and_then(|n| usize::try_from(n).ok()).unwrap_or(DIMENSIONS).clamp(1, 8192);
-    let data: Vec<Value> = inputs
-        .iter()
-        .enumerate()
-        .map(|(index, text)| {
-            let vector = engine::embedding(text, dimensions);
-            let embedding = if as_base64 { json!(base64_floats(&vector)) } else { json!(vector) };
-            json!({ "object": "embedding", "index": index, "embedding": embedding })
-        })
-        .collect();
-    let estimate = || inputs.iter().map(|text| engine::estimate(text)).sum();
-    let prompt = model.prompt_tokens.unwrap_or_else(estimate);
-    let tokens = Tokens { prompt, cached: 0, completion: 0 };
-    call.book(tokens, ticket.reference());
-    drop(call);
-    let mut reply = Reply::json(&json!({
-        "object": "list",
-        "data": data,
-        "model": model.name,
-        "usage": { "prompt_tokens": prompt, "completion_tokens": 0, "total_tokens": prompt },
-    }));
-    reply.headers = headers;
-    Outcome::Reply(reply, ticket)
-}
-
-/// Little-endian 32-bit floats in base64, as the official clients ask for them.
-fn base64_floats(values: &[f64]) -> String {
-    let bytes: Vec<u8> = values.iter().flat_map(|value| (*value as f32).to_le_bytes()).collect();
-    base64::encode(&bytes)
 }
 
 /// What an account's fault does to a management request.

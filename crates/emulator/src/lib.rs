@@ -46,10 +46,12 @@ mod faults;
 mod identity;
 mod ids;
 mod inference;
+mod instances;
 mod listing;
 mod log;
 mod management;
 mod operations;
+mod other_calls;
 mod plain;
 mod platform;
 mod query;
@@ -62,6 +64,7 @@ mod scenario;
 mod server;
 mod specs;
 mod stream;
+mod trace;
 mod usage;
 mod validation;
 mod warmup;
@@ -72,6 +75,7 @@ pub use crate::{
     clock::Clock,
     control::{AccountChange, ClockChange, Control, ControlError, ModelChange, ModelTruth},
     faults::{Fault, FaultKind, FaultScope},
+    instances::TryOutcome,
     log::{Ended, LogEntry},
     running::{Emulator, Running},
     scenario::{Lag, Scenario, ScenarioError},

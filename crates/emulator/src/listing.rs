@@ -148,7 +148,8 @@ fn template(template: Template) -> &'static str {
     }
 }
 
-fn slug(name: &str) -> String {
+/// The first label of a chute's own host.
+pub(crate) fn slug(name: &str) -> String {
     let letter = |c: char| if c.is_alphanumeric() { c } else { '-' };
     format!("chutes-{}", name.to_lowercase().chars().map(letter).collect::<String>())
 }

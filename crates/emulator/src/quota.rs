@@ -252,7 +252,7 @@ impl Prices {
         let cost = fresh * self.input
             + tokens.cached as f64 * self.cached
             + tokens.completion as f64 * self.output;
-        cost.round() as i64
+        cost.round() as i64 + tokens.flat_pico
     }
 }
 
@@ -262,4 +262,6 @@ pub(crate) struct Tokens {
     pub(crate) prompt: u64,
     pub(crate) cached: u64,
     pub(crate) completion: u64,
+    /// What a call costs that is charged by time.
+    pub(crate) flat_pico: i64,
 }

@@ -39,6 +39,17 @@ pub(crate) enum Event {
 }
 
 impl Identity {
+    /// Of streams that are no completions.
+    pub(crate) fn none() -> Self {
+        Self {
+            kind: Kind::Chat,
+            fresh: String::new(),
+            created_seconds: 0,
+            model: String::new(),
+            running_usage: None,
+        }
+    }
+
     fn id(&self) -> &str {
         self.fresh.get(..16).unwrap_or(&self.fresh)
     }

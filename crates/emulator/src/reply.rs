@@ -117,8 +117,24 @@ impl Reply {
         Self::detail(StatusCode::INTERNAL_SERVER_ERROR, text)
     }
 
+    /// The engine's complaint about a prompt that is too long; a text that is an object stands in
+    /// place of the whole inner object.
+    pub(crate) fn long_prompt(text: Option<&str>) -> Self {
+        match text {
+            Some(object) if object.starts_with('{') => Self::detail(
+                StatusCode::BAD_REQUEST,
+                &format!("Invalid request: Invalid request: {object}"),
+            ),
+            text => Self::engine_400(text.unwrap_or(
+                "This model's maximum context length is 32768 tokens. However, you requested 40000 \
+                 tokens (39000 in the messages, 1000 in the completion). Please reduce the length \
+                 of the messages or completion.",
+            )),
+        }
+    }
+
     /// The engine's complaint, nested as the server nests it: JSON in a text in JSON.
-    pub(crate) fn engine_400(message: &str) -> Self {
+    fn engine_400(message: &str) -> Self {
         let message = Value::String(message.to_owned());
         let text = format!(
             "Invalid request: Invalid request: {{\"detail\": {{\"error\": {{\"message\": {message}, \

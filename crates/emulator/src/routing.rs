@@ -31,34 +31,53 @@ enum Order {
     Throughput,
 }
 
-/// The models to try, in order. An exact name comes before anything its text could also mean.
+/// The models to try, in order. An exact name comes before anything its text could also mean, and
+/// an account's own alias after it.
 pub(crate) fn candidates(
     state: &State,
     incoming: &Incoming,
     text: &str,
     account: usize,
-    seed: u64,
 ) -> Vec<usize> {
     let find = |name: &str| find(state, incoming, name, account);
     if let Some(found) = find(text) {
         return vec![found];
     }
     let text = text.strip_suffix(":THINKING").unwrap_or(text);
-    let renamed = RENAMED.contains(&text).then(|| format!("{text}-TEE"));
+    let renamed = new_name(text);
     if let Some(found) = find(text).or_else(|| find(renamed.as_deref()?)) {
         return vec![found];
     }
     let (text, order) = ordered(text);
-    if !text.contains(',') {
+    let aliases = &state.accounts[account].aliases;
+    let expanded = |name: &str| -> Vec<usize> {
+        let known = name.to_lowercase();
+        match aliases.iter().find(|alias| alias.alias == known) {
+            Some(alias) => alias.members.iter().filter_map(|member| find(member)).collect(),
+            None => find(name).into_iter().collect(),
+        }
+    };
+    let is_list =
+        text.contains(',') || aliases.iter().any(|alias| alias.alias == text.to_lowercase());
+    if !is_list {
         return find(text).into_iter().collect();
     }
     let model = |at: &usize| &state.models[*at];
     let mut members: Vec<usize> = text
         .split(',')
-        .filter_map(|name| find(name.trim()))
+        .flat_map(|name| expanded(name.trim()))
         // Whatever has no instance is dropped without a word.
-        .filter(|at| model(at).spec.state != StateSpec::Cold)
+        .filter(|at| model(at).spec.state == StateSpec::Disabled || model(at).is_hot())
         .collect();
+    // A full one is passed over, unless all are.
+    let has_room = |at: &usize| {
+        let model = model(at);
+        model.spec.max_at_once.is_none_or(|most| model.in_flight < most)
+    };
+    if members.iter().any(has_room) {
+        members.retain(has_room);
+    }
+    let seed = state.seed;
     match order {
         Order::AsGiven => {}
         Order::Latency => {
@@ -71,6 +90,14 @@ pub(crate) fn candidates(
         }
     }
     members
+}
+
+/// The name under which the service serves an older one.
+fn new_name(text: &str) -> Option<String> {
+    if RENAMED.contains(&text) {
+        return Some(format!("{text}-TEE"));
+    }
+    text.strip_prefix("THUDM/").map(|rest| format!("zai-org/{rest}"))
 }
 
 fn ordered(text: &str) -> (&str, Order) {
@@ -88,7 +115,9 @@ fn ordered(text: &str) -> (&str, Order) {
 fn find(state: &State, incoming: &Incoming, name: &str, account: usize) -> Option<usize> {
     let template = match incoming.host {
         Host::Embed => Template::Embedding,
+        Host::Image => Template::Diffusion,
         Host::Llm => Template::Vllm,
+        _ if incoming.path == "/generate" => Template::Diffusion,
         _ if incoming.path == "/v1/embeddings" => Template::Embedding,
         _ => Template::Vllm,
     };

@@ -104,10 +104,12 @@ async fn serve(
         // The client left inside its own request.
         Err(_) => return Err(ResetConnection),
     };
+    let (host, slug) = Host::read(&parts.headers);
     let incoming = Incoming {
         method: parts.method,
         query: parts.uri.query().unwrap_or_default().to_owned(),
-        host: Host::read(&parts.headers),
+        host,
+        slug,
         headers: parts.headers,
         body_sha256: ids::sha256_hex(&body),
         body,
@@ -149,11 +151,14 @@ async fn route(
     control: &Arc<ConnectionControl>,
     ticket: LogTicket,
 ) -> Outcome {
-    let on_inference_host = matches!(incoming.host, Host::Llm | Host::Embed);
+    let on_inference_host =
+        matches!(incoming.host, Host::Llm | Host::Embed | Host::Image | Host::Slug);
+    let path = incoming.path.as_str();
+    let is_inference_path =
+        path.starts_with("/v1/") || matches!(path, "/tokenize" | "/detokenize" | "/generate");
     let is_inference = incoming.method == http::Method::POST
         && incoming.path != "/ping"
-        && (on_inference_host
-            || (incoming.host == Host::Other && incoming.path.starts_with("/v1/")));
+        && (on_inference_host || (incoming.host == Host::Other && is_inference_path));
     if is_inference {
         return inference::serve(world, incoming, control, ticket).await;
     }

@@ -18,10 +18,11 @@ use crate::{
     connection::ConnectionControl,
     engine::Answer,
     faults::{Fault, FaultKind},
+    instances::Segment,
     log::Ended,
     quota::Tokens,
     render::{Event, Identity, events},
-    warmup,
+    trace, warmup,
     world::{CallGuard, LogTicket},
 };
 
@@ -37,6 +38,8 @@ const ENGINE_ERROR: &str = "{\"error\":{\"message\":\"engine died\",\"type\":\"I
 pub(crate) enum Step {
     /// Bytes in an HTTP chunk of their own.
     Bytes(Bytes),
+    /// Bytes that trace mode does not wrap.
+    Raw(Bytes),
     /// An event: its line and the blank line, each in a chunk of its own.
     Event(Event),
     /// From here the parts carry another id.
@@ -67,6 +70,8 @@ pub(crate) struct StepBody {
     steps: VecDeque<Step>,
     identity: Identity,
     owes_blank_line: bool,
+    /// Whether trace mode wraps every line.
+    wrapped: bool,
     flushing: bool,
     sleep: Option<Pin<Box<Sleep>>>,
     connection: Arc<ConnectionControl>,
@@ -86,12 +91,25 @@ impl StepBody {
             steps: steps.into(),
             identity,
             owes_blank_line: false,
+            wrapped: false,
             flushing: false,
             sleep: None,
             connection,
             call,
             ticket,
         }
+    }
+
+    /// Has every line wrapped, between what comes before all and behind it.
+    pub(crate) fn wrap(&mut self, before: Bytes, after: Option<Bytes>) {
+        self.wrapped = true;
+        self.steps.push_front(Step::Raw(before));
+        self.steps.extend(after.map(Step::Raw));
+    }
+
+    fn line(&self, bytes: Bytes) -> Poll<Option<io::Result<Bytes>>> {
+        let bytes = if self.wrapped { trace::wrapped(&bytes) } else { bytes };
+        Poll::Ready(Some(Ok(bytes)))
     }
 
     pub(crate) fn note_status(&self, status: u16) {
@@ -101,7 +119,7 @@ impl StepBody {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         loop {
             if std::mem::take(&mut self.owes_blank_line) {
-                return Poll::Ready(Some(Ok(Bytes::from_static(b"\n"))));
+                return self.line(Bytes::from_static(b"\n"));
             }
             if let Some(sleep) = &mut self.sleep {
                 if sleep.as_mut().poll(context).is_pending() {
@@ -111,10 +129,11 @@ impl StepBody {
             }
             let Some(step) = self.steps.pop_front() else { return Poll::Ready(None) };
             match step {
-                Step::Bytes(bytes) => return Poll::Ready(Some(Ok(bytes))),
+                Step::Raw(bytes) => return Poll::Ready(Some(Ok(bytes))),
+                Step::Bytes(bytes) => return self.line(bytes),
                 Step::Event(event) => {
                     self.owes_blank_line = true;
-                    return Poll::Ready(Some(Ok(self.identity.line(&event))));
+                    return self.line(self.identity.line(&event));
                 }
                 Step::Become(identity) => self.identity = *identity,
                 Step::Wait(time) => self.sleep = Some(Box::pin(tokio::time::sleep(time))),
@@ -215,6 +234,71 @@ impl Body for ReplyBody {
     }
 }
 
+/// The steps of a stream that several instances had a hand in.
+pub(crate) fn segment_steps(
+    answer: &Answer,
+    segments: &[Segment],
+    pace: Option<Duration>,
+    fault: &Fault,
+    mut identity: impl FnMut() -> Identity,
+) -> Vec<Step> {
+    let all = events(answer);
+    let chunks = fault.after_chunks.unwrap_or(DEFAULT_CHUNKS).min(all.len());
+    let (first, _) = all.split_at(chunks);
+    let mut steps = Vec::new();
+    let mut began = false;
+    for segment in segments {
+        if matches!(segment, Segment::Whole | Segment::Broken | Segment::ErrorMid) {
+            if std::mem::replace(&mut began, true) {
+                steps.push(Step::Become(Box::new(identity())));
+            }
+            push_paced(&mut steps, if *segment == Segment::Whole { &all } else { first }, pace);
+        }
+        match segment {
+            Segment::BlankLine => steps.push(Step::Bytes(Bytes::from_static(b"\n"))),
+            Segment::Broken => {}
+            Segment::Whole => push_end(&mut steps, answer.tokens, true),
+            Segment::ErrorMid => {
+                steps.extend(line(ENGINE_ERROR));
+                push_end(&mut steps, answer.tokens, false);
+            }
+            Segment::ErrorBody => {
+                steps.extend(line(ENGINE_ERROR));
+                push_end(&mut steps, answer.tokens, true);
+            }
+            Segment::Bare(text) => push_bare(&mut steps, text),
+        }
+    }
+    steps
+}
+
+/// Events, each text behind its wait.
+fn push_paced(steps: &mut Vec<Step>, events: &[Event], pace: Option<Duration>) {
+    for event in events {
+        if let (Some(pace), Event::Text { .. } | Event::ToolArguments { .. }) = (pace, event) {
+            steps.push(Step::Wait(pace));
+        }
+        steps.push(Step::Event(event.clone()));
+    }
+}
+
+/// The end of a stream that counts.
+fn push_end(steps: &mut Vec<Step>, tokens: Tokens, done: bool) {
+    steps.push(Step::Book(tokens));
+    steps.push(Step::End(if done { Ended::Complete } else { Ended::Broken }));
+    if done {
+        steps.extend(line("[DONE]"));
+    }
+}
+
+/// The server's bare line, and the end of a stream that does not count.
+fn push_bare(steps: &mut Vec<Step>, text: &str) {
+    let text = format!("Unhandled exception during response stream: {text}");
+    let text = serde_json::Value::String(text);
+    steps.push(Step::Bytes(Bytes::from(format!("{{\"error\":{text}}}"))));
+    steps.push(Step::End(Ended::Broken));
+}
+
 fn line(text: &str) -> [Step; 2] {
     [Step::Bytes(Bytes::from(format!("data: {text}\n"))), Step::Bytes(Bytes::from_static(b"\n"))]
 }
@@ -238,21 +322,8 @@ pub(crate) fn stream_steps(
         (chunks, keep) = event_at(&all, identity, bytes);
     }
     let mut steps = Vec::with_capacity(all.len() * 2 + 8);
-    let paced = |steps: &mut Vec<Step>, events: &[Event]| {
-        for event in events {
-            if let (Some(pace), Event::Text { .. } | Event::ToolArguments { .. }) = (pace, event) {
-                steps.push(Step::Wait(pace));
-            }
-            steps.push(Step::Event(event.clone()));
-        }
-    };
-    let finish = |steps: &mut Vec<Step>, done: bool| {
-        steps.push(Step::Book(tokens));
-        steps.push(Step::End(if done { Ended::Complete } else { Ended::Broken }));
-        if done {
-            steps.extend(line("[DONE]"));
-        }
-    };
+    let paced = |steps: &mut Vec<Step>, events: &[Event]| push_paced(steps, events, pace);
+    let finish = |steps: &mut Vec<Step>, done: bool| push_end(steps, tokens, done);
     let (first, rest) = all.split_at(chunks);
     use FaultKind as K;
     match kind {
@@ -283,10 +354,7 @@ pub(crate) fn stream_steps(
         Some(K::BareJsonError) => {
             paced(&mut steps, first);
             let text = fault.and_then(|fault| fault.text.as_deref()).unwrap_or(BARE_TEXT);
-            let text = format!("Unhandled exception during response stream: {text}");
-            let text = serde_json::Value::String(text);
-            steps.push(Step::Bytes(Bytes::from(format!("{{\"error\":{text}}}"))));
-            steps.push(Step::End(Ended::Broken));
+            push_bare(&mut steps, text);
         }
         Some(K::ErrorMidStream) => {
             paced(&mut steps, first);

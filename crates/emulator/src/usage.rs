@@ -80,7 +80,7 @@ fn draw_history(
             let count = 1 + draw(&format!("count/{turn}"), (history.calls_per_hour * 2).max(1));
             let prompt = 400 + draw(&format!("prompt/{turn}"), 6000);
             let completion = 80 + draw(&format!("completion/{turn}"), 900);
-            let tokens = Tokens { prompt, cached: prompt / 4, completion };
+            let tokens = Tokens { prompt, cached: prompt / 4, completion, flat_pico: 0 };
             let cost = if paid { list_price(model).cost(tokens) } else { 0 };
             let row = rows.entry((hour, ids::chute_id(&model.name))).or_default();
             row.amount_pico += cost * i64::try_from(count).unwrap_or(0);

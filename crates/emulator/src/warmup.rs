@@ -15,7 +15,7 @@ use crate::{
     listing,
     log::Ended,
     query::{Query, percent_decode},
-    render::{Identity, Kind},
+    render::Identity,
     reply::Reply,
     specs::StateSpec,
     stream::{Step, StepBody},
@@ -44,15 +44,8 @@ pub(crate) fn serve(
         return Ok(Outcome::Reply(quick(&world.state(), model), ticket));
     }
     let reply = Reply::new(StatusCode::OK, "text/event-stream; charset=utf-8", Bytes::new());
-    let identity = Identity {
-        kind: Kind::Chat,
-        fresh: String::new(),
-        created_seconds: 0,
-        model: String::new(),
-        running_usage: None,
-    };
     let steps = vec![Step::AwaitInstances { model, left: EVENTS }, Step::End(Ended::Complete)];
-    let body = StepBody::new(steps, identity, Arc::clone(connection), None, ticket);
+    let body = StepBody::new(steps, Identity::none(), Arc::clone(connection), None, ticket);
     Ok(Outcome::Steps { reply, body: Box::new(body), streamed: true })
 }
 

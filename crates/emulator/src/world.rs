@@ -13,6 +13,7 @@ use crate::{
     faults::{FaultKind, FaultList},
     identity::Code,
     ids,
+    instances::Instance,
     log::{Ended, Log, LogEntry},
     quota::Tokens,
     scenario::{Lag, Scenario},
@@ -45,6 +46,7 @@ pub(crate) struct State {
     /// Nonce, instance, account, and the Unix second at which it ends.
     pub(crate) end_to_end_nonces: Vec<(String, String, usize, i64)>,
     pub(crate) lag: Lag,
+    pub(crate) seed: u64,
     /// Which reset this state belongs to: a call that outlives a reset books nothing.
     generation: u64,
     random: u64,
@@ -61,6 +63,7 @@ pub(crate) struct Model {
     pub(crate) max_in_flight: u32,
     pub(crate) served: u64,
     pub(crate) refused: u64,
+    pub(crate) instances: Vec<Instance>,
     /// What miners are offered for the first instance, and since when.
     pub(crate) bounty: Option<(u64, i64)>,
     /// Whether somebody asked for it while it was cold.
@@ -72,6 +75,10 @@ pub(crate) struct Model {
 /// What a bounty starts at.
 const FIRST_BOUNTY: u64 = 100;
 
+fn fresh_instances(count: u32) -> Vec<Instance> {
+    (0..count).map(|_| Instance::default()).collect()
+}
+
 impl Model {
     fn new(spec: &ModelSpec, now: i64) -> Self {
         Self {
@@ -81,6 +88,7 @@ impl Model {
             max_in_flight: 0,
             served: 0,
             refused: 0,
+            instances: fresh_instances(spec.instances),
             bounty: (spec.state == StateSpec::Cold).then_some((FIRST_BOUNTY, now)),
             asked_for: false,
             changed: None,
@@ -89,19 +97,31 @@ impl Model {
     }
 
     pub(crate) fn is_hot(&self) -> bool {
-        matches!(self.spec.state, StateSpec::Hot | StateSpec::Busy) && !self.spec.unverified
+        matches!(self.spec.state, StateSpec::Hot | StateSpec::Busy) && self.running_instances() > 0
     }
 
     /// Instances that run, as the lists show them; a model that is switched off may have some.
     pub(crate) fn running_instances(&self) -> u32 {
-        let none = self.spec.state == StateSpec::Cold || self.spec.unverified;
-        if none { 0 } else { self.spec.instances }
+        if self.spec.state == StateSpec::Cold || self.spec.unverified {
+            return 0;
+        }
+        let standing = self.instances.iter().filter(|instance| !instance.deleted).count();
+        u32::try_from(standing).unwrap_or(u32::MAX)
+    }
+
+    /// So many new instances.
+    pub(crate) fn change_instances(&mut self, count: u32) {
+        self.spec.instances = count;
+        self.instances = fresh_instances(count);
     }
 
     pub(crate) fn change_state(&mut self, state: StateSpec, now: i64) {
         if self.spec.state != state {
             self.changed = Some((self.spec.state, now));
             self.spec.state = state;
+            if state == StateSpec::Hot {
+                self.instances = fresh_instances(self.spec.instances);
+            }
             self.bounty = (state == StateSpec::Cold).then_some((FIRST_BOUNTY, now));
         }
     }
@@ -109,7 +129,7 @@ impl Model {
     /// The state as inference believes it: some changes show late.
     pub(crate) fn seen_state(&self, now: i64, lag: Lag) -> StateSpec {
         let state = self.spec.state;
-        if self.spec.unverified && state != StateSpec::Disabled {
+        if self.running_instances() == 0 && state != StateSpec::Disabled {
             return StateSpec::Cold;
         }
         let Some((before, at)) = self.changed else { return state };
@@ -171,6 +191,7 @@ impl State {
             accounts,
             tokens,
             lag: scenario.lag,
+            seed: scenario.seed,
             codes: Vec::new(),
             evidence_calls: (0, 0),
             instance_evidence_calls: (0, 0),

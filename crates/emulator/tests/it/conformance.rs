@@ -10,12 +10,12 @@ use std::{
 };
 
 use chutes_emulator::{
-    AccountChange, AccountSpec, Emulator, Fault, FaultKind, KeyKind, Lag, ModelSpec, PlanSpec,
-    PriceOverride, Running, Scenario, StateSpec, Template, TokenSpec, TokenState, UsageRowSpec,
+    AccountChange, AccountSpec, Emulator, Fault, KeyKind, Lag, ModelSpec, PlanSpec, PriceOverride,
+    Running, Scenario, StateSpec, Template, TokenSpec, TokenState, TryOutcome, UsageRowSpec,
 };
 use serde_json::Value;
 
-use crate::raw::{CHAT, RawConnection, RawEnd, chat, get, post};
+use crate::raw::{CHAT, RawAnswer, RawConnection, RawEnd, chat, get, post};
 
 /// Record numbers that deliberately differ, with the heading of `DIFFERENCES.md` that says why.
 const DELIBERATE: &[(&str, &[(u32, u32)])] = &[
@@ -35,31 +35,13 @@ const DELIBERATE: &[(&str, &[(u32, u32)])] = &[
     ("pages", &[(258, 259)]),
     ("one port", &[(278, 278)]),
     ("parsers", &[(348, 349), (508, 512), (516, 516)]),
-    (
-        "instances",
-        &[
-            (422, 422),
-            (433, 433),
-            (444, 444),
-            (473, 474),
-            (484, 484),
-            (491, 491),
-            (499, 499),
-            (799, 799),
-            (802, 802),
-            (943, 948),
-        ],
-    ),
-    (
-        "inference",
-        &[(69, 69), (359, 363), (411, 411), (502, 504), (714, 716), (766, 767), (964, 964)],
-    ),
+    ("no media", &[(361, 361)]),
     ("ten minutes long", &[(221, 221)]),
     (
         "seed of the recordings",
         &[(76, 76), (236, 236), (334, 334), (337, 337), (339, 339), (379, 379)],
     ),
-    ("outages", &[(916, 916), (919, 939)]),
+    ("outages", &[(916, 916), (924, 924), (927, 928), (931, 932), (934, 936), (938, 939)]),
 ];
 
 /// Keys that the recorded snapshot does not have yet, that depend on the seed of the recordings, or
@@ -213,6 +195,7 @@ fn aliases(number: u64) -> BTreeMap<String, Vec<String>> {
 /// The recorded accounts and models.
 fn scenario(record: &Value) -> Scenario {
     const HOT: &str = "deepseek-ai/DeepSeek-V3-Plain";
+    let number = record["n"].as_u64().unwrap();
     let account = |name: &str, plan: PlanSpec| AccountSpec::new(name, plan).keys(&KEYS);
     let mut haggler = account("cntdisc", PlanSpec::Plus);
     haggler.discounts.insert("*".into(), 0.1);
@@ -236,7 +219,10 @@ fn scenario(record: &Value) -> Scenario {
             aliases: aliases(record["n"].as_u64().unwrap()),
             ..account("pro", PlanSpec::Pro)
         },
-        account("plus", PlanSpec::Plus).used_units(5.6),
+        AccountSpec {
+            rate_limit: if number == 709 { 120 } else { 60 },
+            ..account("plus", PlanSpec::Plus).used_units(5.6)
+        },
         base,
         haggler,
         free_user,
@@ -275,8 +261,17 @@ fn scenario(record: &Value) -> Scenario {
             chutes_version: "0.5.5".into(),
             ..ModelSpec::new("zai-org/GLM-4.7-TEE").tokens(12, 5)
         },
-        ModelSpec { faults: solo.clone(), ..ModelSpec::new("acme/Solo-1").tokens(12, 5) },
-        ModelSpec { faults: solo, ..ModelSpec::new("acme/Multi-3").tokens(12, 5) },
+        ModelSpec {
+            faults: solo.clone(),
+            instances: 1,
+            ..ModelSpec::new("acme/Solo-1").tokens(12, 5)
+        },
+        ModelSpec {
+            faults: solo,
+            // One of the three had been deleted by then.
+            instances: if number == 946 { 2 } else { 3 },
+            ..ModelSpec::new("acme/Multi-3").tokens(12, 5)
+        },
         ModelSpec { discount: 1.0, ..ModelSpec::new("acme/Free-100").tokens(12, 5) },
         ModelSpec::new("acme/Disabled").state(StateSpec::Disabled),
         ModelSpec {
@@ -286,13 +281,15 @@ fn scenario(record: &Value) -> Scenario {
         ModelSpec::new("moonshotai/Kimi-Cold2-TEE").state(StateSpec::Cold),
         ModelSpec { private_to: Some("owner".into()), ..ModelSpec::new("owner/Private") },
         ModelSpec { template: Template::Embedding, ..ModelSpec::new("Qwen/Qwen3-Embedding-8B") },
+        ModelSpec { template: Template::Diffusion, ..ModelSpec::new("FLUX.1-dev") },
         ModelSpec { unverified: true, ..ModelSpec::new("acme/Unverified").state(StateSpec::Cold) },
     ];
-    let number = record["n"].as_u64().unwrap();
     let date = header(&record["response"]["headers"], "date").unwrap_or_default();
+    // Nobody had asked for a picture yet.
+    let models = models.into_iter().filter(|m| number != 264 || m.template != Template::Diffusion);
     Scenario {
         accounts,
-        models,
+        models: models.collect(),
         lag: if matches!(number, 601..=607) { Lag::default() } else { Lag::none() },
         starts_at: Some(recorded_moment(&date)),
         clock_speed: 0.0,
@@ -324,28 +321,30 @@ fn recorded_moment(date: &str) -> String {
     }
 }
 
-/// What the fake engine of the recording was told to do, as a fault of the emulator.
+/// What the fake engine of the recording was told to do with each try.
 fn recorded_fault(record: &Value) -> Option<Fault> {
     let body = record["request"]["body"].as_str()?;
-    let mode = body.split("[[mode=").nth(1)?.split([' ', ']']).next()?;
-    let multi = body.contains("acme/Multi-3");
-    let kind = match mode {
-        "s429" | "s429,s500,s500" | "s500,s500,s429" => FaultKind::Capacity,
-        "s400v" | "s400v,ok" => FaultKind::ContextTooLong,
-        "errmid" | "errmid,ok" => FaultKind::ErrorMidStream,
-        "breakmid" | "badcrypt" | "breakmid,s429" | "breakmid,s400v" => FaultKind::BareJsonError,
-        "breakmid,ok" => FaultKind::Restart,
-        mode if mode.ends_with("ok") => return None,
-        "cont" | "comment" => return None,
-        _ if multi => FaultKind::ServerError,
-        _ => FaultKind::NoInfrastructure,
+    let modes = body.split("[[mode=").nth(1)?.split([' ', ']']).next()?;
+    let outcome = |mode: &str| match mode {
+        "ok" | "cont" | "comment" => TryOutcome::Ok,
+        "s429" => TryOutcome::Full,
+        "s400v" | "s400s" => TryOutcome::BadRequest,
+        "s426" => TryOutcome::UpgradeRequired,
+        "nousage" => TryOutcome::NoUsage,
+        "empty" => TryOutcome::Empty,
+        "emptynl" => TryOutcome::BlankLine,
+        "breakmid" | "badcrypt" | "midmodel" => TryOutcome::BreaksMidStream,
+        "errmid" => TryOutcome::ErrorMidStream,
+        "err200" => TryOutcome::ErrorBody,
+        _ => TryOutcome::Failed,
     };
-    let mut fault = Fault::new(kind).after_chunks(4);
-    fault.text = match mode {
-        "breakmid,s429" => Some("infra_overload".to_owned()),
-        "breakmid,s400v" => Some("bad_request".to_owned()),
-        _ => None,
-    };
+    let tries: Vec<TryOutcome> = modes.split(',').map(outcome).collect();
+    let mut fault = Fault::instances(&tries).after_chunks(4);
+    // The other engine's wording.
+    let sglang = "{\"detail\": {\"object\": \"error\", \"message\": \"The input (39000 tokens) is \
+                  longer than the model's context length (32768 tokens).\", \"type\": \
+                  \"BadRequest\", \"param\": null, \"code\": 400}}";
+    fault.text = modes.starts_with("s400s").then(|| sglang.to_owned());
     Some(fault)
 }
 
@@ -406,6 +405,14 @@ async fn prepare(record: &Value, emulator: &Running) {
                 assert_eq!(post(port, CHAT, &admin("perchute"), &body).await.status, 200);
             }
         }
+        499 => {
+            for _ in 0..7 {
+                let body = request_body(record);
+                assert_eq!(post(port, CHAT, &admin("pro"), &body).await.status, 500);
+            }
+        }
+        943 | 944 => lose_instances(emulator, "acme/Solo-1", TryOutcome::NoUsage).await,
+        947 | 948 => lose_instances(emulator, "acme/Multi-3", TryOutcome::UpgradeRequired).await,
         603 | 606 | 607 => {
             delete(7);
             emulator.control().advance(std::time::Duration::from_secs(61));
@@ -415,6 +422,18 @@ async fn prepare(record: &Value, emulator: &Running) {
         }
         _ => {}
     }
+}
+
+fn request_body(record: &Value) -> Value {
+    serde_json::from_str(record["request"]["body"].as_str().unwrap()).unwrap()
+}
+
+/// A call by which the server deletes every instance of a model.
+async fn lose_instances(emulator: &Running, model: &str, outcome: TryOutcome) {
+    let fault = Fault::instances(&[outcome]).times(1);
+    emulator.control().add_model_fault(model, fault).unwrap();
+    let key = Scenario::key("pro", 0);
+    assert_eq!(post(emulator.port(), CHAT, &key, &chat(model, "x", false)).await.status, 500);
 }
 
 async fn compare(record: &Value, ids: &BTreeMap<String, String>) -> Result<(), String> {
@@ -450,6 +469,7 @@ async fn compare(record: &Value, ids: &BTreeMap<String, String>) -> Result<(), S
     if answer.header("content-type") != wanted.as_deref() {
         return Err(format!("content type {:?} not {wanted:?}", answer.header("content-type")));
     }
+    headers_alike(&expected["headers"], &answer)?;
     let closes = expected["after"].as_str() == Some("server closed");
     if closes && method != "HEAD" && connection.end().await != RawEnd::Closed {
         return Err("the connection stays open".to_owned());
@@ -457,7 +477,51 @@ async fn compare(record: &Value, ids: &BTreeMap<String, String>) -> Result<(), S
     if method == "HEAD" {
         return Ok(());
     }
+    if expected["body"].is_null() {
+        // A picture.
+        return Ok(());
+    }
     bodies(expected["body"].as_str().unwrap_or_default(), &text)
+}
+
+/// The headers a client reads: all of the service's own, and how a stream may be cached. Nothing
+/// ever says when to come back. The older snapshot has no quota headers.
+fn headers_alike(expected: &Value, answer: &RawAnswer) -> Result<(), String> {
+    if answer.header("retry-after").is_some() {
+        return Err("there is a retry-after".to_owned());
+    }
+    let is_newer = header(expected, "x-chutes-rl-user").is_some();
+    let names = [
+        "x-chutes-invocationid",
+        "x-chutes-quota-total",
+        "x-chutes-quota-used",
+        "x-chutes-quota-remaining",
+        "x-chutes-rl-user",
+        "x-chutes-rl-chute",
+        "x-chutes-invoice-billing",
+        "cache-control",
+        "x-accel-buffering",
+        "allow",
+        "content-disposition",
+    ];
+    for name in names {
+        let (wanted, found) = (header(expected, name), answer.header(name));
+        let newer_only = name.starts_with("x-chutes-quota")
+            || name.starts_with("x-chutes-rl")
+            || matches!(name, "x-chutes-invoice-billing" | "cache-control" | "x-accel-buffering");
+        if newer_only && !is_newer && answer.status == 200 {
+            continue;
+        }
+        // Counters depend on what came before.
+        let by_value = !matches!(
+            name,
+            "x-chutes-invocationid" | "x-chutes-quota-used" | "x-chutes-quota-remaining"
+        );
+        if wanted.is_some() != found.is_some() || (by_value && wanted.as_deref() != found) {
+            return Err(format!("{name}: {found:?} not {wanted:?}"));
+        }
+    }
+    Ok(())
 }
 
 fn bodies(expected: &str, found: &str) -> Result<(), String> {
