@@ -1,0 +1,323 @@
+//! What an account has used by now: the server's figures, which lag, and our own calls since, which do not.
+//!
+//! Chutes decides whether a call is covered when it starts, and books it when it ends (`chutes/api.md` 5.3). So a call
+//! is covered for certain as long as everything that can have been booked by the time the server looks leaves room:
+//! what the server shows, every own call that ended after those figures were true, every own call under way, and a
+//! margin for whoever else uses the account.
+
+use super::account::AccountSnapshot;
+use super::calendar::{four_hour_window, next_day_reset};
+use super::forecast::CallCost;
+use super::window::{Cap, Source, Unit, Window, WindowKind};
+use crate::time::Wall;
+use crate::units::{MilliUnits, NanoUsd};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A call that is counted and not booked yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reservation(u64);
+
+/// How careful a book is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BookSettings {
+    /// How old the dollar figures may be when they are read (`chutes/api.md` 2.4: about a minute).
+    pub figures_lag: Duration,
+    /// How old the request counter may be: it is live (2.3), but clocks differ.
+    pub counter_lag: Duration,
+    /// Kept free in every window for calls of others that no figure shows yet, in thousandths of the cap.
+    pub margin_permille: u64,
+}
+
+/// What others use of a window, as far as figures and own calls tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForeignUse {
+    /// At most this much since `since`, in the window's unit.
+    pub used: i64,
+    /// The first figure of the window that we saw.
+    pub since: Wall,
+    /// The last one.
+    pub until: Wall,
+}
+
+/// One account's book.
+#[derive(Clone, Debug)]
+pub struct Book {
+    settings: BookSettings,
+    snapshot: Option<AccountSnapshot>,
+    open: BTreeMap<Reservation, (Chute, CallCost)>,
+    /// Own calls that ended, by the second in which they did, as long as figures may lack them.
+    ended: BTreeMap<(i64, Chute), CallCost>,
+    drift: BTreeMap<(WindowKind, Chute), Drift>,
+    next: u64,
+}
+
+type Chute = Option<Arc<str>>;
+
+/// How far the figures of a window run ahead of own calls.
+#[derive(Clone, Copy, Debug)]
+struct Drift {
+    foreign: ForeignUse,
+    first_used: i64,
+    turns_at: Option<Wall>,
+    /// Own use that the figures have certainly taken in since the first one.
+    own: i64,
+    own_until: Wall,
+}
+
+/// The clock of the server and ours agree to about this much.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
+
+/// Own calls are remembered at most so long: then no window but the month can lack them, and the month's figures have
+/// been read since.
+const REMEMBERED: Duration = Duration::from_secs(25 * 3_600);
+
+// === impl BookSettings ===
+
+impl Default for BookSettings {
+    fn default() -> Self {
+        Self {
+            figures_lag: Duration::from_secs(65),
+            counter_lag: CLOCKS_DIFFER,
+            margin_permille: 12,
+        }
+    }
+}
+
+// === impl Book ===
+
+impl Book {
+    /// An empty book.
+    #[must_use]
+    pub const fn new(settings: BookSettings) -> Self {
+        Self {
+            settings,
+            snapshot: None,
+            open: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            drift: BTreeMap::new(),
+            next: 0,
+        }
+    }
+
+    /// The server's figures as they were read.
+    #[must_use]
+    pub const fn snapshot(&self) -> Option<&AccountSnapshot> {
+        self.snapshot.as_ref()
+    }
+
+    /// Takes over a reading, as far as it can be believed.
+    pub fn learn(&mut self, newer: AccountSnapshot) {
+        let known = match self.snapshot.take() {
+            Some(known) => known.followed_by(newer),
+            None => newer,
+        };
+        let windows = known.windows.iter().map(|window| (window, None));
+        let own = known.chute_windows.iter().map(|(chute, window)| (window, Some(chute)));
+        for (window, chute) in windows.chain(own) {
+            self.compare(window, chute.map(|chute| Arc::from(chute.as_str())), &known);
+        }
+        let oldest = known.windows.iter().map(|window| window.as_of).min().unwrap_or(known.as_of);
+        let newest = known.as_of.before(REMEMBERED);
+        let forgotten = oldest.before(self.settings.figures_lag).max(newest).as_unix_seconds();
+        self.ended = self.ended.split_off(&(forgotten, None));
+        self.snapshot = Some(known);
+    }
+
+    /// Counts a call that is about to start, at what it is likely to cost.
+    pub fn reserve(&mut self, chute: Option<&str>, cost: CallCost) -> Reservation {
+        let reservation = Reservation(self.next);
+        self.next += 1;
+        self.open.insert(reservation, (chute.map(Arc::from), cost));
+        reservation
+    }
+
+    /// Counts a call that ended, at what it did cost, instead of what was reserved.
+    pub fn settle(&mut self, reservation: Reservation, ended: Wall, cost: CallCost) {
+        let Some((chute, _)) = self.open.remove(&reservation) else { return };
+        let booked = self
+            .ended
+            .entry((ended.as_unix_seconds(), chute))
+            .or_insert(CallCost { units: MilliUnits(0), usd: None });
+        booked.units = MilliUnits(booked.units.0.saturating_add(cost.units.0));
+        booked.usd = match (booked.usd, cost.usd) {
+            (Some(one), Some(other)) => Some(one.plus(other)),
+            (one, other) => one.or(other),
+        };
+    }
+
+    /// Counts a call that cost nothing no more.
+    pub fn cancel(&mut self, reservation: Reservation) {
+        self.open.remove(&reservation);
+    }
+
+    /// What is reserved for calls under way.
+    #[must_use]
+    pub fn reserved(&self) -> CallCost {
+        let add = |sum: CallCost, (_, cost): &(Chute, CallCost)| CallCost {
+            units: MilliUnits(sum.units.0.saturating_add(cost.units.0)),
+            usd: Some(sum.usd.unwrap_or(NanoUsd::ZERO).plus(cost.usd.unwrap_or(NanoUsd::ZERO))),
+        };
+        let nothing = CallCost { units: MilliUnits(0), usd: Some(NanoUsd::ZERO) };
+        self.open.values().fold(nothing, add)
+    }
+
+    /// The account as it may stand at `now`: in every window the most that can be used, margin included, marked as an
+    /// estimate. What is not known stays unknown. `None` before the first reading.
+    #[must_use]
+    pub fn predicted(&self, now: Wall) -> Option<AccountSnapshot> {
+        let known = self.snapshot.as_ref()?;
+        let mut predicted = known.clone();
+        for window in &mut predicted.windows {
+            *window = self.predict(window, &None, known, now);
+        }
+        for (chute, window) in &mut predicted.chute_windows {
+            *window = self.predict(window, &Some(Arc::from(chute.as_str())), known, now);
+        }
+        Some(predicted)
+    }
+
+    /// What others use of the window of the whole account, if its figures have been read twice.
+    #[must_use]
+    pub fn foreign(&self, kind: WindowKind) -> Option<ForeignUse> {
+        let drift = self.drift.get(&(kind, None))?;
+        (drift.foreign.until > drift.foreign.since).then_some(drift.foreign)
+    }
+
+    fn predict(
+        &self,
+        window: &Window,
+        chute: &Chute,
+        known: &AccountSnapshot,
+        now: Wall,
+    ) -> Window {
+        let mut standing = window.at(now);
+        let (Some(used), Cap::Limited(cap)) = (standing.used, standing.cap) else {
+            return standing;
+        };
+        let relevant = |called: &Chute| counts_in(window, chute, called, known);
+        let missing_since = self.missing_since(window, now);
+        let missing = self
+            .ended
+            .range((missing_since.as_unix_seconds(), None)..)
+            .filter(|((_, called), _)| relevant(called))
+            .map(|(_, cost)| share(window.unit, *cost));
+        let open = self
+            .open
+            .values()
+            .filter(|(called, _)| relevant(called))
+            .map(|(_, cost)| share(window.unit, *cost));
+        let own = missing.chain(open).fold(0_i64, i64::saturating_add);
+        standing.used =
+            Some(used.saturating_add(own).saturating_add(self.margin(window, chute, cap, now)));
+        standing.source = Source::Estimate;
+        standing.as_of = now;
+        standing
+    }
+
+    /// Own calls that ended from this moment on may be missing in the window's figure as it stands at `now`.
+    fn missing_since(&self, window: &Window, now: Wall) -> Wall {
+        let lagging = window.as_of.before(self.lag(window.unit));
+        match began_at(window.kind, now) {
+            // What ended before the window began counts in the one before.
+            Some(began) => lagging.max(began.before(CLOCKS_DIFFER)),
+            None => lagging,
+        }
+    }
+
+    /// Room for what others may have used since the figures were true: a fixed share, and twice what they used in as
+    /// much time so far.
+    fn margin(&self, window: &Window, chute: &Chute, cap: i64, now: Wall) -> i64 {
+        let fixed = scaled(cap, self.settings.margin_permille, 1_000);
+        let Some(Drift { foreign, .. }) = self.drift.get(&(window.kind, chute.clone())) else {
+            return fixed;
+        };
+        let seen_for = foreign.until.since(foreign.since).max(Duration::from_secs(60)).as_secs();
+        let unseen_for = now.since(window.as_of.before(self.lag(window.unit))).as_secs();
+        fixed.saturating_add(scaled(foreign.used, unseen_for.saturating_mul(2), seen_for))
+    }
+
+    fn lag(&self, unit: Unit) -> Duration {
+        match unit {
+            Unit::Requests => self.settings.counter_lag,
+            Unit::Usd => self.settings.figures_lag,
+        }
+    }
+
+    /// Compares a new figure with the first one of its window and with own calls since.
+    fn compare(&mut self, window: &Window, chute: Chute, known: &AccountSnapshot) {
+        let Some(used) = window.used else { return };
+        let turns_at = window.turns_at(window.as_of);
+        let certain_until = window.as_of.before(self.lag(window.unit));
+        let key = (window.kind, chute.clone());
+        let Some(mut drift) = self
+            .drift
+            .get(&key)
+            .copied()
+            .filter(|drift| drift.turns_at == turns_at && drift.foreign.until <= window.as_of)
+        else {
+            let foreign = ForeignUse { used: 0, since: window.as_of, until: window.as_of };
+            let own_until = window.as_of;
+            let drift = Drift { foreign, first_used: used, turns_at, own: 0, own_until };
+            self.drift.insert(key, drift);
+            return;
+        };
+        if certain_until > drift.own_until {
+            let taken_in = self
+                .ended
+                .range(
+                    (drift.own_until.as_unix_seconds() + 1, None)
+                        ..(certain_until.as_unix_seconds() + 1, None),
+                )
+                .filter(|((_, called), _)| counts_in(window, &chute, called, known))
+                .map(|(_, cost)| share(window.unit, *cost));
+            drift.own = taken_in.fold(drift.own, i64::saturating_add);
+            drift.own_until = certain_until;
+        }
+        let foreign = used.saturating_sub(drift.first_used).saturating_sub(drift.own);
+        drift.foreign.used = foreign.max(0);
+        drift.foreign.until = window.as_of;
+        self.drift.insert(key, drift);
+    }
+}
+
+/// Whether a call to `called` counts in this window: dollars always, requests in the row of the chute if it has one.
+fn counts_in(window: &Window, chute: &Chute, called: &Chute, known: &AccountSnapshot) -> bool {
+    match (window.unit, chute) {
+        (Unit::Usd, _) => true,
+        (Unit::Requests, Some(_)) => called == chute,
+        (Unit::Requests, None) => !called
+            .as_ref()
+            .is_some_and(|called| known.chute_windows.iter().any(|(own, _)| **own == **called)),
+    }
+}
+
+/// When the window that holds `now` began, where the calendar tells.
+fn began_at(kind: WindowKind, now: Wall) -> Option<Wall> {
+    match kind {
+        WindowKind::Day | WindowKind::Chute => {
+            Some(next_day_reset(now).before(Duration::from_secs(86_400)))
+        }
+        WindowKind::FourHour => Some(four_hour_window(now).0),
+        WindowKind::Month => None,
+    }
+}
+
+const fn share(unit: Unit, cost: CallCost) -> i64 {
+    match (unit, cost.usd) {
+        (Unit::Requests, _) => cost.units.0,
+        (Unit::Usd, Some(usd)) => usd.0,
+        (Unit::Usd, None) => 0,
+    }
+}
+
+/// `amount * by / of`, rounded up, bounded.
+fn scaled(amount: i64, by: u64, of: u64) -> i64 {
+    let product = i128::from(amount.max(0)) * i128::from(by);
+    let of = i128::from(of.max(1));
+    i64::try_from((product + of - 1) / of).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
