@@ -9,6 +9,7 @@ mod book;
 mod calendar;
 mod forecast;
 mod plan;
+mod size;
 mod succession;
 mod window;
 
@@ -20,4 +21,5 @@ pub use book::{Book, BookSettings, ForeignUse, Reservation};
 pub use calendar::{FOUR_HOURS, four_hour_window, month_window, next_day_reset};
 pub use forecast::{CallCost, Fit, HORIZON_DAYS, fit_calls};
 pub use plan::Plan;
+pub use size::{CallShape, CallSize, SizeBook};
 pub use window::{Cap, Source, Unit, Window, WindowKind};
