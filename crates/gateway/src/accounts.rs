@@ -1,16 +1,17 @@
 //! The accounts of the gateway: their keys, their last figures, and which of them could serve a request.
 
-use crate::config::{AccountConfig, GUARD_PERMILLE};
+use crate::config::AccountConfig;
 use http::HeaderValue;
 use parking_lot::Mutex;
 use ripcord_rules::cause::Cause;
 use ripcord_rules::quota::{
-    AccountSnapshot, Missing, Payer, Paygo, SpendingPolicy, Verdict, WhenUnknown, may_spend,
+    AccountSnapshot, Book, BookSettings, CallCost, Margin, Missing, Payer, Paygo, Reservation,
+    SpendingPolicy, Verdict, WhenUnknown, may_spend,
 };
 use ripcord_rules::time::{Mono, Wall};
 use ripcord_rules::units::NanoUsd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// One Chutes account.
@@ -23,6 +24,8 @@ pub(crate) struct Account {
     paygo: Paygo,
     when_unknown: WhenUnknown,
     next_key: AtomicUsize,
+    /// The gate is closed for its budget, so whatever changes the budget may open it.
+    pub(crate) is_closed: AtomicBool,
     state: Mutex<AccountState>,
 }
 
@@ -36,9 +39,9 @@ pub(crate) struct AccountKey {
     pub(crate) key: ripcord_client::key::Key,
 }
 
-#[derive(Default)]
 struct AccountState {
-    snapshot: Option<AccountSnapshot>,
+    /// The figures, and own calls that they may lack.
+    book: Book,
     rest: Option<AccountRest>,
 }
 
@@ -85,7 +88,11 @@ impl Account {
                     paygo: config.paygo,
                     when_unknown: config.when_unknown,
                     next_key: AtomicUsize::new(0),
-                    state: Mutex::default(),
+                    is_closed: AtomicBool::new(false),
+                    state: Mutex::new(AccountState {
+                        book: Book::new(BookSettings::default()),
+                        rest: None,
+                    }),
                 }
             })
             .collect()
@@ -98,22 +105,39 @@ impl Account {
             .map(move |step| &self.keys[(first.wrapping_add(step)) % self.keys.len()])
     }
 
+    /// The figures as they were read.
     pub(crate) fn snapshot(&self) -> Option<AccountSnapshot> {
-        self.state.lock().snapshot.clone()
+        self.state.lock().book.snapshot().cloned()
+    }
+
+    /// The account as it may stand now, own calls and a margin for others included.
+    pub(crate) fn predicted(&self, now: Wall) -> Option<AccountSnapshot> {
+        self.state.lock().book.predicted(now, Margin::Kept)
+    }
+
+    /// Whether own calls are under way or may be missing in the figures.
+    pub(crate) fn has_unseen_calls(&self) -> bool {
+        self.state.lock().book.has_unseen()
     }
 
     /// Whether some models have windows of their own on it.
     pub(crate) fn has_chute_windows(&self) -> bool {
-        self.state.lock().snapshot.as_ref().is_some_and(|known| !known.chute_windows.is_empty())
+        let state = self.state.lock();
+        state.book.snapshot().is_some_and(|known| !known.chute_windows.is_empty())
     }
 
     /// Takes over a reading, as far as it can be believed.
     pub(crate) fn learn(&self, newer: AccountSnapshot) {
+        self.state.lock().book.learn(newer);
+    }
+
+    /// Counts a call that ended, at what it cost; nothing if `None`.
+    pub(crate) fn settle(&self, reservation: Reservation, ended: Wall, cost: Option<CallCost>) {
         let mut state = self.state.lock();
-        state.snapshot = Some(match &state.snapshot {
-            Some(known) => known.followed_by(newer),
-            None => newer,
-        });
+        match cost {
+            Some(cost) => state.book.settle(reservation, ended, cost),
+            None => state.book.cancel(reservation),
+        }
     }
 
     /// Begins a rest; a shorter one never shortens a longer one. Whether it counts.
@@ -150,26 +174,51 @@ impl Account {
     ///
     /// `chute_id` counts where the account has a window of its own for it.
     pub(crate) fn budget(&self, chute_id: Option<&str>, now: Wall) -> Budget {
+        self.budget_in(&self.state.lock(), chute_id, now)
+    }
+
+    /// Whether nothing but a turn gives it room again: no own call is under way that may cost less than is reserved for it,
+    /// or that newer figures would show.
+    pub(crate) fn is_used_up(&self, now: Wall) -> bool {
         let state = self.state.lock();
-        let Some(snapshot) = &state.snapshot else { return Budget::NotReadYet };
-        let mut policy = self.policy;
-        // Where the balance may pay, the last of a window can be used: nothing is spent that was not allowed.
-        if policy.allows_paygo(snapshot.plan) != Some(true) {
-            policy.used_up_permille = GUARD_PERMILLE;
+        let read = state.book.snapshot().map(|read| may_spend(read, &self.policy, None, now));
+        matches!(read, Some(Verdict::No { .. })) || !state.book.has_unseen()
+    }
+
+    /// Counts a call that is about to be sent, if the budget lets it in. Both at once: of two calls that come together
+    /// each sees the other.
+    pub(crate) fn reserve(
+        &self,
+        chute_id: Option<&str>,
+        cost: CallCost,
+        now: Wall,
+    ) -> Result<(Reservation, Budget), Budget> {
+        let mut state = self.state.lock();
+        match self.budget_in(&state, chute_id, now) {
+            closed @ Budget::Closed(_) => Err(closed),
+            Budget::NotReadYet if self.refuses_unknown() => Err(Budget::NotReadYet),
+            open @ (Budget::Open | Budget::Unguarded | Budget::NotReadYet) => {
+                Ok((state.book.reserve(chute_id, cost), open))
+            }
         }
+    }
+
+    fn budget_in(&self, state: &AccountState, chute_id: Option<&str>, now: Wall) -> Budget {
+        let Some(read) = state.book.snapshot() else { return Budget::NotReadYet };
+        // Only where going over could cost what it must not is the last of a window left alone.
+        let must_not_pay =
+            self.policy.allows_paygo(read.plan) != Some(true) && may_be_charged(read);
+        let margin = if must_not_pay { Margin::Kept } else { Margin::None };
+        let Some(predicted) = state.book.predicted(now, margin) else { return Budget::NotReadYet };
         let is_old = |as_of| now.since(as_of) > self.trusted_for;
-        let is_stale = is_old(snapshot.oldest_figure(chute_id));
-        match may_spend(snapshot, &policy, chute_id, now) {
-            Verdict::Yes(Payer::Balance) if is_old(snapshot.balance_as_of) => {
+        let is_stale = is_old(read.oldest_figure(chute_id));
+        match may_spend(&predicted, &self.policy, chute_id, now) {
+            Verdict::Yes(Payer::Balance) if is_old(read.balance_as_of) => {
                 self.unknown(Missing::Balance)
             }
             Verdict::Yes(payer) if !is_stale || payer == Payer::Unlimited => Budget::Open,
             // A subscription that could be charged is not used blindly; one without money cannot be.
-            Verdict::Yes(_)
-                if policy.allows_paygo(snapshot.plan) != Some(true) && may_be_charged(snapshot) =>
-            {
-                Budget::Closed(Verdict::Unknown(Missing::Failed))
-            }
+            Verdict::Yes(_) if must_not_pay => Budget::Closed(Verdict::Unknown(Missing::Failed)),
             Verdict::Yes(_) => self.unknown(Missing::Failed),
             verdict @ Verdict::No { .. } => Budget::Closed(verdict),
             Verdict::Unknown(missing) => self.unknown(missing),
@@ -180,8 +229,7 @@ impl Account {
     /// then what costs money.
     pub(crate) fn tier(&self, now: Wall) -> u8 {
         let state = self.state.lock();
-        let verdict =
-            state.snapshot.as_ref().map(|known| may_spend(known, &self.policy, None, now));
+        let verdict = state.book.snapshot().map(|known| may_spend(known, &self.policy, None, now));
         match verdict {
             Some(Verdict::Yes(Payer::Windows | Payer::Unlimited)) => 0,
             Some(Verdict::Unknown(_)) | None => 1,

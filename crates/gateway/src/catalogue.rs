@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use parking_lot::RwLock;
+use ripcord_rules::quota::CallSize;
 use ripcord_rules::time::Mono;
 use ripcord_rules::units::{NanoUsd, Rounding};
 use ripcord_wire::chat::UsageGlance;
@@ -69,6 +70,16 @@ impl Catalogue {
                     usage.completion_tokens.unwrap_or(0),
                 )),
         )
+    }
+
+    /// What a call of this size is likely to cost at list price, nothing of it cached.
+    pub(crate) fn likely_price(&self, model: &str, size: CallSize) -> Option<NanoUsd> {
+        let usage = UsageGlance {
+            prompt_tokens: Some(size.prompt_tokens),
+            completion_tokens: Some(size.completion_tokens),
+            ..UsageGlance::default()
+        };
+        self.list_price(model, usage)
     }
 
     /// The chute behind a model.

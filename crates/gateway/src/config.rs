@@ -105,10 +105,6 @@ impl Default for Limits {
     }
 }
 
-/// From this share of a window on, a subscribed account takes no more requests, in thousandths. A coarse guard:
-/// the figures lag by a minute, so the last of a window cannot be used without predicting own traffic.
-pub const GUARD_PERMILLE: u64 = 950;
-
 impl AccountConfig {
     /// The policy that decides whether the account takes a request.
     pub(crate) fn policy(&self) -> SpendingPolicy {

@@ -37,6 +37,7 @@ mod accounts;
 mod admin;
 mod body;
 mod catalogue;
+mod charge;
 mod clock;
 mod config;
 mod connection;
@@ -52,5 +53,5 @@ mod shared;
 mod start;
 mod story;
 
-pub use config::{AccountConfig, Config, GUARD_PERMILLE, Limits, slot_tag};
+pub use config::{AccountConfig, Config, Limits, slot_tag};
 pub use start::{AbortHandle, Gateway, StartError};

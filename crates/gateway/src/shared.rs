@@ -10,10 +10,11 @@ use parking_lot::Mutex;
 use ripcord_client::transport::{Target, Transport};
 use ripcord_rules::admit::Closure;
 use ripcord_rules::cause::{Cause, Failure, classify};
-use ripcord_rules::quota::{Verdict, WindowKind};
+use ripcord_rules::quota::{SizeBook, Verdict, WindowKind};
 use ripcord_rules::recover::{Rest, RestBook, Scope, Tried};
 use ripcord_store::Ledger;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) gate: Arc<GateDriver>,
     pub(crate) rests: Mutex<RestBook>,
     pub(crate) catalogue: Catalogue,
+    /// How large calls are, by model.
+    pub(crate) sizes: Mutex<SizeBook>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) metrics: Metrics,
     pub(crate) transport: Transport,
@@ -42,6 +45,8 @@ pub(crate) struct Shared {
 pub(crate) const FIRST_FIGURES: Duration = Duration::from_secs(10);
 /// A window opens this much later than the calendar says: the clocks agree only to about a second.
 const TURN_MARGIN: Duration = Duration::from_secs(2);
+/// An account that is closed only for what its figures may lack is looked at again after this long.
+const RECONSIDERED: Duration = Duration::from_secs(12);
 
 impl Shared {
     /// Writes a failed attempt down, and lets rest what has to.
@@ -94,53 +99,64 @@ impl Shared {
         self.rests.lock().forgive(&Scope::Key(key));
     }
 
-    /// Opens or closes an account for its budget, by its last figures.
+    /// Opens or closes an account for its budget, by its last figures and own calls since.
     pub(crate) fn apply_budget(&self, account: usize) {
         let now = self.clock.now();
-        let close = |until| self.gate.close(account, Closure::Budget, until);
+        let close = |until| {
+            self.accounts[account].is_closed.store(true, Ordering::Relaxed);
+            self.gate.close(account, Closure::Budget, until);
+        };
         match self.accounts[account].budget(None, now.wall) {
-            Budget::Open | Budget::Unguarded => self.gate.open(account, Closure::Budget),
+            Budget::Open | Budget::Unguarded => {
+                self.accounts[account].is_closed.store(false, Ordering::Relaxed);
+                self.gate.open(account, Closure::Budget);
+            }
             Budget::NotReadYet => close(Some(now.mono.after(FIRST_FIGURES))),
             // What turns by itself opens by itself; everything else waits for a reading that says so.
-            Budget::Closed(Verdict::No { turns_at: Some(turns), by_itself: true, .. }) => {
-                close(Some(now.mono.after(turns.since(now.wall) + TURN_MARGIN)));
+            Budget::Closed(Verdict::No { turns_at, by_itself, .. }) => {
+                let turn = turns_at.filter(|_| by_itself);
+                let turn = turn.map(|turns| now.mono.after(turns.since(now.wall) + TURN_MARGIN));
+                if self.accounts[account].is_used_up(now.wall) {
+                    close(turn);
+                } else {
+                    // Calls under way may cost less than is reserved for them, and newer figures may show room.
+                    let soon = now.mono.after(RECONSIDERED);
+                    close(Some(turn.map_or(soon, |turn| turn.min(soon))));
+                    self.refresh_soon(account);
+                }
             }
             Budget::Closed(_) => close(None),
         }
     }
 
-    /// Whether an account that the gate let through may really be used for this model: figures grow old, and some
-    /// models have a window of their own. If not, what has to be closed is closed.
-    pub(crate) fn confirms(&self, account: usize, model: &str) -> bool {
+    /// Calls have ended, or figures have come: an account that was closed may have room again.
+    pub(crate) fn budget_changed(&self, account: usize) {
+        if self.accounts[account].is_closed.load(Ordering::Relaxed) {
+            self.apply_budget(account);
+        }
+    }
+
+    /// The gate let a call through that the account's budget does not: closes what has to be closed.
+    pub(crate) fn close_for(&self, account: usize, model: &str, budget: &Budget) {
         let now = self.clock.now();
-        match self.accounts[account].budget(None, now.wall) {
-            Budget::Closed(_) => {
-                self.apply_budget(account);
-                return false;
-            }
-            Budget::NotReadYet if self.accounts[account].refuses_unknown() => {
-                self.gate.close(account, Closure::Budget, None);
-                return false;
-            }
-            Budget::Open | Budget::Unguarded | Budget::NotReadYet => {}
+        if *budget == Budget::NotReadYet {
+            self.gate.close(account, Closure::Budget, None);
+            return;
         }
-        // Few accounts have such windows, and then this is all there is to ask.
-        if !self.accounts[account].has_chute_windows() {
-            return true;
+        if matches!(self.accounts[account].budget(None, now.wall), Budget::Closed(_)) {
+            self.apply_budget(account);
+            return;
         }
-        let Some(chute_id) = self.catalogue.chute_id(model) else { return true };
-        let Budget::Closed(verdict) = self.accounts[account].budget(Some(&chute_id), now.wall)
-        else {
-            return true;
-        };
-        let wait = match verdict {
-            Verdict::No { turns_at: Some(turns), .. } => turns.since(now.wall) + TURN_MARGIN,
-            Verdict::No { .. } | Verdict::Yes(_) | Verdict::Unknown(_) => FIRST_FIGURES,
+        // Only this model has no room: it has a window of its own.
+        let wait = match budget {
+            Budget::Closed(Verdict::No { turns_at: Some(turns), .. }) => {
+                turns.since(now.wall) + TURN_MARGIN
+            }
+            _ => FIRST_FIGURES,
         };
         let scope = Scope::AccountModel(account, model.to_owned());
         let cause = Cause::WindowUsedUp(Some(WindowKind::Chute));
         self.rests.lock().rest_until(scope, cause, now.mono.after(wait));
-        false
     }
 
     /// After a reading: a rest for a used-up window ends when newer figures show room again.

@@ -201,6 +201,7 @@ impl Gateway {
             accounts,
             rests: Mutex::default(),
             catalogue: Catalogue::default(),
+            sizes: Mutex::default(),
             ledger,
             metrics: Metrics::new(),
             stale: Notify::new(),

@@ -3,6 +3,7 @@
 //! A [`Story`] lives with the request: in the pipeline first, then inside the body of the answer. Dropping it
 //! before its end means that the client left.
 
+use crate::charge::{Bill, Charge};
 use crate::shared::Shared;
 use ripcord_rules::time::{Mono, Wall};
 use ripcord_rules::units::NanoUsd;
@@ -34,6 +35,8 @@ pub(crate) struct Story {
 /// The attempt under way.
 struct Attempt {
     served_by: ServedBy,
+    charge: Option<Charge>,
+    usage: Option<UsageGlance>,
     started: Mono,
     started_wall: Wall,
     status: Option<u16>,
@@ -79,11 +82,13 @@ impl Story {
         self.attempts
     }
 
-    pub(crate) fn begin_attempt(&mut self, served_by: ServedBy) {
+    pub(crate) fn begin_attempt(&mut self, served_by: ServedBy, charge: Charge) {
         self.attempts += 1;
         let now = self.shared.clock.now();
         self.attempt = Some(Attempt {
             served_by,
+            charge: Some(charge),
+            usage: None,
             started: now.mono,
             started_wall: now.wall,
             status: None,
@@ -115,6 +120,7 @@ impl Story {
     /// What the upstream says it used, with the list price of that.
     pub(crate) fn used(&mut self, usage: UsageGlance, price: Option<NanoUsd>) {
         if let Some(attempt) = &mut self.attempt {
+            attempt.usage = Some(usage);
             attempt.tokens = Tokens {
                 prompt: usage.prompt_tokens,
                 completion: usage.completion_tokens,
@@ -127,7 +133,13 @@ impl Story {
 
     /// The attempt is over.
     pub(crate) fn end_attempt(&mut self, outcome: Outcome, cause: Option<&'static str>) {
-        let Some(attempt) = self.attempt.take() else { return };
+        let Some(mut attempt) = self.attempt.take() else { return };
+        let bill = attempt.bill(outcome, self.is_stream);
+        let price = attempt.charge.take().and_then(|charge| charge.settle(bill));
+        if attempt.usage.is_none() && price.is_some() {
+            attempt.tokens.estimated = true;
+            attempt.cost.list_price_nano_usd = price.map(|price| price.0);
+        }
         self.shared.metrics.attempt_ended(outcome, cause);
         self.tokens = add_tokens(self.tokens, attempt.tokens);
         self.cost.list_price_nano_usd = add(
@@ -166,6 +178,24 @@ impl Story {
         self.status = Some(status);
         let outcome = if self.attempts == 0 { Outcome::Refused } else { Outcome::Failed };
         self.end(outcome, Some(cause));
+    }
+}
+
+impl Attempt {
+    /// What Chutes will count, as far as the ending tells.
+    fn bill(&self, outcome: Outcome, is_stream: bool) -> Bill {
+        match (outcome, self.usage) {
+            (Outcome::Completed | Outcome::Broken, Some(usage)) => Bill::Counted(usage),
+            (Outcome::Completed | Outcome::Broken, None) => Bill::Likely,
+            (Outcome::Cancelled, _) if is_stream => Bill::Nothing,
+            (Outcome::Cancelled, _) => Bill::RunsOn,
+            // An error inside a 200 is counted (recordings, D44); one instead of it is not.
+            (Outcome::Failed | Outcome::Refused, _) => match self.status {
+                Some(200..=299) => Bill::Likely,
+                None if !is_stream => Bill::RunsOn,
+                Some(_) | None => Bill::Nothing,
+            },
+        }
     }
 }
 

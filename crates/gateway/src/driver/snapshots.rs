@@ -9,8 +9,8 @@ use ripcord_client::endpoints::Endpoints;
 use ripcord_client::key::Key;
 use ripcord_client::snapshot::read_account;
 use ripcord_rules::cause::Cause;
-use ripcord_rules::quota::{AccountSnapshot, Readable};
-use ripcord_rules::time::Mono;
+use ripcord_rules::quota::{AccountSnapshot, Readable, Window};
+use ripcord_rules::time::{Mono, Wall};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -24,6 +24,10 @@ const LEAST_PAUSE: Duration = Duration::from_secs(10);
 const AFTER_TURN: Duration = Duration::from_secs(5);
 /// After a reading that failed, in whole or in part.
 const RETRY: Duration = Duration::from_secs(30);
+/// While own calls go into a window of which little is left.
+const NEAR_THE_END: Duration = Duration::from_secs(15);
+/// From here on little is left of a window, in thousandths.
+const LITTLE_LEFT_PERMILLE: u64 = 800;
 
 /// One to learn the server's time, one to use it, and one more for a clock that is set meanwhile.
 const READINGS_TO_SET_THE_CLOCK: usize = 3;
@@ -108,6 +112,7 @@ fn next_reading(shared: &Shared, account: usize, interval: Duration) -> Mono {
     let interval = match (is_old, waits_for_room) {
         (true, _) => interval.min(RETRY),
         (false, true) => interval.min(FIGURES_LAG + LEAST_PAUSE),
+        (false, false) if is_near_the_end(shared, account, now.wall) => interval.min(NEAR_THE_END),
         (false, false) => interval,
     };
     let turns = snapshot
@@ -119,6 +124,16 @@ fn next_reading(shared: &Shared, account: usize, interval: Duration) -> Mono {
     let regular = now.mono.after(interval);
     let after_turn = turns.map(|turns| now.mono.after(turns.since(now.wall) + AFTER_TURN));
     after_turn.map_or(regular, |turn| turn.min(regular)).max(now.mono.after(LEAST_PAUSE))
+}
+
+/// Whether own calls go into a window of which little is left. Then each figure decides how much more may go.
+fn is_near_the_end(shared: &Shared, account: usize, now: Wall) -> bool {
+    let account = &shared.accounts[account];
+    account.has_unseen_calls()
+        && account.predicted(now).is_some_and(|predicted| {
+            let mut used = predicted.windows.iter().filter_map(Window::used_permille);
+            used.any(|used| used >= LITTLE_LEFT_PERMILLE)
+        })
 }
 
 /// Reads one account with the first of its keys that may, and lets the figures open or close it.

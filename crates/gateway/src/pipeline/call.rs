@@ -5,6 +5,7 @@ use crate::refusal::Refusal;
 use crate::shared::Shared;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use ripcord_rules::quota::CallShape;
 use ripcord_rules::recover::AttemptLimits;
 use ripcord_rules::time::Mono;
 use ripcord_wire::body::{RequestBody, Rewrite};
@@ -30,6 +31,8 @@ pub(crate) struct Call {
     pub(crate) wants_stream: bool,
     /// How many answers are asked for.
     pub(crate) choices: u64,
+    /// What is known of its size.
+    pub(crate) shape: CallShape,
     pub(crate) deadline: Option<Mono>,
     pub(crate) attempts: AttemptLimits,
     /// The client's headers that go upstream.
@@ -91,10 +94,18 @@ impl Call {
         if steering.tee_required {
             forwarded.insert("x-tee-only", http::HeaderValue::from_static("true"));
         }
+        let choices = scanned.choice_count().unwrap_or(1).max(1);
+        let shape = CallShape {
+            body_bytes: scanned.bytes().len() as u64,
+            // An embedding has no answer to be paid for.
+            max_tokens: if route == Route::Embeddings { Some(0) } else { scanned.max_tokens() },
+            choices,
+        };
         Ok(Self {
             route,
             wants_stream: scanned.wants_stream(),
-            choices: scanned.choice_count().unwrap_or(1).max(1),
+            choices,
+            shape,
             body: scanned.rewrite(&rewrite),
             requested_model: requested,
             model,

@@ -11,8 +11,10 @@ mod refuse;
 pub(crate) mod relay;
 pub(crate) mod watch;
 
-use crate::accounts::{AccountKey, Budget};
+use crate::accounts::AccountKey;
 use crate::body::AnswerBody;
+use crate::charge::{Bill, Charge};
+use crate::driver::gate::Permit;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
 use crate::story::Story;
@@ -51,7 +53,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, call: Call, mut story: Story) -> 
         outcome = attempts(&shared, &call, &mut story) => outcome,
     };
     match outcome {
-        Ok((arrived, permit)) => Ok(answer(&shared, &call, arrived, permit, story)),
+        Ok(granted) => Ok(answer(&shared, &call, granted, story)),
         Err(refusal) => {
             story.refused(refusal.status.as_u16(), refusal.cause);
             Err(refusal)
@@ -59,7 +61,12 @@ pub(crate) async fn serve(shared: Arc<Shared>, call: Call, mut story: Story) -> 
     }
 }
 
-type Granted = (Arrived, crate::driver::gate::Permit);
+/// An answer, the slot it holds, and whether anybody knows what is left on its account.
+struct Granted {
+    arrived: Arrived,
+    permit: Permit,
+    unguarded: bool,
+}
 
 async fn attempts(
     shared: &Arc<Shared>,
@@ -84,21 +91,30 @@ async fn attempts(
             Err(why) => return Err(last.unwrap_or_else(|| refuse::nobody(shared, call, Some(why)))),
         };
         let account = &shared.accounts[permit.account];
-        if !shared.confirms(permit.account, &call.model) {
-            continue;
-        }
+        let charge = match Charge::reserve(shared, permit.account, call) {
+            Ok(charge) => charge,
+            Err(budget) => {
+                shared.close_for(permit.account, &call.model, &budget);
+                continue;
+            }
+        };
         // The last one may have been set aside meanwhile; then the account is no candidate any more.
-        let Some(key) = usable_key(shared, permit.account) else { continue };
+        let Some(key) = usable_key(shared, permit.account) else {
+            charge.settle(Bill::Nothing);
+            continue;
+        };
+        let unguarded = charge.is_unguarded;
         attempts.begin(permit.account);
-        story.begin_attempt(ServedBy {
+        let served_by = ServedBy {
             model: Some(Arc::clone(&call.model)),
             account: Some(Arc::clone(&account.label)),
             key: Some(Arc::clone(&key.label)),
-        });
+        };
+        story.begin_attempt(served_by, charge);
         let failed = match attempt::make(shared, call, key, story).await {
             Ok(arrived) => {
                 shared.key_works(key.number);
-                return Ok((arrived, permit));
+                return Ok(Granted { arrived, permit, unguarded });
             }
             Err(failed) => failed,
         };
@@ -133,16 +149,10 @@ async fn attempts(
     }
 }
 
-fn answer(
-    shared: &Arc<Shared>,
-    call: &Call,
-    arrived: Arrived,
-    permit: crate::driver::gate::Permit,
-    mut story: Story,
-) -> Answer {
-    let account = &shared.accounts[permit.account];
-    let budget = account.budget(None, shared.clock.now().wall);
-    let (account, attempts) = (Arc::clone(&account.label), story.attempts());
+fn answer(shared: &Arc<Shared>, call: &Call, granted: Granted, mut story: Story) -> Answer {
+    let Granted { arrived, permit, unguarded } = granted;
+    let account = Arc::clone(&shared.accounts[permit.account].label);
+    let attempts = story.attempts();
     let (status, content_type, body) = match arrived {
         Arrived::Whole { status, content_type, bytes } => {
             story.first_byte(status.as_u16());
@@ -164,7 +174,7 @@ fn answer(
         model: Arc::clone(&call.model),
         account,
         attempts,
-        unguarded: matches!(budget, Budget::Unguarded | Budget::NotReadYet),
+        unguarded,
     }
 }
 

@@ -12,8 +12,8 @@ fn plan(account: AccountSpec) -> Plan {
 }
 
 #[tokio::test]
-async fn a_subscription_stops_at_95_percent_of_a_window_and_names_the_one_line_change() {
-    let account = AccountSpec::new("first", PlanSpec::Pro).used_usd(8.0, 20.0).balance_usd(5.0);
+async fn a_subscription_stops_before_the_end_of_a_window_and_names_the_one_line_change() {
+    let account = AccountSpec::new("first", PlanSpec::Pro).used_usd(8.25, 20.0).balance_usd(5.0);
     let world = plan(account).start().await;
     let answered = world.chat(&chat(MODEL)).await;
     assert_eq!(
@@ -31,7 +31,7 @@ async fn a_subscription_stops_at_95_percent_of_a_window_and_names_the_one_line_c
 
 #[tokio::test]
 async fn without_money_the_same_is_a_429_until_the_reset() {
-    let account = AccountSpec::new("first", PlanSpec::Pro).used_units(4_900.0);
+    let account = AccountSpec::new("first", PlanSpec::Pro).used_units(5_000.0);
     let world = plan(account).start().await;
     let answered = world.chat(&chat(MODEL)).await;
     assert_eq!((answered.refusal().0, answered.refusal().1.as_str()), (429, "window_exhausted"));
@@ -123,7 +123,7 @@ async fn a_month_that_is_used_up_does_not_open_by_the_calendar() {
 }
 
 #[tokio::test]
-async fn the_guard_is_for_subscriptions_that_could_be_charged() {
+async fn the_margin_is_for_subscriptions_that_could_be_charged() {
     // Nothing can be charged where the balance may pay anyway: the last requests of the day can be used.
     let account = AccountSpec::new("first", PlanSpec::Legacy).used_units(199.0);
     let mut plan = plan(account);
@@ -146,7 +146,7 @@ async fn plans_are_used_before_balances() {
 #[tokio::test]
 async fn an_account_that_is_used_up_leaves_the_work_to_the_next() {
     let mut plan = Plan::new().and_second();
-    plan.scenario.accounts[0] = AccountSpec::new("first", PlanSpec::Pro).used_usd(8.3, 20.0);
+    plan.scenario.accounts[0] = AccountSpec::new("first", PlanSpec::Pro).used_usd(8.4, 20.0);
     let world = plan.start().await;
     for _ in 0..3 {
         assert_eq!(world.chat(&chat(MODEL)).await.header("x-ripcord-account"), "second");

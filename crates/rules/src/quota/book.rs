@@ -30,6 +30,15 @@ pub struct BookSettings {
     pub margin_permille: u64,
 }
 
+/// Whether room is kept for what others may use before the figures show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Margin {
+    /// Yes: going over the cap would cost money.
+    Kept,
+    /// No: there would only be a refusal.
+    None,
+}
+
 /// What others use of a window, as far as figures and own calls tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForeignUse {
@@ -129,8 +138,15 @@ impl Book {
     pub fn reserve(&mut self, chute: Option<&str>, cost: CallCost) -> Reservation {
         let reservation = Reservation(self.next);
         self.next += 1;
-        self.open.insert(reservation, (chute.map(Arc::from), cost));
+        let chute = self.own_row(chute);
+        self.open.insert(reservation, (chute, cost));
         reservation
+    }
+
+    /// Whether own calls are under way, or ended so lately that the figures may lack them.
+    #[must_use]
+    pub fn has_unseen(&self) -> bool {
+        !self.open.is_empty() || !self.ended.is_empty()
     }
 
     /// Counts a call that ended, at what it did cost, instead of what was reserved.
@@ -163,17 +179,17 @@ impl Book {
         self.open.values().fold(nothing, add)
     }
 
-    /// The account as it may stand at `now`: in every window the most that can be used, margin included, marked as an
-    /// estimate. What is not known stays unknown. `None` before the first reading.
+    /// The account as it may stand at `now`: in every window the most that can be used, marked as an estimate. What is not
+    /// known stays unknown. `None` before the first reading.
     #[must_use]
-    pub fn predicted(&self, now: Wall) -> Option<AccountSnapshot> {
+    pub fn predicted(&self, now: Wall, margin: Margin) -> Option<AccountSnapshot> {
         let known = self.snapshot.as_ref()?;
         let mut predicted = known.clone();
         for window in &mut predicted.windows {
-            *window = self.predict(window, &None, known, now);
+            *window = self.predict(window, &None, known, now, margin);
         }
         for (chute, window) in &mut predicted.chute_windows {
-            *window = self.predict(window, &Some(Arc::from(chute.as_str())), known, now);
+            *window = self.predict(window, &Some(Arc::from(chute.as_str())), known, now, margin);
         }
         Some(predicted)
     }
@@ -185,12 +201,19 @@ impl Book {
         (drift.foreign.until > drift.foreign.since).then_some(drift.foreign)
     }
 
+    /// Calls are told apart by chute only where that matters.
+    fn own_row(&self, chute: Option<&str>) -> Chute {
+        let rows = &self.snapshot.as_ref()?.chute_windows;
+        chute.filter(|chute| rows.iter().any(|(own, _)| own == chute)).map(Arc::from)
+    }
+
     fn predict(
         &self,
         window: &Window,
         chute: &Chute,
         known: &AccountSnapshot,
         now: Wall,
+        margin: Margin,
     ) -> Window {
         let mut standing = window.at(now);
         let (Some(used), Cap::Limited(cap)) = (standing.used, standing.cap) else {
@@ -209,8 +232,11 @@ impl Book {
             .filter(|(called, _)| relevant(called))
             .map(|(_, cost)| share(window.unit, *cost));
         let own = missing.chain(open).fold(0_i64, i64::saturating_add);
-        standing.used =
-            Some(used.saturating_add(own).saturating_add(self.margin(window, chute, cap, now)));
+        let margin = match margin {
+            Margin::Kept => self.margin(window, chute, cap, now),
+            Margin::None => 0,
+        };
+        standing.used = Some(used.saturating_add(own).saturating_add(margin));
         standing.source = Source::Estimate;
         standing.as_of = now;
         standing

@@ -17,7 +17,7 @@ pub use account::{
     AccountSnapshot, Missing, Payer, Paygo, Readable, Shortage, SpendingPolicy, Verdict,
     WhenUnknown, may_spend,
 };
-pub use book::{Book, BookSettings, ForeignUse, Reservation};
+pub use book::{Book, BookSettings, ForeignUse, Margin, Reservation};
 pub use calendar::{FOUR_HOURS, four_hour_window, month_window, next_day_reset};
 pub use forecast::{CallCost, Fit, HORIZON_DAYS, fit_calls};
 pub use plan::Plan;

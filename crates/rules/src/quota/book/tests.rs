@@ -16,7 +16,7 @@ fn exact() -> BookSettings {
 }
 
 fn used(book: &Book, kind: WindowKind, now: Wall) -> i64 {
-    book.predicted(now).unwrap().window(kind, now).unwrap().used.unwrap()
+    book.predicted(now, Margin::Kept).unwrap().window(kind, now).unwrap().used.unwrap()
 }
 
 /// A reading at `seconds` after noon.
@@ -30,7 +30,7 @@ fn reading(seconds: u64, day: i64, four_hour: i64, month: i64) -> AccountSnapsho
 #[test]
 fn a_call_counts_while_it_runs_and_until_the_figures_have_it() {
     let mut book = Book::new(exact());
-    assert_eq!(book.predicted(NOON), None);
+    assert_eq!(book.predicted(NOON, Margin::Kept), None);
     book.learn(reading(0, 100, 1_000, 5_000));
     let call = book.reserve(None, cost(1_000, 70));
     assert_eq!(used(&book, WindowKind::FourHour, at(1)), 1_070);
@@ -112,7 +112,7 @@ fn unknown_stays_unknown() {
     partial.windows[2].cap = Cap::Unknown;
     book.learn(partial);
     book.reserve(None, cost(1_000, 60));
-    let predicted = book.predicted(at(1)).unwrap();
+    let predicted = book.predicted(at(1), Margin::Kept).unwrap();
     assert_eq!(predicted.window(WindowKind::FourHour, at(1)).unwrap().used, None);
     assert_eq!(predicted.window(WindowKind::Month, at(1)).unwrap().cap, Cap::Unknown);
 }
@@ -127,7 +127,7 @@ fn a_chute_with_an_own_row_counts_there_and_not_on_the_day() {
     book.learn(known);
     book.reserve(Some("special"), cost(1_000, 5));
     book.reserve(Some("other"), cost(1_000, 5));
-    let predicted = book.predicted(at(1)).unwrap();
+    let predicted = book.predicted(at(1), Margin::Kept).unwrap();
     assert_eq!(predicted.window(WindowKind::Day, at(1)).unwrap().used, Some(1_000));
     assert_eq!(predicted.chute_windows[0].1.used, Some(1_000));
     assert_eq!(used(&book, WindowKind::FourHour, at(1)), 10);
@@ -228,7 +228,7 @@ fn one_window(load: &Load) -> (i64, i64, i64) {
             read_at = second + if figure > CAP / 10 * 7 { 10 } else { 300 };
         }
         while running.len() < 5 {
-            let predicted = book.predicted(now).unwrap();
+            let predicted = book.predicted(now, Margin::Kept).unwrap();
             if !matches!(may_spend(&predicted, &policy, None, now), Verdict::Yes(_)) {
                 break;
             }
