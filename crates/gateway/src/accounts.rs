@@ -66,7 +66,11 @@ pub(crate) enum Budget {
 }
 
 impl Account {
-    pub(crate) fn all(configs: &[AccountConfig], trusted_for: Duration) -> Vec<Self> {
+    pub(crate) fn all(
+        configs: &[AccountConfig],
+        book: BookSettings,
+        trusted_for: Duration,
+    ) -> Vec<Self> {
         let mut number = 0;
         configs
             .iter()
@@ -89,10 +93,7 @@ impl Account {
                     when_unknown: config.when_unknown,
                     next_key: AtomicUsize::new(0),
                     is_closed: AtomicBool::new(false),
-                    state: Mutex::new(AccountState {
-                        book: Book::new(BookSettings::default()),
-                        rest: None,
-                    }),
+                    state: Mutex::new(AccountState { book: Book::new(book), rest: None }),
                 }
             })
             .collect()

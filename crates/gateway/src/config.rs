@@ -2,7 +2,7 @@
 
 use ripcord_client::endpoints::Endpoints;
 use ripcord_client::key::Key;
-use ripcord_rules::quota::{Paygo, SpendingPolicy, WhenUnknown};
+use ripcord_rules::quota::{BookSettings, Paygo, SpendingPolicy, WhenUnknown};
 use ripcord_store::AccountTag;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// How often the accounts' figures are read.
     pub quota_refresh_interval: Duration,
+    /// How far the figures may lag, and what is kept free for others.
+    pub book: BookSettings,
 }
 
 /// One Chutes account.

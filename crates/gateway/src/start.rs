@@ -189,7 +189,8 @@ impl Gateway {
             coordination.slots(&slot_tag(&account.keys), config.limits.slots_per_account)
         });
         let slots = slots.collect::<Result<Vec<_>, _>>()?;
-        let accounts = Account::all(&config.accounts, trusted_for(config.quota_refresh_interval));
+        let accounts =
+            Account::all(&config.accounts, config.book, trusted_for(config.quota_refresh_interval));
         Ok(Arc::new(Shared {
             gate: GateDriver::new(Arc::clone(&clock), limits, slots),
             llm: transport.target(&config.endpoints.llm)?,

@@ -31,6 +31,7 @@ use chutes_emulator::{Control, Emulator, Running};
 use ripcord_client::endpoints::{BaseUrl, Endpoints, PlainHttp, Service};
 use ripcord_client::transport::{Transport, TransportSettings};
 use ripcord_gateway::{Config, Gateway, Limits, StartError};
+use ripcord_rules::quota::BookSettings;
 use ripcord_store::{MemoryCoordination, Row};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -142,6 +143,7 @@ async fn open(
         allowed_hosts: Vec::new(),
         allowed_origins: Vec::new(),
         quota_refresh_interval: scenario::FIGURES_EVERY,
+        book: BookSettings { figures_lag: scenario::FIGURES_LAG, ..BookSettings::default() },
     };
     // Nothing of it is real, so it takes no slot of the machine.
     let slots = MemoryCoordination::default();

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use ripcord_gateway::{AccountConfig, Config, Gateway, Limits, StartError};
+use ripcord_rules::quota::BookSettings;
 use ripcord_store::{OpenError, SqliteLedger};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -117,6 +118,7 @@ fn config(arguments: &ServeArguments, context: &Context) -> Result<Config, Comma
         allowed_hosts: gateway.allowed_hosts.value.clone(),
         allowed_origins: gateway.allowed_origins.value.clone(),
         quota_refresh_interval: settings.chutes.refresh.value,
+        book: BookSettings::default(),
     })
 }
 

@@ -64,7 +64,7 @@ fn the_story_is_whole_and_its_sums_agree() {
         "has the first answer",
         "404 model_not_found: there is no model `zai-org/glm-5.2-tee`; did you mean `zai-org/GLM-5.2-TEE`",
         "The call at Chutes ends too and costs nothing",
-        "From 95 % on Ripcord sends nothing more there, though its balance is $5.00",
+        "The rest is left for others, so Ripcord sends nothing more there, though its balance is $5.00",
         "twice: 503 model_cold, retry after 60 s. Chutes itself was asked once",
         "is full: Chutes answers 429",
         "has room again",

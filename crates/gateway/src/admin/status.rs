@@ -3,7 +3,7 @@
 use crate::accounts::Budget;
 use crate::shared::Shared;
 use bytes::Bytes;
-use ripcord_rules::quota::{Cap, Plan, Readable, Source, Unit, Verdict, Window};
+use ripcord_rules::quota::{Cap, Plan, Readable, Source, Unit, Window};
 use ripcord_rules::recover::Scope;
 use ripcord_rules::time::Wall;
 use ripcord_wire::time::format_timestamp;
@@ -40,7 +40,8 @@ struct AccountStatus<'a> {
     /// Those that any program of this machine holds, this one included.
     slots_held_on_machine: Option<usize>,
     slots: u32,
-    /// `open`, `unguarded` (open, though nobody knows what is left), `not_read_yet`, `closed`.
+    /// `open`, `unguarded` (open, though nobody knows what is left), `not_read_yet`, `settling` (closed until it is known
+    /// what calls under way cost), `closed`.
     budget: &'static str,
     /// When it takes requests again; null if it does now, or if nobody knows.
     opens_at: Option<String>,
@@ -127,9 +128,8 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
                 Budget::Open => "open",
                 Budget::Unguarded => "unguarded",
                 Budget::NotReadYet => "not_read_yet",
-                Budget::Closed(Verdict::Yes(_) | Verdict::No { .. } | Verdict::Unknown(_)) => {
-                    "closed"
-                }
+                Budget::Closed(_) if account.is_used_up(now.wall) => "closed",
+                Budget::Closed(_) => "settling",
             },
             opens_at: shared
                 .gate

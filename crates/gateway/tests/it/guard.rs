@@ -1,7 +1,9 @@
 //! Money is not spent that was not allowed to be.
 
 use crate::world::{MODEL, Plan, chat};
-use chutes_emulator::{AccountSpec, Fault, FaultKind, FaultScope, KeyKind, PlanSpec};
+use chutes_emulator::{
+    AccountSpec, Fault, FaultKind, FaultScope, KeyKind, Lag, ModelSpec, PlanSpec,
+};
 use http::StatusCode;
 use ripcord_rules::quota::Paygo;
 
@@ -152,4 +154,37 @@ async fn an_account_that_is_used_up_leaves_the_work_to_the_next() {
         assert_eq!(world.chat(&chat(MODEL)).await.header("x-ripcord-account"), "second");
     }
     assert!(world.upstream_calls().iter().all(|call| call.account.as_deref() == Some("second")));
+}
+
+#[tokio::test]
+async fn many_clients_at_the_end_of_a_window_do_not_carry_it_over() {
+    // A call is 0.3 % of the cap, the figures lag by a minute, and there is money that must not be touched.
+    let account = AccountSpec::new("first", PlanSpec::Pro).used_usd(8.0, 20.0).balance_usd(5.0);
+    let mut plan = plan(account);
+    plan.scenario.lag = Lag { cap_figures_seconds: 60.0, ..plan.scenario.lag };
+    let model = &mut plan.scenario.models[0];
+    *model = ModelSpec::new(MODEL).price(1.0, 4.0, 1.0).tokens(21_000, 1_000).pace(5, 1e6);
+    let world = std::sync::Arc::new(plan.start().await);
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..32 {
+        let world = std::sync::Arc::clone(&world);
+        clients.spawn(async move {
+            let mut body = chat(MODEL);
+            body["max_tokens"] = 1_000.into();
+            let mut request = crate::world::post("/v1/chat/completions", body.to_string());
+            request.headers_mut().insert("x-ripcord-deadline", "2".parse().unwrap());
+            world.send(request).await.status
+        });
+    }
+    let mut answered = 0;
+    while let Some(status) = clients.join_next().await {
+        let status = status.unwrap();
+        answered += usize::from(status == StatusCode::OK);
+        assert!([200, 402, 429].contains(&status.as_u16()), "{status}");
+    }
+    let truth = world.control().account("first").unwrap();
+    assert_eq!(truth.paid_nano_usd, 0, "{truth:?}");
+    assert!((5..14).contains(&answered), "{answered} answered: some, and not all");
+    let status = world.status_report().await;
+    assert_eq!(status["accounts"][0]["budget"], "settling", "{status}");
 }

@@ -10,6 +10,7 @@ use ripcord_client::endpoints::{BaseUrl, Endpoints, PlainHttp, Service};
 use ripcord_client::key::Key;
 use ripcord_client::transport::{Body, Target, Transport, TransportSettings};
 use ripcord_gateway::{AccountConfig, Config, Gateway, Limits};
+use ripcord_rules::quota::BookSettings;
 use ripcord_rules::quota::{Paygo, SpendingPolicy, WhenUnknown};
 use ripcord_store::{MemoryCoordination, MemoryLedger, RequestStory};
 use serde_json::{Value, json};
@@ -102,6 +103,7 @@ impl Plan {
             allowed_hosts: Vec::new(),
             allowed_origins: self.allowed_origins,
             quota_refresh_interval: Duration::from_secs(300),
+            book: BookSettings::default(),
         };
         let ledger = Arc::new(MemoryLedger::default());
         let gateway =

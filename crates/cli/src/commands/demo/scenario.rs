@@ -35,10 +35,15 @@ pub(crate) const ACCOUNTS: [&str; 3] = ["alice", "bob", "carol"];
 /// How often the gateway reads the accounts' figures; it never reads one more often.
 pub(crate) const FIGURES_EVERY: Duration = Duration::from_secs(10);
 
+/// How far the figures of this Chutes lag; the real one's lag by a minute, which is all there is here.
+pub(crate) const FIGURES_LAG: Duration = Duration::from_secs(2);
+
 /// 12:00 UTC, where one four-hour window ends and the next begins.
 const TURN: &str = "2026-11-20T12:00:00Z";
 /// What the first third of a minute takes, about, from the window of one of three accounts, in thousandths.
 const FIRST_THIRD_PERMILLE: f64 = 28.0;
+/// What the gateway uses of a window at most, before the margin that it keeps for others, in thousandths.
+const NEARLY_ALL_PERMILLE: f64 = 988.0;
 /// The window of that account: the Pro plan's four hours.
 const PRO_FOUR_HOURS_USD: f64 = 20.0 / 180.0 * 75.0;
 /// The prompt of one coding call. It fits a minute of traffic; longer traffic has smaller ones, so that the windows
@@ -107,17 +112,16 @@ impl Script {
             .account(AccountSpec::new(ACCOUNTS[2], PlanSpec::Paygo).balance_usd(1.5))
     }
 
-    /// So that the guard's 95 % are reached between two readings of the figures, about a third through. Where the
-    /// traffic is too short for a reading there, the window is beyond it from the start.
+    /// So that little is left of the window about a third through. Where the traffic is too short for a reading of the
+    /// figures there, it is so from the start.
     fn first_used_permille(self) -> f64 {
         let length = f64::from(self.seconds);
-        let reading = FIGURES_EVERY.as_secs_f64();
-        let readings = (length / 3.0 / reading).round();
+        let readings = (length / 3.0 / FIGURES_EVERY.as_secs_f64()).round();
         if readings < 1.0 {
-            return 960.0;
+            return NEARLY_ALL_PERMILLE + 2.0;
         }
         let by_reading = FIRST_THIRD_PERMILLE / 2.0 * (60.0 / length).min(1.0);
-        950.0 - by_reading * (readings - 0.5)
+        NEARLY_ALL_PERMILLE - by_reading * (readings - 0.5)
     }
 
     fn models(self) -> Vec<ModelSpec> {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use ripcord_gateway::GUARD_PERMILLE;
 use ripcord_rules::units::NanoUsd;
 use ripcord_store::AttemptRow;
 
@@ -79,10 +78,9 @@ impl Story {
         let mut text = name(&account.label);
         text = match &account.read {
             Some(read) => text.plain(format!(
-                ": {} of the {} window used. From {} % on Ripcord sends nothing more there",
+                ": {} of the {} window used. The rest is left for others, so Ripcord sends nothing more there",
                 percent(read.used_permille),
                 window_in_words(&read.window),
-                GUARD_PERMILLE / 10
             )),
             None => text.plain(": Ripcord sends nothing more there"),
         };
