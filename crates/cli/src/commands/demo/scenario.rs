@@ -174,22 +174,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_guard_is_passed_between_two_readings_and_never_the_window_itself() {
+    fn little_is_left_of_a_window_about_a_third_through() {
         for seconds in [24, 30, 45, 60, 90, 300, 3_600] {
-            let script = Script::new(seconds);
-            let by_reading = FIRST_THIRD_PERMILLE / 2.0 * (60.0 / seconds as f64).min(1.0);
-            let used = script.first_used_permille();
-            let readings = ((950.0 - used) / by_reading).ceil();
-            assert!((950.0 - used) % by_reading > 0.0, "{seconds}");
-            assert!(used + by_reading * readings < 975.0, "{seconds}");
-            let at = readings * FIGURES_EVERY.as_secs_f64() / seconds as f64;
-            assert!((0.2..=0.5).contains(&at), "{seconds} s: {at}");
+            let used = Script::new(seconds).first_used_permille();
+            let by_second = FIRST_THIRD_PERMILLE / 20.0 * (60.0 / seconds as f64).min(1.0);
+            let at = (NEARLY_ALL_PERMILLE - used) / by_second / seconds as f64;
+            assert!((0.15..=0.4).contains(&at), "{seconds} s: {at}");
         }
     }
 
     #[test]
-    fn traffic_that_is_too_short_for_a_reading_begins_beyond_the_guard() {
-        assert!(Script::new(8).first_used_permille() > 950.0);
+    fn traffic_that_is_too_short_for_a_reading_begins_with_little_left() {
+        let used = Script::new(8).first_used_permille();
+        assert!(used > NEARLY_ALL_PERMILLE && used < 1_000.0);
     }
 
     #[test]
