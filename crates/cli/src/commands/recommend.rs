@@ -119,6 +119,8 @@ fn weigh<'c>(
             .unwrap_or_default(),
         others: settings.is_none_or(|settings| settings.others.value),
     };
+    // The model in use may be known for what it is by its name alone, which is no reason to leave it.
+    let own_needs = Needs { tee: privacy == Privacy::Asked, ..needs.clone() };
     let weigh = settings.map_or(Weigh::default(), |settings| settings.weigh.value);
     let own_name = current.map(|entry| ModelName::read(&entry.name));
     let kinship = |entry: &Entry| own_name.as_ref()?.kinship(&ModelName::read(&entry.name));
@@ -129,7 +131,10 @@ fn weigh<'c>(
         // Only what Chutes itself lists is recommended: in the other list anybody may take any name.
         .filter(|entry| is_current(entry) || entry.model.is_some() || !by_models)
         .filter(|entry| settings.is_some() || kinship(entry).is_some())
-        .map(|entry| choice(entry, kinship(entry), &needs, speeds))
+        .map(|entry| {
+            let needs = if is_current(entry) { &own_needs } else { &needs };
+            choice(entry, kinship(entry), needs, speeds)
+        })
         // What is left out is told only of those that somebody would look for.
         .filter(|choice| {
             let is_looked_for = choice.place.is_some() || choice.candidate.kinship.is_some();

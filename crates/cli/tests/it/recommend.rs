@@ -141,8 +141,8 @@ fn a_plain_model_never_replaces_a_confidential_one() {
     exit 1
     --- stdout
     ✗ nothing to recommend
-      zai-org/GLM-5.2-TEE has no instance running, and no variant answers at the
-      moment
+      zai-org/GLM-5.2-TEE has no instance running, and no variant in a TEE answers
+      at the moment
 
        model                state   busy  refused  $ in  $ out  1st token  tok/s
     ›  zai-org/GLM-5.2-TEE  ○ cold     –        –  0.10   0.40      0.3 s    106
@@ -236,6 +236,16 @@ fn with_a_model_and_a_purpose_the_favourites_are_looked_at_too() {
     let found = advice(&world, &["openai/gpt-oss-20b", "--for", "coding"]);
     assert_eq!(found, ("switch".to_owned(), "zai-org/GLM-5.2-TEE".into(), 0));
     assert_eq!(advice(&world, &["openai/gpt-oss-20b"]), ("none".to_owned(), Value::Null, 1));
+    // Hot, but nobody's favourite for it.
+    let outcome = world.run(&["recommend", "Qwen/Qwen2.5-72B-Instruct", "--for", "coding"]);
+    assert!(outcome.stdout.contains("Qwen2.5-72B-Instruct is none of the favourites; zai-org/"));
+    let outcome = world.run(&["recommend", "Qwen/Qwen2.5-72B-Instruct", "--tee"]);
+    assert_eq!(outcome.code, 1);
+    assert!(
+        outcome.stdout.contains("is not in a TEE, and no variant in a TEE answers"),
+        "{}",
+        outcome.stdout
+    );
 }
 
 #[test]

@@ -51,16 +51,25 @@ pub fn ranked(candidates: &[Candidate], weigh: Weigh) -> Vec<(usize, Score)> {
 
 /// What to do, for a user of `current`, or for one who uses none of the candidates yet.
 ///
-/// A model that has room is not left for one that scores more: every switch costs a warm prompt cache and surprises.
+/// A model that has room is not left for one that scores more: every switch costs a warm prompt cache and surprises. One
+/// that does not fit is left for any that fits and answers.
 #[must_use]
 pub fn advise(candidates: &[Candidate], current: Option<usize>, weigh: Weigh) -> Advice {
     let ranked = ranked(candidates, weigh);
     let best = ranked.iter().find(|(index, _)| Some(*index) != current).copied();
+    let in_use = current.and_then(|index| candidates.get(index));
     let Some(standing) =
-        current.and_then(|index| candidates.get(index)).map(|candidate| candidate.standing)
+        in_use.filter(|candidate| candidate.misfit.is_none()).map(|candidate| candidate.standing)
     else {
+        // None is in use, or one that may not be recommended itself.
         return match best {
-            Some((index, score)) if score.grade.is_usable() => Advice::Use(index),
+            Some((index, score)) if score.grade.is_usable() => {
+                if in_use.is_some() {
+                    Advice::Switch(index)
+                } else {
+                    Advice::Use(index)
+                }
+            }
             Some((_, score)) if score.grade == Grade::Unknown => Advice::Unknown,
             _ => Advice::Nothing,
         };
@@ -156,6 +165,18 @@ mod tests {
     }
 
     #[test]
+    fn a_model_that_does_not_fit_is_left_however_steady_it_is() {
+        let misfit = Candidate {
+            misfit: Some(Misfit::Lacks("tools".to_owned())),
+            ..candidate(ModelState::Hot, 0, 0)
+        };
+        let full = candidate(ModelState::Busy, 990, 420);
+        assert_eq!(advice(&[misfit.clone(), full]), Advice::Switch(1));
+        assert_eq!(advice(&[misfit.clone(), candidate(ModelState::Cold, 0, 0)]), Advice::Nothing);
+        assert_eq!(advice(&[misfit, candidate(ModelState::Unknown, 0, 0)]), Advice::Unknown);
+    }
+
+    #[test]
     fn ties_go_to_the_nearer_kin_and_then_to_who_came_first() {
         let other = Candidate {
             kinship: Some(Kinship::OtherRelease),
@@ -194,12 +215,15 @@ mod tests {
             match advice(&candidates) {
                 Advice::Switch(to) => {
                     prop_assert!(to != 0 && candidates[to].misfit.is_none());
-                    prop_assert!(grade(to).is_usable() && grade(to) < grade(0));
+                    prop_assert!(grade(to).is_usable());
+                    prop_assert!(grade(to) < grade(0) || candidates[0].misfit.is_some());
                 }
-                Advice::Stay => prop_assert!(grade(0).is_usable()),
+                Advice::Stay => {
+                    prop_assert!(grade(0).is_usable() && candidates[0].misfit.is_none());
+                }
                 Advice::Use(_) => prop_assert!(false, "one was in use"),
                 Advice::Nothing | Advice::Unknown => {
-                    prop_assert!(!grade(0).is_usable());
+                    prop_assert!(!grade(0).is_usable() || candidates[0].misfit.is_some());
                     let usable = candidates.iter().skip(1).any(|other| {
                         other.misfit.is_none() && other.standing.grade().is_usable()
                     });

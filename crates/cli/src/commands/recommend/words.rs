@@ -27,9 +27,10 @@ impl Recommendation<'_> {
 
     /// Why, in one sentence without its head.
     pub(super) fn why(&self) -> String {
-        let others = match self.purpose {
-            None => "variant",
-            Some(_) => "model that fits",
+        let others = match (self.purpose, self.privacy) {
+            (None, Privacy::Open) => "variant",
+            (None, _) => "variant in a TEE",
+            (Some(_), _) => "model that fits",
         };
         match (self.advice, self.in_use(), self.chosen()) {
             (Advice::Stay, Some(current), _) => match current.candidate.standing.grade() {
@@ -135,9 +136,23 @@ impl Choice<'_> {
         }
     }
 
-    /// What is wrong with it, after its name.
+    /// What is wrong with it, after its name; that it does not fit before all else.
     fn trouble(&self) -> String {
         let standing = &self.candidate.standing;
+        if let Some(misfit) = &self.candidate.misfit {
+            return match misfit {
+                Misfit::Lacks(feature) => format!("lacks {feature}"),
+                Misfit::TooDear(limit) if self.entry.price_out().is_some() => {
+                    format!("costs more than ${} per million tokens", price_words(*limit))
+                }
+                Misfit::TooDear(_) => "has no known price".to_owned(),
+                Misfit::NotConfidential if self.entry.tee() == Some(false) => {
+                    "is not in a TEE".to_owned()
+                }
+                Misfit::NotConfidential => "is not known to be in a TEE".to_owned(),
+                Misfit::NotPreferred => "is none of the favourites".to_owned(),
+            };
+        }
         match self.entry.state_word() {
             StateWord::Cold => "has no instance running".to_owned(),
             StateWord::Down => match self.entry.why() {
