@@ -291,7 +291,39 @@ fn a_status_alone_finds_all_that_comes_with_it() {
         };
         assert!(entries.len() >= 6, "{asked}");
     }
+    let Found::Status(404, _) = find("APICallError [AI_APICallError]: Not Found") else { panic!() };
     assert_eq!(find("418"), Found::Nothing);
     assert_eq!(find("my cat sat on the keyboard"), Found::Nothing);
     assert_eq!(find(""), Found::Nothing);
+}
+
+/// The recordings are not part of this repository: `RIPCORD_RECORDINGS` names their directory.
+#[test]
+fn every_recorded_failure_is_explained() {
+    #[expect(clippy::disallowed_methods, reason = "a test's own switch")]
+    let Some(directory) = std::env::var_os("RIPCORD_RECORDINGS") else {
+        println!("skipped: RIPCORD_RECORDINGS is not set");
+        return;
+    };
+    let mut explained = 0;
+    for file in std::fs::read_dir(directory).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let record: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let answer = &record["response"];
+        let body = match &answer["body"] {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let failed = answer["status"].as_u64().is_some_and(|status| status >= 400);
+        if !failed || body.is_empty() || body == "null" {
+            continue;
+        }
+        assert!(!found(&body).is_empty(), "{}: {body}", path.display());
+        explained += 1;
+    }
+    assert!(explained > 200, "{explained}");
 }
