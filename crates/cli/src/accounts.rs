@@ -79,15 +79,26 @@ impl Roster {
                 roster.unusable.push(format!("the account `{}` has no key", entry.name.value));
             }
         }
+        roster.add_unnamed(settings, &settings.environment_keys);
+        roster
+    }
+
+    /// Groups keys that stand nowhere in the configuration.
+    pub(crate) fn of_keys(settings: &Settings, keys: &[RawKey]) -> Self {
+        let mut roster = Self { accounts: Vec::new(), repairs: Vec::new(), unusable: Vec::new() };
+        roster.add_unnamed(settings, keys);
+        roster
+    }
+
+    fn add_unnamed(&mut self, settings: &Settings, keys: &[RawKey]) {
         let policy = SpendingPolicy {
             paygo: settings.spending.paygo.value,
             min_balance: settings.spending.min_balance.value,
             ..SpendingPolicy::default()
         };
-        for raw in &settings.environment_keys {
-            roster.add(raw, None, policy, settings.spending.when_unknown.value);
+        for raw in keys {
+            self.add(raw, None, policy, settings.spending.when_unknown.value);
         }
-        roster
     }
 
     /// The accounts to work with. Without any, the error says what is missing or wrong.
@@ -97,10 +108,8 @@ impl Roster {
         }
         if self.unusable.is_empty() {
             return Err(CommandError::usage("no API key is configured")
-                .hint(format!(
-                    "create a key at https://chutes.ai/app/api, then: export {}=cpk_…",
-                    variables::CHUTES_API_KEY
-                ))
+                .hint("create a key at https://chutes.ai/app/api, then: ripcord init")
+                .hint(format!("for this shell only: export {}=cpk_…", variables::CHUTES_API_KEY))
                 .hint("without a key these work: ripcord status, models, model-health, recommend")
                 .see("key-missing"));
         }

@@ -88,6 +88,9 @@ pub(crate) enum Command {
     Demo(DemoArguments),
     /// Check keys, addresses, reachability, clock, models and configuration; says what to fix. Or explain an error
     Doctor(DoctorArguments),
+    /// Set up: read a key (without showing it), test it, show the plan, write the configuration
+    #[command(after_help = INIT_HELP)]
+    Init(InitArguments),
     /// The settings: every value with its origin, a check of the whole file, ready settings for a client
     Config(ConfigArguments),
     /// Print a script that completes commands and flags in your shell
@@ -311,6 +314,39 @@ pub(crate) struct DemoArguments {
     /// End with the traffic instead of staying up
     #[arg(long)]
     pub(crate) once: bool,
+}
+
+const INIT_HELP: &str = "\
+A key is asked for on the terminal, or read from what is piped in, from --key-file, or from CHUTES_API_KEY. An existing
+configuration keeps everything that it holds: accounts and keys are added to it. A key that Chutes refuses, or that could
+not be tested, is not written.
+
+Examples:
+  ripcord init
+  pass show chutes | ripcord init --yes
+  ripcord init --key-file keys.txt --name work";
+
+#[derive(Args, Debug, Default)]
+pub(crate) struct InitArguments {
+    /// Read the keys from this file, one a line or separated by commas; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+
+    /// What a new account is called; by default as at Chutes
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// Ask nothing
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+
+    /// Start the configuration anew instead of adding to it; asks first
+    #[arg(long)]
+    pub(crate) replace: bool,
+
+    /// Write also a key that Chutes refuses or that could not be tested, and replace without asking
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Args, Debug)]

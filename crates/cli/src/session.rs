@@ -27,6 +27,11 @@ impl Session<'_> {
         self.prepare_with(MissingFile::IsAProblem)
     }
 
+    /// Reads the configuration, for a command that may write the file.
+    pub(crate) fn prepare_to_write(&self) -> Result<Context, CommandError> {
+        self.prepare_with(MissingFile::IsFine)
+    }
+
     /// The clock of this run.
     pub(crate) fn clock(&self) -> Result<Clock, CommandError> {
         match self.environment.get(variables::RIPCORD_TEST_NOW) {

@@ -154,7 +154,8 @@ impl Upstream {
         Ok(readings)
     }
 
-    async fn readings(&self, accounts: Vec<Account>, context: &Context) -> Vec<Reading> {
+    /// Reads these accounts, in their order.
+    pub(crate) async fn readings(&self, accounts: Vec<Account>, context: &Context) -> Vec<Reading> {
         let gate = Arc::new(Semaphore::new(AT_ONCE));
         let mut tasks = JoinSet::new();
         for (index, account) in accounts.into_iter().enumerate() {

@@ -8,6 +8,7 @@ pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 mod elsewhere;
+pub(crate) mod init;
 mod man;
 pub(crate) mod model_health;
 pub(crate) mod models;
@@ -54,6 +55,7 @@ pub(crate) fn run(command: Option<Command>, session: &Session<'_>) -> Result<Exi
         Some(Command::Doctor(DoctorArguments { explain: None })) => wait(doctor::run(&prepare()?)),
         Some(Command::Serve(arguments)) => serve::run(&arguments, &prepare()?),
         Some(Command::Demo(arguments)) => demo::run(&arguments, printer),
+        Some(Command::Init(arguments)) => wait(init::run(&arguments, &session.prepare_to_write()?)),
         Some(Command::Config(arguments)) => config::run(&arguments, session),
         Some(Command::Completions(arguments)) => completions::run(&arguments, printer),
         Some(Command::Man(arguments)) => man::run(&arguments, printer),

@@ -10,8 +10,8 @@ use schemars::schema_for;
 
 use crate::args::{Arguments, ReferenceArguments, ReferencePart};
 use crate::commands::{
-    budget_check, can_complete, config, doctor, model_health, models, probe, recommend, sanity,
-    serve, slots, status, usage, wait_for_reset,
+    budget_check, can_complete, config, doctor, init, model_health, models, probe, recommend,
+    sanity, serve, slots, status, usage, wait_for_reset,
 };
 use crate::error::{self, CommandError};
 use crate::exit::Exit;
@@ -58,6 +58,7 @@ fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("doctor", schema_for!(doctor::DoctorReport)),
         ("doctor-explain", schema_for!(doctor::ExplainReport)),
         ("error", schema_for!(error::ErrorObject)),
+        ("init", schema_for!(init::InitReport)),
         ("model-health", schema_for!(model_health::ModelHealthReport)),
         ("models", schema_for!(models::ModelsReport)),
         ("probe", schema_for!(probe::ProbeReport)),

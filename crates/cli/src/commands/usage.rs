@@ -270,6 +270,13 @@ fn draw_account(
     draw_paces(page, &windows, goes_on, context, now);
 }
 
+/// An account as `ripcord usage` shows it, for a command that has read it.
+pub(crate) fn describe(page: &mut Page, reading: &Reading, context: &Context) {
+    let now = context.now();
+    let report = account(reading, None, context, now);
+    draw_account(page, reading, &report, None, context, now);
+}
+
 fn draw_heading(page: &mut Page, reading: &Reading, context: &Context, now: Wall) {
     let snapshot = &reading.snapshot;
     let mut left = Text::toned(Tone::Strong, reading.label.as_str());

@@ -16,7 +16,8 @@ fn without_a_key() {
     exit 2
     --- stderr
     error: no API key is configured
-    hint: create a key at https://chutes.ai/app/api, then: export CHUTES_API_KEY=cpk_…
+    hint: create a key at https://chutes.ai/app/api, then: ripcord init
+    hint: for this shell only: export CHUTES_API_KEY=cpk_…
     hint: without a key these work: ripcord status, models, model-health, recommend
     more: ripcord doctor --explain key-missing
     ");

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod doctor;
 mod explain;
+mod init;
 mod probe;
 mod recommend;
 mod reference;

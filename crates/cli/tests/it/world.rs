@@ -135,7 +135,21 @@ impl World {
 
     /// Runs the binary with these arguments, times shown in UTC.
     pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
-        let output = self.command(arguments).output().unwrap();
+        self.outcome(self.command(arguments).output().unwrap())
+    }
+
+    /// The same, with this piped in.
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Outcome {
+        use std::io::Write as _;
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A program that reads nothing may be gone already.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        self.outcome(child.wait_with_output().unwrap())
+    }
+
+    fn outcome(&self, output: std::process::Output) -> Outcome {
         let text = |bytes: Vec<u8>| {
             let home = self.home.path().display().to_string();
             String::from_utf8(bytes)
