@@ -15,8 +15,11 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::printer::table::{Column, Table};
 use crate::printer::text::{Text, Tone};
-use crate::printer::{Page, moment, number};
+use crate::printer::{Device, Page, moment, number};
 use crate::upstream::{Upstream, note};
+
+/// From this width on a reason has room beside a name.
+const ROOM_FOR_REASONS: usize = 72;
 
 /// What `ripcord status --json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -204,7 +207,7 @@ fn page(report: &StatusReport, arguments: &StatusArguments, context: &Context) -
         if arguments.models.is_empty() {
             page.line(Text::toned(Tone::Strong, "Your models"));
         }
-        page.table(models(&report.mine));
+        draw_mine(&mut page, &report.mine, context.printer.device());
     } else if arguments.mine {
         page.gap().paragraph(0, Text::from("No models are named as yours. ").append(naming()));
     }
@@ -324,7 +327,19 @@ fn draw_platform(page: &mut Page, platform: &PlatformReport) {
     }
 }
 
-fn models(models: &[ModelStatus]) -> Table {
+/// One line for each, or, where there is no room for the reasons beside the names, as many as it takes.
+fn draw_mine(page: &mut Page, models: &[ModelStatus], device: Device) {
+    if !device.cuts || device.width >= ROOM_FOR_REASONS {
+        page.table(table(models));
+        return;
+    }
+    for model in models {
+        let line = state_cell(model.state).plain(" ").then(Tone::Strong, model.name.as_str());
+        page.paragraph_under(2, 2, line.plain(" ").dim(model.why.as_str()));
+    }
+}
+
+fn table(models: &[ModelStatus]) -> Table {
     let mut table =
         Table::new(2, vec![Column::left(""), Column::names(""), Column::left("").shrinks_to(24)]);
     for model in models {

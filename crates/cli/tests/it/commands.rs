@@ -185,6 +185,10 @@ fn watched_models_come_first_and_unknown_names_are_told() {
       ○ cold  deepseek-ai/DeepSeek-R1    no instance is running
       ✗ down  qwen/qwen2.5-72b-instruct  did you mean Qwen/Qwen2.5-72B-Instruct?
     ");
+    let narrow = world.command(&["status", "--mine"]).env("COLUMNS", "60").output().unwrap();
+    let narrow = String::from_utf8(narrow.stdout).unwrap();
+    assert!(narrow.contains("qwen/qwen2.5-72b-instruct did you mean"), "{narrow}");
+    assert!(narrow.contains("Qwen/Qwen2.5-72B-Instruct?"), "no reason is cut: {narrow}");
     let asked = world.run(&["status", "openai/gpt-oss-20b", "--json"]).report("status");
     assert_eq!(asked["mine"][0]["state"], "down");
     assert_eq!(asked["mine"].as_array().unwrap().len(), 1, "the watched ones were not asked for");
