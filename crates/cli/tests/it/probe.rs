@@ -134,3 +134,68 @@ fn headers_and_fields_never_drive_the_terminal() {
     let outcome = World::of(scenario).key(&Scenario::key("alice", 0)).run(&["probe", hostile]);
     assert!(!outcome.seen().contains(['\u{1b}', '\u{202e}']), "{}", outcome.seen());
 }
+
+/// A server that gives every request the same answer, and closes.
+fn always(answer: Vec<u8>) -> String {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut read = Vec::new();
+            let mut piece = [0; 1024];
+            // The whole request: closing before it is read would reset the connection.
+            while !is_whole(&read) {
+                match stream.read(&mut piece) {
+                    Ok(0) | Err(_) => break,
+                    Ok(count) => read.extend_from_slice(&piece[..count]),
+                }
+            }
+            // Whoever asked may be gone.
+            let _ = stream.write_all(&answer);
+        }
+    });
+    url
+}
+
+/// Whether a request with its body has come.
+fn is_whole(read: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(read).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    body.len() >= length.map_or(0, |length| length.trim().parse().unwrap())
+}
+
+#[test]
+fn an_answer_of_something_in_between_is_explained_and_cleaned() {
+    let key = Scenario::key("alice", 0);
+    let body = format!("<html><head><title>Slow down \u{1b}[2J {key}</title></head></html>");
+    let mut answer = format!(
+        "HTTP/1.1 429 Too Many Requests\r\nserver: cloudflare\r\nretry-after: 90\r\nx-ratelimit-limit-requests: 60\r\n\
+         x-ratelimit-remaining-requests: 0\r\nx-echo: Bearer {key}\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\nx-odd: a",
+        body.len()
+    )
+    .into_bytes();
+    answer.extend_from_slice(b"\x9b31m");
+    answer.extend_from_slice("x".repeat(2_000).as_bytes());
+    answer.extend_from_slice(format!("\r\n\r\n{body}").as_bytes());
+    let world = World::with(pro()).variable("CHUTES_LLM_URL", &always(answer));
+    let outcome = world.run(&["probe"]);
+    assert_eq!(outcome.code, 1, "{}", outcome.seen());
+    let seen = outcome.seen();
+    assert!(!seen.contains(['\u{1b}', '\u{9b}']), "{seen}");
+    let report = world.run(&["probe", "--json"]).report("probe");
+    let secret = key.rsplit('.').next().unwrap();
+    assert!(!seen.contains(secret) && !report.to_string().contains(secret), "{seen}");
+    assert_eq!(report["failure"]["cause"], "edge_rate_limit");
+    let meaning =
+        |name: &str| header(&report, name).unwrap()["meaning"].as_str().unwrap().to_owned();
+    assert!(meaning("retry-after").starts_with("come back in 1 min 30 s, at 11:14"));
+    assert!(meaning("x-ratelimit-remaining-requests").contains("something in between"));
+    assert!(meaning("server").contains("Cloudflare"));
+    let odd = header(&report, "x-odd").unwrap()["value"].as_str().unwrap().chars().count();
+    assert!(odd <= 200, "{odd}");
+    let absent = report["absent"].as_array().unwrap();
+    assert!(absent.iter().all(|absent| absent["name"] == "x-chutes-quota-*"), "{absent:?}");
+}
