@@ -1,5 +1,7 @@
 //! What the user typed, and nothing else: no files, no environment, no defaults that are settings.
 
+mod examples;
+
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -58,10 +60,13 @@ pub(crate) enum ColorChoice {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Is it down? The platform, your models, and every model that is not hot, with the reason
+    #[command(after_help = examples::STATUS)]
     Status(StatusArguments),
     /// Plan, every window with its reset, balance, and when each would run out
+    #[command(after_help = examples::USAGE)]
     Usage(UsageArguments),
     /// The catalogue: price, context, features, state
+    #[command(after_help = examples::MODELS)]
     Models(ModelsArguments),
     /// The state of one model with the evidence; never probes with inference
     ModelHealth(ModelHealthArguments),
@@ -73,31 +78,36 @@ pub(crate) enum Command {
     /// unit)
     Probe(ProbeArguments),
     /// Exit 0 if there is budget to work with, 1 if not
+    #[command(after_help = examples::BUDGET_CHECK)]
     BudgetCheck(BudgetCheckArguments),
     /// Exit 0 if this many calls fit, 1 if not; says which window is short and when the rest would fit
+    #[command(after_help = examples::CAN_COMPLETE)]
     CanComplete(CanCompleteArguments),
     /// Return when there is budget: at once, or when the window that blocks has turned
+    #[command(after_help = examples::WAIT_FOR_RESET)]
     WaitForReset(WaitForResetArguments),
     /// Who holds the slots that the programs of this machine share
     Slots,
     /// Hold a slot of an account while a command runs; waits for one if all are held
+    #[command(after_help = examples::ACQUIRE)]
     Acquire(AcquireArguments),
     /// Run the gateway: an OpenAI-compatible endpoint on this machine, in front of your accounts
+    #[command(after_help = examples::SERVE)]
     Serve(ServeArguments),
     /// Watch it work, without a key or a network: an emulated Chutes, the gateway before it, a minute of traffic
     Demo(DemoArguments),
     /// Check keys, addresses, reachability, clock, models and configuration; says what to fix. Or explain an error
     Doctor(DoctorArguments),
     /// Set up: read a key (without showing it), test it, show the plan, write the configuration
-    #[command(after_help = INIT_HELP)]
+    #[command(after_help = examples::INIT)]
     Init(InitArguments),
     /// The settings: every value with its origin, a check of the whole file, ready settings for a client
     Config(ConfigArguments),
     /// Print a script that completes commands and flags in your shell
-    #[command(after_help = COMPLETIONS_HELP)]
+    #[command(after_help = examples::COMPLETIONS)]
     Completions(CompletionsArguments),
     /// Print a manual page, or write all of them into a directory
-    #[command(after_help = MAN_HELP)]
+    #[command(after_help = examples::MAN)]
     Man(ManArguments),
     /// Write the reference documentation
     #[command(hide = true)]
@@ -316,16 +326,6 @@ pub(crate) struct DemoArguments {
     pub(crate) once: bool,
 }
 
-const INIT_HELP: &str = "\
-A key is asked for on the terminal, or read from what is piped in, from --key-file, or from CHUTES_API_KEY. An existing
-configuration keeps everything that it holds: accounts and keys are added to it. A key that Chutes refuses, or that could
-not be tested, is not written.
-
-Examples:
-  ripcord init
-  pass show chutes | ripcord init --yes
-  ripcord init --key-file keys.txt --name work";
-
 #[derive(Args, Debug, Default)]
 pub(crate) struct InitArguments {
     /// Read the keys from this file, one a line or separated by commas; `-` is stdin
@@ -363,16 +363,9 @@ pub(crate) enum ConfigCommand {
     /// Read the whole configuration and name everything that is wrong with it; exit 2 if anything is
     Check,
     /// Ready settings for a client: what to write where, and what goes wrong
-    #[command(after_help = CLIENT_HELP)]
+    #[command(after_help = examples::CLIENT)]
     Client(ClientArguments),
 }
-
-const CLIENT_HELP: &str = "\
-Examples:
-  ripcord config client                                     the list of clients
-  ripcord config client opencode
-  ripcord config client curl --model zai-org/GLM-5.2-TEE
-  ripcord config client aider --direct                      Chutes itself, without the gateway";
 
 #[derive(Args, Debug, Default)]
 pub(crate) struct ClientArguments {
@@ -389,24 +382,11 @@ pub(crate) struct ClientArguments {
     pub(crate) direct: bool,
 }
 
-const COMPLETIONS_HELP: &str = "\
-Examples:
-  ripcord completions bash > ~/.local/share/bash-completion/completions/ripcord
-  ripcord completions zsh > ~/.zfunc/_ripcord       (with `fpath+=~/.zfunc` in ~/.zshrc before `compinit`)
-  ripcord completions fish > ~/.config/fish/completions/ripcord.fish
-  ripcord completions elvish >> ~/.config/elvish/rc.elv
-  ripcord completions powershell >> $PROFILE";
-
 #[derive(Args, Debug)]
 pub(crate) struct CompletionsArguments {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
 }
-
-const MAN_HELP: &str = "\
-Examples:
-  ripcord man usage | man -l -
-  ripcord man --directory ~/.local/share/man/man1";
 
 #[derive(Args, Debug)]
 pub(crate) struct ManArguments {
@@ -470,6 +450,35 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    /// The line as far as it is ours, in words.
+    fn words_of_example(line: &str) -> Vec<String> {
+        let ours = line.find("ripcord ").map_or("", |start| &line[start..]);
+        let end = ["  ", " && ", " | ", " > ", " >> "]
+            .iter()
+            .filter_map(|mark| ours.find(mark))
+            .min()
+            .unwrap_or(ours.len());
+        ours[..end].split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn examples_of(command: &clap::Command, examples: &mut Vec<String>) {
+        let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let lines = text.lines().filter(|line| line.starts_with("  ") && line.contains("ripcord "));
+        examples.extend(lines.map(str::to_owned));
+        command.get_subcommands().for_each(|command| examples_of(command, examples));
+    }
+
+    #[test]
+    fn every_example_of_the_help_is_a_right_command_line() {
+        let mut examples = Vec::new();
+        examples_of(&visible_commands(), &mut examples);
+        assert!(examples.len() > 20, "{examples:#?}");
+        for example in examples {
+            let parsed = Arguments::try_parse_from(words_of_example(&example));
+            assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
+        }
     }
 
     #[test]

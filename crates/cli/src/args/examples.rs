@@ -1,0 +1,73 @@
+//! What stands below the flags in `--help` and in the manual pages. Every example is read by a test.
+
+pub(super) const INIT: &str = "\
+A key is asked for on the terminal, or read from what is piped in, from --key-file, or from CHUTES_API_KEY. An existing
+configuration keeps everything that it holds: accounts and keys are added to it. A key that Chutes refuses, or that could
+not be tested, is not written.
+
+Examples:
+  ripcord init
+  pass show chutes | ripcord init --yes
+  ripcord init --key-file keys.txt --name work";
+
+pub(super) const CLIENT: &str = "\
+Examples:
+  ripcord config client                                     the list of clients
+  ripcord config client opencode
+  ripcord config client curl --model zai-org/GLM-5.2-TEE
+  ripcord config client aider --direct                      Chutes itself, without the gateway";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  ripcord completions bash > ~/.local/share/bash-completion/completions/ripcord
+  ripcord completions zsh > ~/.zfunc/_ripcord       (with `fpath+=~/.zfunc` in ~/.zshrc before `compinit`)
+  ripcord completions fish > ~/.config/fish/completions/ripcord.fish
+  ripcord completions elvish >> ~/.config/elvish/rc.elv
+  ripcord completions powershell >> $PROFILE";
+
+pub(super) const MAN: &str = "\
+Examples:
+  ripcord man usage | man -l -
+  ripcord man --directory ~/.local/share/man/man1";
+
+pub(super) const STATUS: &str = "\
+Examples:
+  ripcord status
+  ripcord status zai-org/GLM-5.2-TEE
+  ripcord status --all --json";
+
+pub(super) const MODELS: &str = "\
+Examples:
+  ripcord models --query deepseek
+  ripcord models --tee --feature tools --max-price 2 --sort price";
+
+pub(super) const BUDGET_CHECK: &str = "\
+Examples:
+  ripcord budget-check && ./nightly.sh
+  ripcord budget-check --account work --require-balance";
+
+pub(super) const CAN_COMPLETE: &str = "\
+Examples:
+  ripcord can-complete 500
+  ripcord can-complete 500 --model Qwen/Qwen3-32B-TEE --tokens-in 4000 --tokens-out 800 && ./batch.sh";
+
+pub(super) const WAIT_FOR_RESET: &str = "\
+Examples:
+  ripcord wait-for-reset && ./batch.sh
+  ripcord wait-for-reset --timeout 3600
+  ripcord wait-for-reset --next day";
+
+pub(super) const SERVE: &str = "\
+Examples:
+  ripcord serve
+  ripcord serve --listen 127.0.0.1:0 --json       a free port, told as a line of JSON";
+
+pub(super) const ACQUIRE: &str = "\
+Examples:
+  ripcord acquire -- ./one-call.sh
+  ripcord acquire --timeout 60 --account work -- python3 job.py";
+
+pub(super) const USAGE: &str = "\
+Examples:
+  ripcord usage --tz UTC
+  ripcord usage --account work --json";
