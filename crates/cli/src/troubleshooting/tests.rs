@@ -233,6 +233,28 @@ fn what_ripcord_is_said_to_say_stands_in_its_source() {
 }
 
 #[test]
+fn every_link_in_the_source_leads_to_an_entry() {
+    let source = sources("cli/src");
+    let quoted =
+        |text: &str| text.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<String>>();
+    // Only a name that is written there; put together, so that this line is none.
+    let call = format!(".see({}", '"');
+    let of_calls =
+        source.split(&call).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned);
+    // Functions that choose one: `anchor`, `anchor_of`, `anchor_of_transport` …
+    let functions = source.split("fn anchor").skip(1);
+    let bodies = functions.filter_map(|rest| rest.split(" fn ").next());
+    let of_functions =
+        bodies.flat_map(quoted).filter(|text| text.contains('-') && !text.contains(' '));
+    let anchors: Vec<_> = entries().iter().map(|entry| entry.anchor).collect();
+    let links: Vec<String> = of_calls.chain(of_functions).collect();
+    assert!(links.len() >= 50, "{}", links.len());
+    for link in links {
+        assert!(anchors.contains(&link.as_str()), "#{link}");
+    }
+}
+
+#[test]
 fn a_pasted_text_finds_its_entry() {
     let table = [
         ("Infrastructure is at maximum capacity, try again later", "model-full"),
