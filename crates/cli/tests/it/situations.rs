@@ -119,3 +119,8 @@ fn probe() {
 fn doctor() {
     check("doctor", &["doctor"], [0, 0, 0, 0, 0, 0, 0, 3]);
 }
+
+#[test]
+fn init() {
+    check("init", &["init"], [0, 0, 0, 0, 0, 0, 0, 3]);
+}
