@@ -43,6 +43,7 @@ mod engine;
 mod evidence;
 mod exports;
 mod faults;
+mod generated;
 mod identity;
 mod ids;
 mod inference;
@@ -75,6 +76,7 @@ pub use crate::{
     clock::Clock,
     control::{AccountChange, ClockChange, Control, ControlError, ModelChange, ModelTruth},
     faults::{Fault, FaultKind, FaultScope},
+    generated::Catalogue,
     instances::TryOutcome,
     log::{Ended, LogEntry},
     running::{Emulator, Running},

@@ -185,7 +185,7 @@ fn cords(kind: Template) -> Value {
 
 fn chute_body(state: &State, model: &Model, in_list: bool, now: i64) -> Value {
     let spec = &model.spec;
-    let place = state.models.iter().position(|other| other.chute_id == model.chute_id).unwrap_or(0);
+    let place = state.find_model(&model.chute_id).unwrap_or(0);
     let instances = instances(model, now);
     let owner = spec.private_to.as_deref().unwrap_or("chutes");
     let mut body = json!({

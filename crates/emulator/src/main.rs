@@ -15,6 +15,12 @@ struct Arguments {
     /// Scenario to start from (TOML); the demonstration without it
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
+    /// Make up this many models behind those of the scenario
+    #[arg(long, value_name = "MODELS")]
+    generate: Option<usize>,
+    /// Seed of everything drawn by chance, in place of the scenario's
+    #[arg(long)]
+    seed: Option<u64>,
     /// Answer every POST with a fixed short completion or stream, without accounting, for load tests
     #[arg(long)]
     plain: bool,
@@ -51,7 +57,7 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     if !arguments.listen.ip().is_loopback() && !arguments.allow_other_machines {
         return Err("only loopback addresses without --allow-other-machines".into());
     }
-    let scenario = match &arguments.scenario {
+    let mut scenario = match &arguments.scenario {
         Some(path) => {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| format!("read {}: {error}", path.display()))?;
@@ -59,6 +65,10 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         }
         None => Scenario::demo(),
     };
+    if let Some(models) = arguments.generate {
+        scenario.catalogue.generated = models;
+    }
+    scenario.seed = arguments.seed.unwrap_or(scenario.seed);
     let emulator = if arguments.plain {
         Emulator::start_plain(arguments.listen, scenario).await?
     } else {

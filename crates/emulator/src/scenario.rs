@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock, credentials, ids,
+    clock, credentials,
+    generated::Catalogue,
+    ids,
     specs::{AccountSpec, ModelSpec},
 };
 
@@ -11,11 +13,37 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// The file is no TOML, or has unknown keys or wrong types.
-    #[error("scenario: {0}")]
-    Toml(#[from] toml::de::Error),
+    #[error("scenario: {error}{hint}")]
+    Toml {
+        /// What is wrong, and where.
+        error: toml::de::Error,
+        /// What may have been meant, on a line of its own; empty when nothing comes near.
+        hint: String,
+    },
     /// A value that cannot be meant.
     #[error("scenario: {0}")]
     Value(String),
+}
+
+/// More would only fill the memory.
+const MOST_GENERATED: usize = 100_000;
+
+/// A reading error with a known key that comes near the unknown one.
+fn suggested(error: toml::de::Error) -> ScenarioError {
+    let message = error.message().to_owned();
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let is_unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
+    let hint = match quoted.split_first() {
+        Some((wrong, known)) if is_unknown => known
+            .iter()
+            .map(|known| (strsim::damerau_levenshtein(wrong, known), known))
+            .filter(|(distance, known)| *distance <= known.len() / 2)
+            .min()
+            .map(|(_, known)| format!("\ndid you mean `{known}`?"))
+            .unwrap_or_default(),
+        _ => String::new(),
+    };
+    ScenarioError::Toml { error, hint }
 }
 
 /// Everything the emulator starts from.
@@ -40,8 +68,10 @@ pub struct Scenario {
     pub lag: Lag,
     /// The accounts.
     pub accounts: Vec<AccountSpec>,
-    /// The catalogue, most used first.
+    /// The models given one by one, most used first.
     pub models: Vec<ModelSpec>,
+    /// Models made up behind them.
+    pub catalogue: Catalogue,
 }
 
 /// How late changes show, in emulated seconds. 0 shows them at once.
@@ -111,6 +141,7 @@ impl Scenario {
             lag: Lag::default(),
             accounts: Vec::new(),
             models: Vec::new(),
+            catalogue: Catalogue::default(),
         }
     }
 
@@ -141,6 +172,13 @@ impl Scenario {
     #[must_use]
     pub fn model(mut self, model: ModelSpec) -> Self {
         self.models.push(model);
+        self
+    }
+
+    /// With so many made-up models behind those given one by one.
+    #[must_use]
+    pub fn generated(mut self, models: usize) -> Self {
+        self.catalogue.generated = models;
         self
     }
 
@@ -207,7 +245,7 @@ impl Scenario {
     /// # Errors
     /// When the text is no TOML, holds unknown keys, or values that cannot be meant.
     pub fn from_toml(text: &str) -> Result<Self, ScenarioError> {
-        let scenario: Self = toml::from_str(text)?;
+        let scenario: Self = toml::from_str(text).map_err(suggested)?;
         scenario.check()?;
         Ok(scenario)
     }
@@ -231,6 +269,9 @@ impl Scenario {
             if account.name.is_empty() || !names.insert(account.name.as_str()) {
                 return wrong(format!("account name `{}` is empty or taken", account.name));
             }
+        }
+        if self.catalogue.generated > MOST_GENERATED {
+            return wrong(format!("more than {MOST_GENERATED} generated models"));
         }
         names.clear();
         for model in &self.models {

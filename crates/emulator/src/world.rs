@@ -1,6 +1,10 @@
 //! The state of the emulated service behind one lock, and the guards that account for calls.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -37,6 +41,8 @@ pub(crate) struct State {
     pub(crate) models: Vec<Model>,
     pub(crate) log: Log,
     keys: HashMap<String, (usize, usize)>,
+    /// Where each model is, by name and by chute id.
+    model_places: HashMap<String, usize>,
     pub(crate) tokens: Vec<Token>,
     /// Codes between `/idp/authorize` and `/idp/token`.
     pub(crate) codes: Vec<Code>,
@@ -187,16 +193,23 @@ impl State {
                 tokens.map(move |(index, spec)| Token::of_spec((at, name), index, spec, now))
             })
             .collect();
+        let models: Vec<Model> = scenario.models.iter().map(|spec| Model::new(spec, now)).collect();
+        let mut model_places = HashMap::new();
+        for (at, model) in models.iter().enumerate() {
+            model_places.insert(model.chute_id.clone(), at);
+            model_places.insert(model.spec.name.clone(), at);
+        }
         Self {
             accounts,
             tokens,
+            model_places,
             lag: scenario.lag,
             seed: scenario.seed,
             codes: Vec::new(),
             evidence_calls: (0, 0),
             instance_evidence_calls: (0, 0),
             end_to_end_nonces: Vec::new(),
-            models: scenario.models.iter().map(|spec| Model::new(spec, now)).collect(),
+            models,
             log: Log::new(scenario.log_entries),
             keys,
             generation,
@@ -230,7 +243,7 @@ impl State {
     }
 
     pub(crate) fn find_model(&self, name_or_id: &str) -> Option<usize> {
-        self.models.iter().position(|m| m.spec.name == name_or_id || m.chute_id == name_or_id)
+        self.model_places.get(name_or_id).copied()
     }
 
     /// Whatever happens by itself as time goes on.
@@ -278,7 +291,11 @@ fn draw(random: &mut u64) -> u64 {
 }
 
 impl World {
-    pub(crate) fn new(scenario: Scenario) -> Arc<Self> {
+    pub(crate) fn new(mut scenario: Scenario) -> Arc<Self> {
+        let given: HashSet<&str> = scenario.models.iter().map(|m| m.name.as_str()).collect();
+        let mut made_up = scenario.catalogue.models(scenario.seed);
+        made_up.retain(|model| !given.contains(model.name.as_str()));
+        scenario.models.extend(made_up);
         let start = scenario.starts_at.as_deref().and_then(clock::parse_timestamp);
         let clock = Clock::starting_at(start.map(|(at, _)| at), scenario.clock_speed);
         let state = Mutex::new(State::new(&scenario, clock.now_micros(), 0));
