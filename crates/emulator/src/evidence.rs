@@ -11,10 +11,11 @@ use crate::{
     clock::SECOND,
     ids, listing,
     management::Asked,
+    models::Model,
     query::Query,
     reply::Reply,
     validation,
-    world::{Model, State},
+    world::State,
 };
 
 const CALLS_PER_MINUTE: u32 = 60;

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     accounts::LimitHeaders,
+    calls::{CallGuard, LogTicket},
     checks::{Admitted, CallKind, Stop, Turn, admit},
     clock::SECOND,
     connection::ConnectionControl,
@@ -21,8 +22,9 @@ use crate::{
     quota::Tokens,
     render::{Identity, Kind},
     reply::Reply,
-    stream::{StepBody, segment_steps, stream_steps, whole_steps},
-    world::{CallGuard, LogTicket, World},
+    steps::{segment_steps, stream_steps, whole_steps},
+    stream::StepBody,
+    world::World,
 };
 
 /// A request as it came.

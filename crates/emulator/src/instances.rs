@@ -4,7 +4,7 @@
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::{clock::SECOND, reply::Reply, world::Model};
+use crate::{clock::SECOND, models::Model, reply::Reply};
 
 /// How many instances one call tries.
 const TRIES: usize = 3;
@@ -41,8 +41,9 @@ pub enum TryOutcome {
 }
 
 /// An instance, as the server knows it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Instance {
+    pub(crate) id: String,
     pub(crate) failures: u32,
     pub(crate) off_until: Option<i64>,
     pub(crate) deleted: bool,

@@ -33,7 +33,9 @@ mod aliases;
 mod api_keys;
 mod auth;
 mod base64;
+mod calls;
 mod catalogue;
+mod changes;
 mod checks;
 mod clock;
 mod connection;
@@ -44,6 +46,7 @@ mod evidence;
 mod exports;
 mod faults;
 mod generated;
+mod guardrails;
 mod identity;
 mod ids;
 mod inference;
@@ -51,6 +54,7 @@ mod instances;
 mod listing;
 mod log;
 mod management;
+mod models;
 mod operations;
 mod other_calls;
 mod plain;
@@ -64,17 +68,20 @@ mod running;
 mod scenario;
 mod server;
 mod specs;
+mod steps;
 mod stream;
 mod trace;
+mod truth;
 mod usage;
 mod validation;
 mod warmup;
 mod world;
 
 pub use crate::{
-    accounts::{AccountTruth, Coverage},
+    accounts::Coverage,
+    changes::{AccountChange, ClockChange, ModelChange, ModelTruth},
     clock::Clock,
-    control::{AccountChange, ClockChange, Control, ControlError, ModelChange, ModelTruth},
+    control::{Control, ControlError},
     faults::{Fault, FaultKind, FaultScope},
     generated::Catalogue,
     instances::TryOutcome,
@@ -86,4 +93,5 @@ pub use crate::{
         AccountSpec, KeyKind, ModelSpec, PlanSpec, PriceOverride, StateSpec, Template, TokenSpec,
         TokenState, UsageHistory, UsageRowSpec,
     },
+    truth::AccountTruth,
 };

@@ -5,10 +5,11 @@ use serde_json::{Map, Value, json};
 use crate::{
     clock::{self, SECOND},
     ids,
+    models::Model,
     query::{Query, as_usize},
     reply::Reply,
     specs::{ModelSpec, StateSpec, Template},
-    world::{Model, State},
+    world::State,
 };
 
 /// Dollars for one TAO, the same as in the recordings.
@@ -104,6 +105,8 @@ pub(crate) fn chutes(state: &State, owner: Option<usize>, query: &str, now: i64)
     let public = owner.is_none() || query.flag("include_public");
     let lower = |name: &str| query.get(name).map(|text| text.to_lowercase());
     let (name, exclude) = (lower("name"), lower("exclude"));
+    let (wanted_template, wanted_slug) = (query.get("template"), query.get("slug"));
+    let by_image = query.get("image").is_some();
     let found: Vec<&Model> = state
         .models
         .iter()
@@ -111,11 +114,11 @@ pub(crate) fn chutes(state: &State, owner: Option<usize>, query: &str, now: i64)
             let spec = &model.spec;
             let model_name = spec.name.to_lowercase();
             (if spec.private_to.is_none() { public } else { visible(state, model, owner) })
-                && query.get("template").is_none_or(|wanted| wanted == template(spec.template))
+                && wanted_template.as_ref().is_none_or(|wanted| wanted == template(spec.template))
                 && name.as_ref().is_none_or(|wanted| model_name.contains(wanted))
                 && exclude.as_ref().is_none_or(|unwanted| !model_name.contains(unwanted))
-                && query.get("slug").is_none_or(|wanted| wanted == slug(&spec.name))
-                && query.get("image").is_none()
+                && wanted_slug.as_ref().is_none_or(|wanted| *wanted == slug(&spec.name))
+                && !by_image
         })
         .collect();
     let skip = as_usize(page.saturating_mul(limit)) + as_usize(offset);
@@ -125,17 +128,27 @@ pub(crate) fn chutes(state: &State, owner: Option<usize>, query: &str, now: i64)
         let kind = model.spec.template;
         cord_refs.entry(cord_ref(kind)).or_insert_with(|| cords(kind));
     }
-    let items: Vec<Value> = items.iter().map(|model| chute_body(state, model, true, now)).collect();
-    Reply::json(&json!({
-        "total": found.len(), "page": page, "limit": limit, "items": items, "cord_refs": cord_refs,
-    }))
+    let fixed = fixed_fields().to_string();
+    let texts: Vec<String> =
+        items.iter().map(|model| chute_text(state, model, true, now, &fixed)).collect();
+    let text = format!(
+        "{{\"total\":{},\"page\":{page},\"limit\":{limit},\"items\":[{}],\"cord_refs\":{}}}",
+        found.len(),
+        texts.join(","),
+        Value::Object(cord_refs)
+    );
+    Reply::new(http::StatusCode::OK, crate::reply::JSON, text)
 }
 
 /// `GET /chutes/{id_or_name}`.
 pub(crate) fn chute(state: &State, owner: Option<usize>, name: &str, now: i64) -> Reply {
     let found = state.find_model(name).map(|at| &state.models[at]);
     match found.filter(|model| visible(state, model, owner)) {
-        Some(model) => Reply::json(&chute_body(state, model, false, now)),
+        Some(model) => {
+            let fixed = fixed_fields().to_string();
+            let text = chute_text(state, model, false, now, &fixed);
+            Reply::new(http::StatusCode::OK, crate::reply::JSON, text)
+        }
         None => Reply::not_found("Chute not found, or does not belong to you"),
     }
 }
@@ -183,12 +196,13 @@ fn cords(kind: Template) -> Value {
     }
 }
 
-fn chute_body(state: &State, model: &Model, in_list: bool, now: i64) -> Value {
+/// One chute. What is the same for every one comes as text: a long list would build it anew each time.
+fn chute_text(state: &State, model: &Model, in_list: bool, now: i64, fixed: &str) -> String {
     let spec = &model.spec;
     let place = state.find_model(&model.chute_id).unwrap_or(0);
     let instances = instances(model, now);
     let owner = spec.private_to.as_deref().unwrap_or("chutes");
-    let mut body = json!({
+    let body = json!({
         "chute_id": model.chute_id,
         "name": spec.name,
         "tagline": "",
@@ -213,15 +227,16 @@ fn chute_body(state: &State, model: &Model, in_list: bool, now: i64) -> Value {
         "bounty": model.bounty.map(|(amount, _)| amount),
         "disabled": spec.state == StateSpec::Disabled,
     });
-    if let (Value::Object(body), Value::Object(rest)) = (&mut body, fixed_fields()) {
-        body.extend(rest);
-    }
-    body
+    let body = body.to_string();
+    let fields = fixed.strip_prefix('{').unwrap_or_default();
+    format!("{},{fields}", body.strip_suffix('}').unwrap_or_default())
 }
 
-/// The id of one of a model's instances.
+/// The id of one of a model's standing instances.
 pub(crate) fn instance_id(model: &Model, index: u32) -> String {
-    ids::uuid("instance", &format!("{}/{index}", model.spec.name))
+    let mut standing = model.instances.iter().filter(|instance| !instance.deleted);
+    let found = usize::try_from(index).ok().and_then(|index| standing.nth(index));
+    found.map(|instance| instance.id.clone()).unwrap_or_default()
 }
 
 fn instances(model: &Model, now: i64) -> Vec<Value> {

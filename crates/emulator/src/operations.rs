@@ -10,9 +10,10 @@ use crate::{
     ids,
     listing::{self, TAO_USD},
     management::Asked,
+    models::Model,
     reply::Reply,
     specs::Template,
-    world::{Model, State},
+    world::State,
 };
 
 const DAY: i64 = 86_400 * SECOND;

@@ -4,8 +4,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    base64, checks::Admitted, engine, inference::Outcome, quota::Tokens, reply::Reply,
-    world::LogTicket,
+    base64, calls::LogTicket, checks::Admitted, engine, inference::Outcome, quota::Tokens,
+    reply::Reply,
 };
 
 /// A second of the machine, in pico-dollars: what a call costs that is charged by time.

@@ -6,11 +6,12 @@ use crate::{
     clock::{self, SECOND},
     ids,
     listing::TAO_USD,
+    models::Model,
     query::Query,
     reply::Reply,
     scenario::Scenario,
     specs::{StateSpec, Template},
-    world::{Model, State},
+    world::State,
 };
 
 /// `GET /chutes/utilization`.

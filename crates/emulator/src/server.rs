@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
     auth::Caller,
+    calls::{LogTicket, log_entry},
     clock::http_date,
     connection::{Connection, ConnectionControl},
     control::Control,
@@ -21,7 +22,7 @@ use crate::{
     reply::Reply,
     stream::ReplyBody,
     warmup,
-    world::{LogTicket, World, log_entry},
+    world::World,
 };
 
 /// The largest body the service takes.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     accounts::python_float,
     auth::{Caller, NO_USER, Scope},
+    calls::LogTicket,
     catalogue::usd,
     connection::ConnectionControl,
     inference::{Incoming, Outcome},
@@ -19,7 +20,7 @@ use crate::{
     reply::Reply,
     specs::StateSpec,
     stream::{Step, StepBody},
-    world::{LogTicket, State, World},
+    world::{State, World},
 };
 
 /// A cold model's stream says so every five seconds for ten minutes, then ends without a last word.
@@ -118,7 +119,7 @@ pub(crate) fn event(world: &World, model: usize) -> (Bytes, bool) {
     let now = world.now();
     let mut state = world.state();
     state.settle(now);
-    let running = state.models.get(model).map_or(0, crate::world::Model::running_instances);
+    let running = state.models.get(model).map_or(0, crate::models::Model::running_instances);
     let (status, text) = if running == 0 {
         ("cold", "waiting for instances ...".to_owned())
     } else {

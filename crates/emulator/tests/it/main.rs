@@ -12,5 +12,6 @@ mod management;
 mod plain;
 mod platform;
 mod raw;
+mod recorded;
 mod scenarios;
 mod windows;
