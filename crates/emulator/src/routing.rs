@@ -20,6 +20,7 @@ const RENAMED: &[&str] = &[
     "moonshotai/Kimi-K2-Thinking",
     "openai/gpt-oss-120b",
     "Qwen/Qwen3-235B-A22B-Instruct-2507",
+    "Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8",
     "Qwen/Qwen3-32B",
 ];
 
@@ -96,6 +97,9 @@ pub(crate) fn candidates(
 fn new_name(text: &str) -> Option<String> {
     if RENAMED.contains(&text) {
         return Some(format!("{text}-TEE"));
+    }
+    if text == "zai-org/GLM-5-Turbo" {
+        return Some("zai-org/GLM-5-TEE".to_owned());
     }
     text.strip_prefix("THUDM/").map(|rest| format!("zai-org/{rest}"))
 }

@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// The file is no TOML, or has unknown keys or wrong types.
-    #[error("scenario: {error}{hint}")]
+    #[error("scenario: {}{hint}", error.to_string().trim_end())]
     Toml {
         /// What is wrong, and where.
         error: toml::de::Error,
