@@ -273,6 +273,9 @@ impl Error {
             ErrorKind::WebPage { failure, .. } if classify(failure) == Cause::EdgeRateLimit => {
                 "the load balancers of Chutes limit this account or address; wait a few minutes and send less"
             }
+            ErrorKind::WebPage { failure, .. } if classify(failure) == Cause::EdgeBlock => {
+                "something in front of the API refused the connection, not the key: Google's load balancer, a proxy or a captive portal; try again, then from another network"
+            }
             ErrorKind::WebPage { .. } => {
                 "a proxy or captive portal answered instead of the API; open a page in a browser, and check the proxy and the address"
             }

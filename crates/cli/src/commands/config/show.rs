@@ -166,7 +166,8 @@ fn words(value: &Value) -> Text {
 }
 
 fn table() -> Table {
-    Table::new(2, vec![Column::left(""), Column::left(""), Column::left("")])
+    // A list that does not fit is cut, with its beginning in sight; `--json` and a pipe have all of it.
+    Table::new(2, vec![Column::left(""), Column::left("").shrinks_to(24), Column::left("")])
 }
 
 fn add(table: &mut Table, name: &str, value: Text, origin: &OriginReport, shown: &str) {
