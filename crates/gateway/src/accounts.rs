@@ -116,6 +116,11 @@ impl Account {
         self.state.lock().book.predicted(now, Margin::Kept)
     }
 
+    /// Whether own calls are under way.
+    pub(crate) fn has_calls_under_way(&self) -> bool {
+        self.state.lock().book.has_open()
+    }
+
     /// Whether own calls are under way or may be missing in the figures.
     pub(crate) fn has_unseen_calls(&self) -> bool {
         self.state.lock().book.has_unseen()

@@ -45,7 +45,9 @@ pub(crate) struct Shared {
 pub(crate) const FIRST_FIGURES: Duration = Duration::from_secs(10);
 /// A window opens this much later than the calendar says: the clocks agree only to about a second.
 const TURN_MARGIN: Duration = Duration::from_secs(2);
-/// An account that is closed only for what its figures may lack is looked at again after this long.
+/// An account that is closed for calls under way is looked at again after this long, if none of them ends before.
+const SETTLES_IN: Duration = Duration::from_secs(1);
+/// One that is closed only for what its figures may lack.
 const RECONSIDERED: Duration = Duration::from_secs(12);
 
 impl Shared {
@@ -120,7 +122,8 @@ impl Shared {
                     close(turn);
                 } else {
                     // Calls under way may cost less than is reserved for them, and newer figures may show room.
-                    let soon = now.mono.after(RECONSIDERED);
+                    let calls_run = self.accounts[account].has_calls_under_way();
+                    let soon = now.mono.after(if calls_run { SETTLES_IN } else { RECONSIDERED });
                     close(Some(turn.map_or(soon, |turn| turn.min(soon))));
                     self.refresh_soon(account);
                 }

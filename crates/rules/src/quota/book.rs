@@ -143,6 +143,12 @@ impl Book {
         reservation
     }
 
+    /// Whether own calls are under way.
+    #[must_use]
+    pub fn has_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     /// Whether own calls are under way, or ended so lately that the figures may lack them.
     #[must_use]
     pub fn has_unseen(&self) -> bool {
