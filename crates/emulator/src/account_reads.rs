@@ -9,6 +9,7 @@ use crate::{
     catalogue::{micros, usd},
     clock, ids,
     management::{self, Asked},
+    operations,
     query::Query,
     quota::{self, Terms, UNIT},
     reply::Reply,
@@ -30,6 +31,9 @@ pub(crate) fn users(state: &mut State, asked: &Asked<'_>, rest: &str) -> Option<
     }
     if rest == "name_check" {
         return Some(name_check(state, &asked.incoming.query));
+    }
+    if rest == "growth" {
+        return Some(operations::growth(asked.now));
     }
     let (who, what) = rest.split_once('/').unwrap_or((rest, ""));
     let is_known = matches!(

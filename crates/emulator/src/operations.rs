@@ -37,7 +37,9 @@ pub(crate) fn serve(state: &State, asked: &Asked<'_>, path: &str) -> Option<Repl
         "/bounties/" => bounties(state, asked.now),
         "/fmv" => Reply::json(&json!({ "tao": TAO_USD })),
         "/payments" => Reply::json(&json!({ "total": 0, "page": 0, "limit": 100, "items": [] })),
-        "/payments/summary/tao" => Reply::json(&json!({ "today": 12.5, "this_month": 310.0 })),
+        "/payments/summary/tao" => {
+            Reply::json(&json!({ "today": 12.5, "this_month": 310.0, "total": 98_000.0 }))
+        }
         "/daily_revenue_summary" => Reply::json(&revenue(asked.now)),
         "/openapi.json" => Reply::json(&json!({
             "openapi": "3.1.0",
@@ -82,12 +84,29 @@ fn revenue(now: i64) -> Vec<Value> {
         .map(|back| {
             json!({
                 "date": clock::iso_date(now - back * DAY),
-                "paid_user_count": 900,
-                "paid_amount": 12_500.0,
-                "invoiced_amount": 800.0,
+                "new_subscriber_count": 40,
+                "new_subscriber_revenue": 520.0,
+                "paygo_revenue": 12_500.0,
+                "pending_instance_revenue": 800.0,
+                "sponsored_inference": 0.0,
+                "total_revenue": 13_820.0,
             })
         })
         .collect()
+}
+
+/// `GET /users/growth`: how many accounts were made on each of the last days.
+pub(crate) fn growth(now: i64) -> Reply {
+    let rows: Vec<Value> = (0_i64..7)
+        .map(|back| {
+            json!({
+                "date": clock::iso_date(now - back * DAY),
+                "daily_count": 120,
+                "cumulative_count": 90_000 - 120 * back,
+            })
+        })
+        .collect();
+    Reply::json(&rows)
 }
 
 /// `GET /chutes/code/{id}`: by id or name, for whoever may see the chute.

@@ -5,7 +5,7 @@ use chutes_emulator::{
 };
 use serde_json::Value;
 
-use crate::raw::{CHAT, chat, get, post};
+use crate::raw::{CHAT, RawConnection, chat, get, post};
 
 const NOW: &str = "2026-11-20T11:30:00";
 
@@ -192,6 +192,13 @@ async fn warming_up_costs_balance_raises_a_bounty_and_can_succeed() {
     assert!(bounties[0]["bounty_amount"].as_u64() > Some(0));
     let log = emulator.control().log();
     assert!(log.iter().any(|e| e.side_effect.as_deref() == Some("bounty raised for acme/Warming")));
+    // The stream of one that stays cold says so at once, and goes on for ten minutes.
+    let mut waiting = RawConnection::open(port).await;
+    let bearer = format!("Bearer {}", Scenario::key("rich", 0));
+    let headers = [("authorization", bearer.as_str())];
+    waiting.send("GET", "/chutes/warmup/acme/Warming", &headers, b"").await;
+    waiting.text("data: {\"status\": \"cold\", \"log\": \"waiting for instances").await;
+    drop(waiting);
     emulator.control().advance(std::time::Duration::from_secs(121));
     assert_eq!(warm("acme/Warming", "rich").await.json()["status"], "hot");
     let stream = get(port, "/chutes/warmup/acme/Warming", Some(&Scenario::key("rich", 0))).await;
@@ -221,4 +228,6 @@ async fn the_odds_and_ends_have_their_shapes() {
     assert!(code.header("content-type").unwrap().starts_with("text/plain"));
     let named = get(port, "/users/name_check?username=pro", None).await.json();
     assert_eq!(named, serde_json::json!({"valid": true, "available": false}));
+    let growth = get(port, "/users/growth", None).await.json();
+    assert_eq!((growth.as_array().unwrap().len(), &growth[0]["daily_count"]), (7, &120.into()));
 }

@@ -123,6 +123,13 @@ impl RawConnection {
         }
     }
 
+    /// Reads until this text has come.
+    pub(crate) async fn text(&mut self, expected: &str) {
+        while !String::from_utf8_lossy(&self.buffer).contains(expected) {
+            assert!(self.more().await.unwrap(), "{}", String::from_utf8_lossy(&self.buffer));
+        }
+    }
+
     /// Reads and drops exactly these bytes.
     pub(crate) async fn until(&mut self, expected: &[u8]) {
         while self.buffer.len() < expected.len() {
