@@ -86,7 +86,8 @@ type Closed = Option<Option<Mono>>;
 #[derive(Clone, Debug, Default)]
 struct Account {
     in_use: u32,
-    /// As many are in use as there are: others hold the rest of its slots. Until [`Gate::slots_may_be_free`].
+    /// As many are in use as there are: others hold the rest of its slots. Until [`Gate::slots_may_be_free`], or an offer
+    /// while nobody waits for it.
     is_short: bool,
     rest: Closed,
     budget: Closed,
@@ -149,7 +150,8 @@ impl Gate {
     /// Asks for a slot on one of the candidates. Whoever came before and can use the same slot goes first.
     ///
     /// Slots may be shared with others, so a grant is confirmed first: `claim` says whether there really is a slot on the
-    /// account. If not, the account counts as full until [`Self::slots_may_be_free`].
+    /// account. If not, the account counts as full until [`Self::slots_may_be_free`], or until the next offer if nobody
+    /// here waits for it.
     pub fn offer(
         &mut self,
         now: Mono,
@@ -167,6 +169,7 @@ impl Gate {
         if let Err(first) = self.opens_in_time(now, &known, deadline) {
             return Offer::Refused(Refused::ClosedPastDeadline(first));
         }
+        self.ask_anew(&known);
         let taken_first = self.waiting.iter().any(|waiter| {
             waiter
                 .candidates
@@ -235,10 +238,7 @@ impl Gate {
         self.accounts.get(account).is_some_and(|state| {
             state.is_open(now)
                 && state.in_use < self.limits.slots_per_account
-                && self
-                    .waiting
-                    .iter()
-                    .any(|waiter| waiter.candidates.iter().any(|one| one.account == account))
+                && self.is_awaited(account)
         })
     }
 
@@ -294,6 +294,21 @@ impl Gate {
     #[must_use]
     pub fn opens_at(&self, account: usize, now: Mono) -> Option<Mono> {
         self.accounts.get(account).and_then(|account| account.opens_at(now))
+    }
+
+    /// Forgets that others held the slots of accounts for which nobody waits: nobody asks again in their stead, and a
+    /// newcomer would be refused, or go to a dearer account, for what was true once.
+    fn ask_anew(&mut self, candidates: &[Candidate]) {
+        for one in candidates {
+            let is_awaited = self.is_awaited(one.account);
+            self.accounts[one.account].is_short &= is_awaited;
+        }
+    }
+
+    /// Whether somebody in the queue names the account.
+    fn is_awaited(&self, account: usize) -> bool {
+        let names = |waiter: &Waiter| waiter.candidates.iter().any(|one| one.account == account);
+        self.waiting.iter().any(names)
     }
 
     /// Whether one of the accounts opens before the deadline; if not, when the first one does.
@@ -484,6 +499,32 @@ mod tests {
         gate.slots_may_be_free(1);
         assert_eq!(gate.tick(at(2), always), [Wake { ticket, waking: Waking::Granted(1) }]);
         assert!(!gate.is_wanted(1, at(2)));
+    }
+
+    #[test]
+    fn without_a_queue_every_newcomer_asks_for_itself() {
+        let mut gate = Gate::new(GateLimits { slots_per_account: 2, queue: 0 }, 1);
+        let full = Offer::Refused(Refused::QueueFull);
+        assert_eq!(gate.offer(at(0), all(&[0]), None, |_| false), full);
+        assert_eq!(gate.offer(at(1), all(&[0]), None, |_| false), full);
+        assert_eq!(gate.offer(at(2), all(&[0]), None, always), Offer::Granted(0));
+    }
+
+    #[test]
+    fn a_slot_that_others_held_once_does_not_send_later_calls_to_a_dearer_account() {
+        let mut gate = Gate::new(GateLimits { slots_per_account: 2, queue: 3 }, 2);
+        let wants = || vec![Candidate { account: 0, tier: 0 }, Candidate { account: 1, tier: 1 }];
+        assert_eq!(gate.offer(at(0), wants(), None, |account| account == 1), Offer::Granted(1));
+        assert!(gate.is_short(0));
+        assert_eq!(gate.offer(at(1), wants(), None, always), Offer::Granted(0));
+        // Where somebody waits for the account already, the newcomer does not ask past it.
+        let mut gate = Gate::new(GateLimits { slots_per_account: 2, queue: 3 }, 2);
+        queued(gate.offer(at(0), all(&[0]), None, |_| false));
+        let offer = gate.offer(at(1), wants(), None, |account| {
+            assert_eq!(account, 1);
+            true
+        });
+        assert_eq!(offer, Offer::Granted(1));
     }
 
     #[derive(Clone, Debug)]
