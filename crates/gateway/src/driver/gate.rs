@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::driver::shared_slots::SharedSlots;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use ripcord_rules::admit::{
     Candidate, Closure, Gate, GateLimits, Offer, Refused, Ticket, Wake, Waking,
 };
@@ -84,6 +84,7 @@ impl GateDriver {
             let mut state = self.state.lock();
             let State { gate, shared_slots, .. } = &mut *state;
             let claim = |account: usize| shared_slots[account].claim();
+            // If others hold what was asked for and it is not queued for either, the next offer asks anew.
             match gate.offer(self.clock.mono(), candidates, deadline, claim) {
                 Offer::Granted(account) => {
                     let slot = shared_slots[account].take();
@@ -141,7 +142,9 @@ impl GateDriver {
 
     /// Slots of the account that any program of the machine holds, this one included; `None` if that cannot be told.
     pub(crate) fn held_on_machine(&self, account: usize) -> Option<usize> {
-        self.state.lock().shared_slots.get(account)?.held()
+        // The look is at files, so nobody waits for it.
+        let slots = self.state.lock().shared_slots.get(account)?.slots();
+        slots.seats().ok().map(|seats| seats.held())
     }
 
     /// Ticks the gate at its deadlines, and stands in line where others hold our slots, until told to stop.
@@ -206,6 +209,11 @@ impl GateDriver {
         // For others first: whoever waits in this program asks for it anew.
         drop(slot);
         state.gate.release(account);
+        self.pass_on(state);
+    }
+
+    /// Gives to those who wait what was given back. Where others took it first, [`Self::run`] stands in line for it.
+    fn pass_on(&self, mut state: MutexGuard<'_, State>) {
         self.deliver(&mut state);
         let is_short = state.is_short();
         drop(state);
@@ -258,7 +266,7 @@ impl Drop for Place<'_> {
         {
             drop(slot);
             state.gate.release(account);
-            self.driver.deliver(&mut state);
+            self.driver.pass_on(state);
         }
     }
 }
@@ -410,5 +418,75 @@ mod tests {
         drop(permit);
         stop.cancel();
         drop(task);
+    }
+
+    /// Polls once what is expected to wait.
+    async fn begins_to_wait<T>(mut waiting: std::pin::Pin<&mut impl Future<Output = T>>) {
+        let polled = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(waiting.as_mut().poll(context).is_pending())
+        });
+        assert!(polled.await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_grant_that_nobody_takes_is_not_lost_to_those_behind_when_others_come_first() {
+        let coordination = MemoryCoordination::default();
+        let limits = GateLimits { slots_per_account: 1, queue: 10 };
+        let gate = sharing(&coordination, limits);
+        let elsewhere = coordination.slots(&AccountTag::of("alice"), 1).unwrap();
+        let stop = CancellationToken::new();
+        let task = tokio::task::JoinSet::from_iter([Arc::clone(&gate).run(stop.clone())]);
+        let held = gate.admit(zero(), None).await.ok().unwrap();
+        let mut first = Box::pin(gate.admit(zero(), None));
+        let mut second = Box::pin(gate.admit(zero(), None));
+        begins_to_wait(first.as_mut()).await;
+        begins_to_wait(second.as_mut()).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(held);
+        // Granted to the first, which has not heard of it when another program comes and the client goes.
+        let mut line = elsewhere.line().unwrap();
+        assert!(line.advance().unwrap().is_none());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(first);
+        let slot = line.advance().unwrap().unwrap();
+        drop(line);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(slot);
+        let served = tokio::time::timeout(Duration::from_secs(1), second).await;
+        drop(served.unwrap().ok().unwrap());
+        stop.cancel();
+        drop(task);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_queue_a_slot_that_others_held_is_used_when_it_is_free() {
+        let coordination = MemoryCoordination::default();
+        let limits = GateLimits { slots_per_account: 1, queue: 0 };
+        let gate = sharing(&coordination, limits);
+        let elsewhere = coordination.slots(&AccountTag::of("alice"), 1).unwrap();
+        let slot = elsewhere.try_take().unwrap().unwrap();
+        let refused = gate.admit(zero(), None).await.err();
+        assert_eq!(refused, Some(NotAdmitted::Refused(Refused::QueueFull)));
+        drop(slot);
+        drop(gate.admit(zero(), None).await.ok().unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_that_was_there_for_a_moment_sends_no_later_call_to_the_account_that_pays() {
+        let coordination = MemoryCoordination::default();
+        let limits = GateLimits { slots_per_account: 5, queue: 10 };
+        let [plan, pays] = ["plan", "pays"]
+            .map(|account| coordination.slots(&AccountTag::of(account), 5).unwrap());
+        let gate = GateDriver::new(Arc::new(Clock::start()), limits, vec![Arc::clone(&plan), pays]);
+        let both = || vec![Candidate { account: 0, tier: 0 }, Candidate { account: 1, tier: 2 }];
+        let line = plan.line().unwrap();
+        let first = gate.admit(both(), None).await.ok().unwrap();
+        drop(line);
+        let mut permits = Vec::new();
+        for _ in 0..5 {
+            permits.push(gate.admit(both(), None).await.ok().unwrap());
+        }
+        let used = |permits: &[Permit]| permits.iter().map(|one| one.account).collect::<Vec<_>>();
+        assert_eq!((first.account, used(&permits)), (1, vec![0; 5]));
     }
 }

@@ -13,15 +13,24 @@ pub(crate) struct SharedSlots {
     claimed: Vec<Option<Slot>>,
     /// Where we stand while others hold what the gate wants.
     line: Option<Box<dyn Line>>,
-    /// The place that is shared cannot be used. Requests go on, by our own count alone.
-    is_broken: bool,
+    /// Slots cannot be taken. Requests go on, by our own count alone.
+    cannot_take: bool,
+    /// Nobody can stand in line. Whoever waits asks for a slot again and again.
+    cannot_stand: bool,
 }
 
 // === impl SharedSlots ===
 
 impl SharedSlots {
     pub(crate) const fn new(slots: Arc<dyn Slots>) -> Self {
-        Self { slots, ready: None, claimed: Vec::new(), line: None, is_broken: false }
+        Self {
+            slots,
+            ready: None,
+            claimed: Vec::new(),
+            line: None,
+            cannot_take: false,
+            cannot_stand: false,
+        }
     }
 
     /// Claims a slot for one more request, if there is one.
@@ -30,7 +39,7 @@ impl SharedSlots {
             Some(slot) => Some(slot),
             None => {
                 let taken = self.slots.try_take();
-                match self.heard(taken) {
+                match heard(taken, &mut self.cannot_take) {
                     Some(None) => return false,
                     Some(slot) => slot,
                     None => None,
@@ -48,26 +57,26 @@ impl SharedSlots {
 
     /// Stands in line for a slot, or goes on standing there. Whether it has one now, or needs none.
     pub(crate) fn wait(&mut self) -> bool {
-        let mut line = match self.line.take() {
-            Some(line) => line,
-            None => {
-                let line = self.slots.line();
-                match self.heard(line) {
-                    Some(line) => line,
-                    None => return true,
-                }
-            }
-        };
-        let advanced = line.advance();
-        match self.heard(advanced) {
+        let advanced = self.advance();
+        match heard(advanced, &mut self.cannot_stand) {
             Some(Some(slot)) => self.ready = Some(slot),
-            Some(None) => {
-                self.line = Some(line);
-                return false;
-            }
+            Some(None) => return false,
             None => {}
         }
         true
+    }
+
+    /// What the line gives us now. Whoever is served, or cannot go on, leaves it.
+    fn advance(&mut self) -> Result<Option<Slot>, CoordinationError> {
+        let mut line = match self.line.take() {
+            Some(line) => line,
+            None => self.slots.line()?,
+        };
+        let slot = line.advance()?;
+        if slot.is_none() {
+            self.line = Some(line);
+        }
+        Ok(slot)
     }
 
     /// Gives back what nobody wants, and leaves the line.
@@ -76,25 +85,22 @@ impl SharedSlots {
         self.line = None;
     }
 
-    /// How many slots of the account other programs hold, for people.
-    pub(crate) fn held(&self) -> Option<usize> {
-        self.slots.seats().ok().map(|seats| seats.held())
+    /// The slots themselves, to look at.
+    pub(crate) fn slots(&self) -> Arc<dyn Slots> {
+        Arc::clone(&self.slots)
     }
+}
 
-    /// The answer of what is shared; `None` if it cannot be used, which is told once.
-    fn heard<T>(&mut self, answer: Result<T, CoordinationError>) -> Option<T> {
-        match answer {
-            Ok(answer) => {
-                self.is_broken = false;
-                Some(answer)
+/// The answer of what is shared; `None` if it cannot be used, which is told once, until it can be again.
+fn heard<T>(answer: Result<T, CoordinationError>, is_broken: &mut bool) -> Option<T> {
+    let was_broken = std::mem::replace(is_broken, answer.is_err());
+    match answer {
+        Ok(answer) => Some(answer),
+        Err(error) => {
+            if !was_broken {
+                tracing::warn!(%error, "slots are not shared with the other programs of this machine");
             }
-            Err(error) => {
-                if !self.is_broken {
-                    tracing::warn!(%error, "slots are not shared with the other programs of this machine");
-                }
-                self.is_broken = true;
-                None
-            }
+            None
         }
     }
 }
