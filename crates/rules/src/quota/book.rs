@@ -5,7 +5,7 @@
 //! what the server shows, every own call that ended after those figures were true, every own call under way, and a
 //! margin for whoever else uses the account.
 
-use super::account::AccountSnapshot;
+use super::account::{AccountSnapshot, SpendingPolicy, Verdict, may_spend};
 use super::calendar::{four_hour_window, next_day_reset};
 use super::forecast::CallCost;
 use super::window::{Cap, Source, Unit, Window, WindowKind};
@@ -78,6 +78,12 @@ struct Drift {
 /// The clock of the server and ours agree to about this much.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
+/// A call that runs on without us is booked later, but not by more than this.
+const AHEAD_AT_MOST: Duration = Duration::from_secs(600);
+
+/// Where readings fail for long, this many seconds of own calls are told apart.
+const SECONDS_APART: usize = 4_096;
+
 /// Own calls are remembered at most so long: then no window but the month can lack them, and the month's figures have
 /// been read since.
 const REMEMBERED: Duration = Duration::from_secs(25 * 3_600);
@@ -131,6 +137,9 @@ impl Book {
         let newest = known.as_of.before(REMEMBERED);
         let forgotten = oldest.before(self.settings.figures_lag).max(newest).as_unix_seconds();
         self.ended = self.ended.split_off(&(forgotten, None));
+        // Only a clock that was set since can have stamped a call later than this.
+        let latest = known.as_of.after(AHEAD_AT_MOST).as_unix_seconds();
+        self.ended.split_off(&(latest, None));
         self.snapshot = Some(known);
     }
 
@@ -158,15 +167,10 @@ impl Book {
     /// Counts a call that ended, at what it did cost, instead of what was reserved.
     pub fn settle(&mut self, reservation: Reservation, ended: Wall, cost: CallCost) {
         let Some((chute, _)) = self.open.remove(&reservation) else { return };
-        let booked = self
-            .ended
-            .entry((ended.as_unix_seconds(), chute))
-            .or_insert(CallCost { units: MilliUnits(0), usd: None });
-        booked.units = MilliUnits(booked.units.0.saturating_add(cost.units.0));
-        booked.usd = match (booked.usd, cost.usd) {
-            (Some(one), Some(other)) => Some(one.plus(other)),
-            (one, other) => one.or(other),
-        };
+        self.add(ended.as_unix_seconds(), chute, cost);
+        if self.ended.len() > SECONDS_APART {
+            self.thin_out();
+        }
     }
 
     /// Counts a call that cost nothing no more.
@@ -177,16 +181,12 @@ impl Book {
     /// What is reserved for calls under way.
     #[must_use]
     pub fn reserved(&self) -> CallCost {
-        let add = |sum: CallCost, (_, cost): &(Chute, CallCost)| CallCost {
-            units: MilliUnits(sum.units.0.saturating_add(cost.units.0)),
-            usd: Some(sum.usd.unwrap_or(NanoUsd::ZERO).plus(cost.usd.unwrap_or(NanoUsd::ZERO))),
-        };
         let nothing = CallCost { units: MilliUnits(0), usd: Some(NanoUsd::ZERO) };
-        self.open.values().fold(nothing, add)
+        self.open.values().fold(nothing, |all, (_, cost)| sum(all, *cost))
     }
 
-    /// The account as it may stand at `now`: in every window the most that can be used, marked as an estimate. What is not
-    /// known stays unknown. `None` before the first reading.
+    /// The account as it may stand at `now`: in every window the most that can be used, marked as an estimate, and on the
+    /// balance the least that can be left, should it pay. What is not known stays unknown. `None` before the first reading.
     #[must_use]
     pub fn predicted(&self, now: Wall, margin: Margin) -> Option<AccountSnapshot> {
         let known = self.snapshot.as_ref()?;
@@ -194,10 +194,29 @@ impl Book {
         for window in &mut predicted.windows {
             *window = self.predict(window, &None, known, now, margin);
         }
+        predicted.balance = known.balance.map(|balance| {
+            let since = known.balance_as_of.before(self.settings.figures_lag).as_unix_seconds();
+            let ended = self.ended.range((since, None)..).map(|(_, cost)| *cost);
+            let own = ended.fold(self.reserved(), sum).usd.unwrap_or(NanoUsd::ZERO);
+            NanoUsd(balance.0.saturating_sub(own.0))
+        });
         for (chute, window) in &mut predicted.chute_windows {
             *window = self.predict(window, &Some(Arc::from(chute.as_str())), known, now, margin);
         }
         Some(predicted)
+    }
+
+    /// Whether the next call may go, to `chute_id` if given; `None` before the first reading.
+    #[must_use]
+    pub fn verdict(
+        &self,
+        policy: &SpendingPolicy,
+        chute_id: Option<&str>,
+        now: Wall,
+        margin: Margin,
+    ) -> Option<Verdict> {
+        let predicted = self.predicted(now, margin)?;
+        Some(may_spend(&predicted, policy, chute_id, surely(now)))
     }
 
     /// What others use of the window of the whole account, if its figures have been read twice.
@@ -205,6 +224,23 @@ impl Book {
     pub fn foreign(&self, kind: WindowKind) -> Option<ForeignUse> {
         let drift = self.drift.get(&(kind, None))?;
         (drift.foreign.until > drift.foreign.since).then_some(drift.foreign)
+    }
+
+    fn add(&mut self, second: i64, chute: Chute, cost: CallCost) {
+        let nothing = CallCost { units: MilliUnits(0), usd: None };
+        let booked = self.ended.entry((second, chute)).or_insert(nothing);
+        *booked = sum(*booked, cost);
+    }
+
+    /// Puts the older half together, as if all of it had ended as late as its last call: it is forgotten later, not
+    /// sooner.
+    fn thin_out(&mut self) {
+        let Some((&(middle, _), _)) = self.ended.iter().nth(self.ended.len() / 2) else { return };
+        let newer = self.ended.split_off(&(middle, None));
+        let older = std::mem::replace(&mut self.ended, newer);
+        for ((_, chute), cost) in older {
+            self.add(middle, chute, cost);
+        }
     }
 
     /// Calls are told apart by chute only where that matters.
@@ -221,12 +257,19 @@ impl Book {
         now: Wall,
         margin: Margin,
     ) -> Window {
-        let mut standing = window.at(now);
+        // The server may not have turned the window yet where our clock has.
+        let surely = now.before(CLOCKS_DIFFER);
+        let mut standing = window.at(surely);
+        if standing.resets_at.is_some_and(|turned| turned <= now)
+            && window.kind != WindowKind::Month
+        {
+            standing.resets_at = standing.resets_at.map(|turned| turned.after(CLOCKS_DIFFER));
+        }
         let (Some(used), Cap::Limited(cap)) = (standing.used, standing.cap) else {
             return standing;
         };
         let relevant = |called: &Chute| counts_in(window, chute, called, known);
-        let missing_since = self.missing_since(window, now);
+        let missing_since = self.missing_since(window, surely);
         let missing = self
             .ended
             .range((missing_since.as_unix_seconds(), None)..)
@@ -244,7 +287,7 @@ impl Book {
         };
         standing.used = Some(used.saturating_add(own).saturating_add(margin));
         standing.source = Source::Estimate;
-        standing.as_of = now;
+        standing.as_of = surely;
         standing
     }
 
@@ -314,6 +357,11 @@ impl Book {
     }
 }
 
+/// The moment that has come for the server, too: it may not have turned a window yet where our clock has.
+fn surely(now: Wall) -> Wall {
+    now.before(CLOCKS_DIFFER)
+}
+
 /// Whether a call to `called` counts in this window: dollars always, requests in the row of the chute if it has one.
 fn counts_in(window: &Window, chute: &Chute, called: &Chute, known: &AccountSnapshot) -> bool {
     match (window.unit, chute) {
@@ -333,6 +381,17 @@ fn began_at(kind: WindowKind, now: Wall) -> Option<Wall> {
         }
         WindowKind::FourHour => Some(four_hour_window(now).0),
         WindowKind::Month => None,
+    }
+}
+
+const fn sum(one: CallCost, other: CallCost) -> CallCost {
+    CallCost {
+        units: MilliUnits(one.units.0.saturating_add(other.units.0)),
+        usd: match (one.usd, other.usd) {
+            (Some(one), Some(other)) => Some(one.plus(other)),
+            (Some(one), None) => Some(one),
+            (None, other) => other,
+        },
     }
 }
 

@@ -37,12 +37,16 @@ struct Learned {
     /// Lengths of recent answers, in a ring.
     answers: Vec<u64>,
     next: usize,
+    /// Of these, the 95th percentile, worked out anew now and then.
+    long_answer: Option<u64>,
 }
 
 /// Models that are remembered: more than Chutes has.
 const MODELS: usize = 4_096;
 /// Recent answers of a model that are remembered.
 const ANSWERS: usize = 128;
+/// So many answers later the percentile is worked out anew.
+const LOOKED_AT_EVERY: usize = 8;
 /// With fewer answers their percentile says little.
 const ENOUGH_ANSWERS: usize = 20;
 /// A token has at least about this many bytes in most languages and tokenizers, JSON around it included.
@@ -63,7 +67,7 @@ impl SizeBook {
         let prompt_tokens = learned
             .and_then(|learned| learned.tokens_of(shape.body_bytes))
             .unwrap_or(shape.body_bytes / LEAST_BYTES_PER_TOKEN + 1);
-        let usual = learned.and_then(Learned::long_answer);
+        let usual = learned.and_then(|learned| learned.long_answer);
         let one = match (usual, shape.max_tokens) {
             (Some(usual), Some(most)) => usual.min(most),
             (usual, most) => usual.or(most).unwrap_or(UNKNOWN_ANSWER),
@@ -105,6 +109,9 @@ impl Learned {
             self.answers[self.next] = one;
         }
         self.next = (self.next + 1) % ANSWERS;
+        if self.long_answer.is_none() || self.next.is_multiple_of(LOOKED_AT_EVERY) {
+            self.long_answer = self.percentile();
+        }
     }
 
     /// Rounded up, and a little more: one conversation is not like the other.
@@ -118,7 +125,7 @@ impl Learned {
         Some(tokens.saturating_add(tokens / 10).saturating_add(1))
     }
 
-    fn long_answer(&self) -> Option<u64> {
+    fn percentile(&self) -> Option<u64> {
         if self.answers.len() < ENOUGH_ANSWERS {
             return None;
         }
@@ -155,9 +162,10 @@ mod tests {
         for answer in 1..=100 {
             book.learn("a", shape(4_000, None), size(1_000, answer));
         }
-        assert_eq!(book.expect("a", shape(8_000, None)), size(2_201, 96));
+        // Of the first 96: it is not worked out anew with each.
+        assert_eq!(book.expect("a", shape(8_000, None)), size(2_201, 92));
         assert_eq!(book.expect("a", shape(8_000, Some(10))), size(2_201, 10));
-        assert_eq!(book.expect("a", shape(8_000, Some(9_000))), size(2_201, 96));
+        assert_eq!(book.expect("a", shape(8_000, Some(9_000))), size(2_201, 92));
         assert_eq!(book.expect("b", shape(3_000, None)).completion_tokens, 2_048);
     }
 
