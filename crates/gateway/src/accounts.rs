@@ -26,6 +26,8 @@ pub(crate) struct Account {
     next_key: AtomicUsize,
     /// The gate is closed for its budget, so whatever changes the budget may open it.
     pub(crate) is_closed: AtomicBool,
+    /// Held while the budget is applied to the gate: two at once could apply an older one last.
+    pub(crate) applying: Mutex<()>,
     state: Mutex<AccountState>,
 }
 
@@ -52,6 +54,16 @@ pub(crate) struct AccountRest {
     pub(crate) until: Mono,
     /// When it began, by the calendar that figures are dated in.
     pub(crate) since: Wall,
+}
+
+/// An account's budget, and whether waiting for own calls could change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) budget: Budget,
+    /// Own calls are under way that may cost less than is reserved for them.
+    pub(crate) calls_run: bool,
+    /// Own calls are counted that newer figures may show, or the figures show room all the same.
+    pub(crate) may_settle: bool,
 }
 
 /// Whether an account's budget lets a request in.
@@ -93,6 +105,7 @@ impl Account {
                     when_unknown: config.when_unknown,
                     next_key: AtomicUsize::new(0),
                     is_closed: AtomicBool::new(false),
+                    applying: Mutex::new(()),
                     state: Mutex::new(AccountState { book: Book::new(book), rest: None }),
                 }
             })
@@ -114,11 +127,6 @@ impl Account {
     /// The account as it may stand now, own calls and a margin for others included.
     pub(crate) fn predicted(&self, now: Wall) -> Option<AccountSnapshot> {
         self.state.lock().book.predicted(now, Margin::Kept)
-    }
-
-    /// Whether own calls are under way.
-    pub(crate) fn has_calls_under_way(&self) -> bool {
-        self.state.lock().book.has_open()
     }
 
     /// Whether own calls are under way or may be missing in the figures.
@@ -183,12 +191,18 @@ impl Account {
         self.budget_in(&self.state.lock(), chute_id, now)
     }
 
-    /// Whether nothing but a turn gives it room again: no own call is under way that may cost less than is reserved for it,
-    /// or that newer figures would show.
-    pub(crate) fn is_used_up(&self, now: Wall) -> bool {
+    /// The budget of one moment with what could change it.
+    pub(crate) fn standing(&self, chute_id: Option<&str>, now: Wall) -> Standing {
         let state = self.state.lock();
-        let read = state.book.snapshot().map(|read| may_spend(read, &self.policy, None, now));
-        matches!(read, Some(Verdict::No { .. })) || !state.book.has_unseen()
+        let read = state.book.snapshot();
+        let is_used_up = read.is_some_and(|read| {
+            matches!(may_spend(read, &self.policy, chute_id, now), Verdict::No { .. })
+        });
+        Standing {
+            budget: self.budget_in(&state, chute_id, now),
+            calls_run: state.book.has_open(),
+            may_settle: !is_used_up && state.book.has_unseen(),
+        }
     }
 
     /// Counts a call that is about to be sent, if the budget lets it in. Both at once: of two calls that come together
@@ -212,19 +226,24 @@ impl Account {
     fn budget_in(&self, state: &AccountState, chute_id: Option<&str>, now: Wall) -> Budget {
         let Some(read) = state.book.snapshot() else { return Budget::NotReadYet };
         // Only where going over could cost what it must not is the last of a window left alone.
-        let must_not_pay =
-            self.policy.allows_paygo(read.plan) != Some(true) && may_be_charged(read);
+        let must_not_pay = self.policy.allows_paygo(read.plan) != Some(true);
         let margin = if must_not_pay { Margin::Kept } else { Margin::None };
-        let Some(predicted) = state.book.predicted(now, margin) else { return Budget::NotReadYet };
+        let Some(verdict) = state.book.verdict(&self.policy, chute_id, now, margin) else {
+            return Budget::NotReadYet;
+        };
         let is_old = |as_of| now.since(as_of) > self.trusted_for;
         let is_stale = is_old(read.oldest_figure(chute_id));
-        match may_spend(&predicted, &self.policy, chute_id, now) {
+        match verdict {
             Verdict::Yes(Payer::Balance) if is_old(read.balance_as_of) => {
                 self.unknown(Missing::Balance)
             }
             Verdict::Yes(payer) if !is_stale || payer == Payer::Unlimited => Budget::Open,
             // A subscription that could be charged is not used blindly; one without money cannot be.
-            Verdict::Yes(_) if must_not_pay => Budget::Closed(Verdict::Unknown(Missing::Failed)),
+            Verdict::Yes(_)
+                if must_not_pay && (may_be_charged(read) || is_old(read.balance_as_of)) =>
+            {
+                Budget::Closed(Verdict::Unknown(Missing::Failed))
+            }
             Verdict::Yes(_) => self.unknown(Missing::Failed),
             verdict @ Verdict::No { .. } => Budget::Closed(verdict),
             Verdict::Unknown(missing) => self.unknown(missing),

@@ -28,7 +28,12 @@ pub(crate) struct Listing {
     pub(crate) bytes: Bytes,
     pub(crate) as_of: Mono,
     models: HashMap<String, Listed>,
+    /// The highest price of a prompt and the highest of an answer, per million tokens.
+    dearest: (NanoUsd, NanoUsd),
 }
+
+/// Per million tokens of a prompt and of an answer, before any list was read: more than any model cost in 2026.
+const DEARER_THAN_ANY: (NanoUsd, NanoUsd) = (NanoUsd::from_cents(500), NanoUsd::from_cents(2_000));
 
 #[derive(Clone, Debug)]
 struct Listed {
@@ -49,8 +54,15 @@ impl Catalogue {
         if list.data.is_empty() {
             return None;
         }
-        let models = list.data.iter().map(|model| (model.id.clone(), Listed::of(model))).collect();
-        let listing = Arc::new(Listing { bytes, as_of: now, models });
+        let models: HashMap<String, Listed> =
+            list.data.iter().map(|model| (model.id.clone(), Listed::of(model))).collect();
+        let highest =
+            |price: fn(&Listed) -> Option<NanoUsd>| models.values().filter_map(price).max();
+        let dearest = (
+            highest(|listed| listed.prompt).unwrap_or(DEARER_THAN_ANY.0),
+            highest(|listed| listed.completion).unwrap_or(DEARER_THAN_ANY.1),
+        );
+        let listing = Arc::new(Listing { bytes, as_of: now, models, dearest });
         *self.listing.write() = Some(Arc::clone(&listing));
         Some(listing)
     }
@@ -59,27 +71,32 @@ impl Catalogue {
     pub(crate) fn list_price(&self, model: &str, usage: UsageGlance) -> Option<NanoUsd> {
         let listing = self.listing.read();
         let prices = listing.as_ref()?.models.get(model)?;
-        let prompt = usage.prompt_tokens.unwrap_or(0);
+        let prompt = usage.prompt_tokens?;
         let cached = usage.cached_tokens.unwrap_or(0).min(prompt);
         let cached_price = prices.cached.or(prices.prompt)?;
         Some(
             NanoUsd::for_tokens(prices.prompt?, prompt - cached)
                 .plus(NanoUsd::for_tokens(cached_price, cached))
-                .plus(NanoUsd::for_tokens(
-                    prices.completion?,
-                    usage.completion_tokens.unwrap_or(0),
-                )),
+                .plus(NanoUsd::for_tokens(prices.completion?, usage.completion_tokens?)),
         )
     }
 
-    /// What a call of this size is likely to cost at list price, nothing of it cached.
-    pub(crate) fn likely_price(&self, model: &str, size: CallSize) -> Option<NanoUsd> {
-        let usage = UsageGlance {
-            prompt_tokens: Some(size.prompt_tokens),
-            completion_tokens: Some(size.completion_tokens),
-            ..UsageGlance::default()
+    /// What these tokens cost at list price at the most: of a list of models that of the dearest; of a name that is not
+    /// listed (an alias, a private chute, an embedding) what the dearest of all costs. Unknown is not free.
+    pub(crate) fn careful_price(&self, model: &str, size: CallSize) -> NanoUsd {
+        let listing = self.listing.read();
+        let known = |name: &str| {
+            let listing = listing.as_ref()?;
+            let bare = name.split(':').next().unwrap_or(name);
+            let listed = listing.models.get(name).or_else(|| listing.models.get(bare))?;
+            listed.uncached(size)
         };
-        self.list_price(model, usage)
+        let members: Option<Vec<NanoUsd>> =
+            model.split(',').map(|member| known(member.trim())).collect();
+        members.and_then(|prices| prices.into_iter().max()).unwrap_or_else(|| {
+            let dearest = listing.as_ref().map_or(DEARER_THAN_ANY, |listing| listing.dearest);
+            cost(dearest, size)
+        })
     }
 
     /// The chute behind a model.
@@ -136,7 +153,17 @@ impl Listing {
     }
 }
 
+fn cost((prompt, completion): (NanoUsd, NanoUsd), size: CallSize) -> NanoUsd {
+    NanoUsd::for_tokens(prompt, size.prompt_tokens)
+        .plus(NanoUsd::for_tokens(completion, size.completion_tokens))
+}
+
 impl Listed {
+    /// What so many tokens cost if nothing of them is cached.
+    fn uncached(&self, size: CallSize) -> Option<NanoUsd> {
+        Some(cost((self.prompt?, self.completion?), size))
+    }
+
     fn of(model: &Model) -> Self {
         let price = |decimal: Option<&ripcord_wire::decimal::Decimal>| {
             decimal.and_then(|decimal| NanoUsd::from_decimal(decimal.as_str(), Rounding::Up))
@@ -178,6 +205,28 @@ mod tests {
         assert_eq!(price("acme/Writer-9"), Some(NanoUsd(100_000 + 40_000)));
         assert_eq!(price("other/Unpriced"), None, "unknown is not free");
         assert_eq!(price("nobody"), None);
+    }
+
+    #[test]
+    fn what_has_no_price_counts_as_the_dearest() {
+        let million = CallSize { prompt_tokens: 1_000_000, completion_tokens: 1_000_000 };
+        let price = |model| catalogue().careful_price(model, million);
+        let (cheap, dear) = (NanoUsd(500_000_000), NanoUsd(1_000_000_000));
+        assert_eq!(price("acme/Writer-9"), cheap);
+        assert_eq!(price("acme/Writer-9:latency"), cheap);
+        assert_eq!(price("acme/Writer-9, acme/Writer-9-TEE:throughput"), dear);
+        for unlisted in ["my-alias", "other/Unpriced", "acme/Writer-9,my-alias", ""] {
+            assert_eq!(price(unlisted), dear, "{unlisted}");
+        }
+        let unread = Catalogue::default().careful_price("acme/Writer-9", million);
+        assert_eq!(unread, NanoUsd::from_cents(2_500));
+    }
+
+    #[test]
+    fn usage_that_says_nothing_has_no_price() {
+        let half = UsageGlance { completion_tokens: Some(0), ..UsageGlance::default() };
+        assert_eq!(catalogue().list_price("acme/Writer-9", half), None);
+        assert_eq!(catalogue().list_price("acme/Writer-9", UsageGlance::default()), None);
     }
 
     #[test]

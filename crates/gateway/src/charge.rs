@@ -20,6 +20,8 @@ pub(crate) struct Charge {
     reservation: Option<Reservation>,
     model: Arc<str>,
     shape: CallShape,
+    /// How large it seemed to be, and what that costs.
+    size: CallSize,
     likely: CallCost,
     /// Nobody knows what is left on the account.
     pub(crate) is_unguarded: bool,
@@ -34,7 +36,10 @@ pub(crate) enum Bill {
     Likely,
     /// It runs on without us and will be counted.
     RunsOn,
-    /// It costs nothing: it failed, or it is a stream that was left (recordings, D43).
+    /// A stream that was left, after this much. It costs nothing (recordings, D43) unless something between us and Chutes
+    /// reads on, so it counts until the figures tell.
+    Left(Option<UsageGlance>),
+    /// It failed and costs nothing.
     Nothing,
 }
 
@@ -46,8 +51,8 @@ impl Charge {
         call: &Call,
     ) -> Result<Self, Budget> {
         let size = shared.sizes.lock().expect(&call.model, call.shape);
-        let usd = shared.catalogue.likely_price(&call.model, size);
-        let likely = CallCost { units: MilliUnits::ONE, usd };
+        let usd = shared.catalogue.careful_price(&call.model, size);
+        let likely = CallCost { units: MilliUnits::ONE, usd: Some(usd) };
         let has_rows = shared.accounts[account].has_chute_windows();
         let chute_id = has_rows.then(|| shared.catalogue.chute_id(&call.model)).flatten();
         let now = shared.clock.now().wall;
@@ -59,6 +64,7 @@ impl Charge {
             reservation: Some(reservation),
             model: Arc::clone(&call.model),
             shape: call.shape,
+            size,
             likely,
             is_unguarded: budget != Budget::Open,
         })
@@ -75,16 +81,31 @@ impl Charge {
         let (ended, cost) = match bill {
             Bill::Counted(usage) => {
                 self.learn(usage);
-                let usd = self.shared.catalogue.list_price(&self.model, usage);
-                (now, Some(CallCost { units: MilliUnits::ONE, usd }))
+                (now, Some(self.cost_of(usage)))
             }
             Bill::Likely => (now, Some(self.likely)),
             Bill::RunsOn => (now.after(RUNS_ON), Some(self.likely)),
+            Bill::Left(usage) => {
+                (now, Some(usage.map_or(self.likely, |usage| self.cost_of(usage))))
+            }
             Bill::Nothing => (now, None),
         };
         self.shared.accounts[self.account].settle(reservation, ended, cost);
         self.shared.budget_changed(self.account);
-        cost.and_then(|cost| cost.usd)
+        cost.and_then(|cost| cost.usd).filter(|_| !matches!(bill, Bill::Left(_)))
+    }
+
+    /// What this usage costs; what it does not say is as it seemed before.
+    fn cost_of(&self, usage: UsageGlance) -> CallCost {
+        let said = CallSize {
+            prompt_tokens: usage.prompt_tokens.unwrap_or(self.size.prompt_tokens),
+            completion_tokens: usage.completion_tokens.unwrap_or(self.size.completion_tokens),
+        };
+        let catalogue = &self.shared.catalogue;
+        let usd = catalogue
+            .list_price(&self.model, usage)
+            .unwrap_or_else(|| catalogue.careful_price(&self.model, said));
+        CallCost { units: MilliUnits::ONE, usd: Some(usd) }
     }
 
     fn learn(&self, usage: UsageGlance) {

@@ -1,6 +1,6 @@
 //! What every request of one gateway shares.
 
-use crate::accounts::{Account, AccountRest, Budget};
+use crate::accounts::{Account, AccountRest, Budget, Standing};
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::Limits;
@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 use ripcord_client::transport::{Target, Transport};
 use ripcord_rules::admit::Closure;
 use ripcord_rules::cause::{Cause, Failure, classify};
-use ripcord_rules::quota::{SizeBook, Verdict, WindowKind};
+use ripcord_rules::quota::{Shortage, SizeBook, Verdict, WindowKind};
 use ripcord_rules::recover::{Rest, RestBook, Scope, Tried};
+use ripcord_rules::time::Mono;
 use ripcord_store::Ledger;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,6 +42,14 @@ pub(crate) struct Shared {
     pub(crate) stale_accounts: Mutex<Vec<usize>>,
 }
 
+/// When an account without room is looked at again before its window turns; `None` if only the turn helps.
+fn look_again(standing: &Standing, now: Mono) -> Option<Mono> {
+    // Calls under way may cost less than is reserved for them, and newer figures may show room.
+    standing
+        .may_settle
+        .then(|| now.after(if standing.calls_run { SETTLES_IN } else { RECONSIDERED }))
+}
+
 /// How long requests wait for an account's first figures.
 pub(crate) const FIRST_FIGURES: Duration = Duration::from_secs(10);
 /// A window opens this much later than the calendar says: the clocks agree only to about a second.
@@ -48,7 +57,7 @@ const TURN_MARGIN: Duration = Duration::from_secs(2);
 /// An account that is closed for calls under way is looked at again after this long, if none of them ends before.
 const SETTLES_IN: Duration = Duration::from_secs(1);
 /// One that is closed only for what its figures may lack.
-const RECONSIDERED: Duration = Duration::from_secs(12);
+pub(crate) const RECONSIDERED: Duration = Duration::from_secs(12);
 
 impl Shared {
     /// Writes a failed attempt down, and lets rest what has to.
@@ -103,29 +112,29 @@ impl Shared {
 
     /// Opens or closes an account for its budget, by its last figures and own calls since.
     pub(crate) fn apply_budget(&self, account: usize) {
+        let _alone = self.accounts[account].applying.lock();
+        self.accounts[account].is_closed.store(true, Ordering::SeqCst);
+        // From here on whoever changes the budget comes here, too, so the last look is the newest.
         let now = self.clock.now();
-        let close = |until| {
-            self.accounts[account].is_closed.store(true, Ordering::Relaxed);
-            self.gate.close(account, Closure::Budget, until);
-        };
-        match self.accounts[account].budget(None, now.wall) {
+        let close = |until| self.gate.close(account, Closure::Budget, until);
+        let standing = self.accounts[account].standing(None, now.wall);
+        match &standing.budget {
             Budget::Open | Budget::Unguarded => {
-                self.accounts[account].is_closed.store(false, Ordering::Relaxed);
+                self.accounts[account].is_closed.store(false, Ordering::SeqCst);
                 self.gate.open(account, Closure::Budget);
             }
+            Budget::NotReadYet if self.accounts[account].refuses_unknown() => close(None),
             Budget::NotReadYet => close(Some(now.mono.after(FIRST_FIGURES))),
             // What turns by itself opens by itself; everything else waits for a reading that says so.
             Budget::Closed(Verdict::No { turns_at, by_itself, .. }) => {
-                let turn = turns_at.filter(|_| by_itself);
+                let turn = turns_at.filter(|_| *by_itself);
                 let turn = turn.map(|turns| now.mono.after(turns.since(now.wall) + TURN_MARGIN));
-                if self.accounts[account].is_used_up(now.wall) {
-                    close(turn);
-                } else {
-                    // Calls under way may cost less than is reserved for them, and newer figures may show room.
-                    let calls_run = self.accounts[account].has_calls_under_way();
-                    let soon = now.mono.after(if calls_run { SETTLES_IN } else { RECONSIDERED });
-                    close(Some(turn.map_or(soon, |turn| turn.min(soon))));
-                    self.refresh_soon(account);
+                match look_again(&standing, now.mono) {
+                    None => close(turn),
+                    Some(soon) => {
+                        close(Some(turn.map_or(soon, |turn| turn.min(soon))));
+                        self.refresh_soon(account);
+                    }
                 }
             }
             Budget::Closed(_) => close(None),
@@ -134,32 +143,35 @@ impl Shared {
 
     /// Calls have ended, or figures have come: an account that was closed may have room again.
     pub(crate) fn budget_changed(&self, account: usize) {
-        if self.accounts[account].is_closed.load(Ordering::Relaxed) {
+        if self.accounts[account].is_closed.load(Ordering::SeqCst) {
             self.apply_budget(account);
         }
     }
 
     /// The gate let a call through that the account's budget does not: closes what has to be closed.
     pub(crate) fn close_for(&self, account: usize, model: &str, budget: &Budget) {
-        let now = self.clock.now();
-        if *budget == Budget::NotReadYet {
-            self.gate.close(account, Closure::Budget, None);
+        let Budget::Closed(Verdict::No { shortage, turns_at, .. }) = budget else {
+            self.apply_budget(account);
             return;
-        }
-        if matches!(self.accounts[account].budget(None, now.wall), Budget::Closed(_)) {
+        };
+        let (Shortage::PaygoNotAllowed(kind) | Shortage::WindowUsedUp(kind)) = shortage else {
+            self.apply_budget(account);
+            return;
+        };
+        if *kind != WindowKind::Chute {
             self.apply_budget(account);
             return;
         }
         // Only this model has no room: it has a window of its own.
-        let wait = match budget {
-            Budget::Closed(Verdict::No { turns_at: Some(turns), .. }) => {
-                turns.since(now.wall) + TURN_MARGIN
-            }
-            _ => FIRST_FIGURES,
-        };
+        let now = self.clock.now();
+        let chute_id = self.catalogue.chute_id(model);
+        let standing = self.accounts[account].standing(chute_id.as_deref(), now.wall);
+        let turn = turns_at.map(|turns| now.mono.after(turns.since(now.wall) + TURN_MARGIN));
+        let soon = look_again(&standing, now.mono);
+        let until = turn.into_iter().chain(soon).min();
+        let until = until.unwrap_or_else(|| now.mono.after(FIRST_FIGURES));
         let scope = Scope::AccountModel(account, model.to_owned());
-        let cause = Cause::WindowUsedUp(Some(WindowKind::Chute));
-        self.rests.lock().rest_until(scope, cause, now.mono.after(wait));
+        self.rests.lock().rest_until(scope, Cause::WindowUsedUp(Some(WindowKind::Chute)), until);
     }
 
     /// After a reading: a rest for a used-up window ends when newer figures show room again.

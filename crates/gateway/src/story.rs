@@ -187,7 +187,7 @@ impl Attempt {
         match (outcome, self.usage) {
             (Outcome::Completed | Outcome::Broken, Some(usage)) => Bill::Counted(usage),
             (Outcome::Completed | Outcome::Broken, None) => Bill::Likely,
-            (Outcome::Cancelled, _) if is_stream => Bill::Nothing,
+            (Outcome::Cancelled, usage) if is_stream => Bill::Left(usage),
             (Outcome::Cancelled, _) => Bill::RunsOn,
             // An error inside a 200 is counted (recordings, D44); one instead of it is not.
             (Outcome::Failed | Outcome::Refused, _) => match self.status {

@@ -107,6 +107,7 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
         .collect();
     let accounts = shared.accounts.iter().enumerate().map(|(index, account)| {
         let snapshot = account.snapshot();
+        let standing = account.standing(None, now.wall);
         let windows = snapshot
             .as_ref()
             .map(|snapshot| snapshot.windows_at(None, now.wall))
@@ -124,12 +125,12 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
             slots_in_use: shared.gate.in_use(index),
             slots_held_on_machine: shared.gate.held_on_machine(index),
             slots: shared.limits.slots_per_account,
-            budget: match account.budget(None, now.wall) {
-                Budget::Open => "open",
-                Budget::Unguarded => "unguarded",
-                Budget::NotReadYet => "not_read_yet",
-                Budget::Closed(_) if account.is_used_up(now.wall) => "closed",
-                Budget::Closed(_) => "settling",
+            budget: match (standing.budget, standing.may_settle) {
+                (Budget::Open, _) => "open",
+                (Budget::Unguarded, _) => "unguarded",
+                (Budget::NotReadYet, _) => "not_read_yet",
+                (Budget::Closed(_), true) => "settling",
+                (Budget::Closed(_), false) => "closed",
             },
             opens_at: shared
                 .gate

@@ -11,6 +11,7 @@ use ripcord_client::snapshot::read_account;
 use ripcord_rules::cause::Cause;
 use ripcord_rules::quota::{AccountSnapshot, Readable, Window};
 use ripcord_rules::time::{Mono, Wall};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -48,7 +49,8 @@ pub(crate) async fn run(
     let start = shared.clock.mono();
     let mut schedule: Vec<Schedule> =
         shared.accounts.iter().map(|_| Schedule { last: None, due: start }).collect();
-    let mut reading: JoinSet<usize> = JoinSet::new();
+    let mut reading: JoinSet<()> = JoinSet::new();
+    let mut accounts: HashMap<tokio::task::Id, usize> = HashMap::new();
     let mut busy = vec![false; schedule.len()];
     loop {
         // Whoever is being read stays on the list: that reading may have begun too early.
@@ -65,10 +67,8 @@ pub(crate) async fn run(
                 busy[account] = true;
                 schedule[account].last = Some(now);
                 let (shared, endpoints) = (Arc::clone(&shared), endpoints.clone());
-                reading.spawn(async move {
-                    read(&shared, &endpoints, account).await;
-                    account
-                });
+                let task = reading.spawn(async move { read(&shared, &endpoints, account).await });
+                accounts.insert(task.id(), account);
             }
         }
         let next = (0..schedule.len())
@@ -87,7 +87,10 @@ pub(crate) async fn run(
         let ended = tokio::select! {
             () = stop.cancelled() => return,
             () = shared.stale.notified() => None,
-            Some(ended) = reading.join_next(), if !reading.is_empty() => ended.ok(),
+            // Also one that panicked: its account is read again in its turn.
+            Some(ended) = reading.join_next_with_id(), if !reading.is_empty() => {
+                accounts.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id))
+            }
             () = until_next => None,
         };
         if let Some(account) = ended {

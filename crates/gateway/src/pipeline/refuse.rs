@@ -5,7 +5,7 @@ use super::call::Call;
 use crate::accounts::Budget;
 use crate::driver::gate::NotAdmitted;
 use crate::refusal::Refusal;
-use crate::shared::Shared;
+use crate::shared::{RECONSIDERED, Shared};
 use http::StatusCode;
 use ripcord_rules::admit::Refused;
 use ripcord_rules::cause::Cause;
@@ -79,6 +79,9 @@ pub(super) fn nobody(shared: &Shared, call: &Call, why: Option<NotAdmitted>) -> 
             return Refusal::queue_full(shared.limits.queue);
         }
         Some(NotAdmitted::Expired) => {
+            if let Some(account) = first_settling(shared, now) {
+                return settling(&shared.accounts[account].label);
+            }
             return Refusal::deadline("every slot stayed in use", Some(Duration::from_secs(5)));
         }
         Some(NotAdmitted::Refused(Refused::ClosedPastDeadline(_) | Refused::NoAccount)) | None => {}
@@ -107,7 +110,9 @@ pub(super) fn nobody(shared: &Shared, call: &Call, why: Option<NotAdmitted>) -> 
 /// Why this account does not take the request.
 fn of_account(shared: &Shared, call: &Call, account: usize, now: Now) -> Refusal {
     let label = &shared.accounts[account].label;
-    match shared.accounts[account].budget(None, now.wall) {
+    let standing = shared.accounts[account].standing(None, now.wall);
+    match standing.budget {
+        Budget::Closed(_) if standing.may_settle => return settling(label),
         Budget::Closed(verdict) => return of_budget(shared, account, &verdict),
         Budget::NotReadYet => {
             let why = format!("the figures of account `{label}` have not been read yet");
@@ -132,6 +137,22 @@ fn of_account(shared: &Shared, call: &Call, account: usize, now: Now) -> Refusal
         Some(_) => not_entitled(label, &call.model),
         None => Refusal::deadline("every slot stayed in use", Some(Duration::from_secs(5))),
     }
+}
+
+/// The first account that is closed only until it is known what its calls cost.
+fn first_settling(shared: &Shared, now: Now) -> Option<usize> {
+    (0..shared.accounts.len()).find(|&account| {
+        let standing = shared.accounts[account].standing(None, now.wall);
+        matches!(standing.budget, Budget::Closed(_)) && standing.may_settle
+    })
+}
+
+/// Little is left of a window, and it is not known yet how much.
+fn settling(label: &str) -> Refusal {
+    let why = format!(
+        "little is left of a window of account `{label}`, and what calls under way cost is not known yet"
+    );
+    Refusal::deadline(&why, Some(RECONSIDERED))
 }
 
 fn of_budget(shared: &Shared, account: usize, verdict: &Verdict) -> Refusal {

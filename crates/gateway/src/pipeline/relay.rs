@@ -326,3 +326,15 @@ impl Relay {
         self.timer.as_mut().poll(cx).map(|()| None)
     }
 }
+
+impl Drop for Relay {
+    /// The client has left, or has what it wanted: some hang up at the last event instead of at the end of the body.
+    fn drop(&mut self) {
+        let Some(story) = &mut self.story else { return };
+        if let Some(usage) = self.watch.usage() {
+            story.used(usage, self.shared.catalogue.list_price(&self.model, usage));
+        }
+        let has_all = self.watch.ended().is_ok() && self.ready.is_empty() && self.held.is_empty();
+        story.end(if has_all { Outcome::Completed } else { Outcome::Cancelled }, None);
+    }
+}

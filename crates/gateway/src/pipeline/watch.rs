@@ -104,7 +104,12 @@ impl StreamWatch {
             (_, None) => {}
         }
         // Running totals: the last ones count, they are never added (chutes/api.md 4.5).
-        self.usage = chunk.usage.or(self.usage);
+        // Some engines end with a usage that says nothing.
+        let counts = |tokens: Option<u64>| tokens.is_some_and(|tokens| tokens > 0);
+        let told = chunk
+            .usage
+            .filter(|usage| counts(usage.prompt_tokens) || counts(usage.completion_tokens));
+        self.usage = told.or(self.usage);
         let mut says_something = false;
         for choice in chunk.choices() {
             let bit = 1 << choice.index.min(63);

@@ -2,6 +2,7 @@
 
 use crate::world::{Answered, MODEL, Plan, World, chat, streamed};
 use http::StatusCode;
+use http_body_util::BodyExt as _;
 use ripcord_store::Outcome;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -225,4 +226,53 @@ async fn a_retry_after_is_kept() {
     // The caller's deadline of two minutes has room for it, and nobody else may serve: it is told when to come back.
     assert_eq!((answered.refusal().0, answered.refusal().2, calls), (429, "true", 1));
     assert_eq!(answered.header("retry-after"), "7");
+}
+
+/// The last event with what it is said to have cost.
+fn stop_with(usage: &str) -> String {
+    let stop = stop("stop");
+    format!("{},\"usage\":{usage}}}", &stop[..stop.len() - 1])
+}
+
+const USAGE: &str = r#"{"prompt_tokens":1000,"completion_tokens":50,"total_tokens":1050}"#;
+
+#[tokio::test]
+async fn a_client_that_hangs_up_after_the_last_event_has_had_it_all() {
+    let mut pieces = events(&[
+        &format!("data: {}\n\n", chunk("Hi")),
+        &format!("data: {}\n\n", stop_with(USAGE)),
+        "data: [DONE]\n\n",
+    ]);
+    // The end of the body takes its time.
+    pieces.extend(std::iter::repeat_n(b": still here\n\n".to_vec(), 500));
+    let (world, _provider) = before(pieces).await;
+    let request = crate::world::post("/v1/chat/completions", streamed(MODEL).to_string());
+    let mut response = world.open(request).await;
+    let id = response.headers()["x-ripcord-request-id"].to_str().unwrap().to_owned();
+    let mut text = String::new();
+    while !text.contains("[DONE]") {
+        let frame = response.body_mut().frame().await.unwrap().unwrap();
+        text.push_str(&String::from_utf8_lossy(&frame.into_data().unwrap()));
+    }
+    drop(response);
+    let request = world.story_of(&id).await.request.unwrap();
+    assert_eq!(request.outcome, Outcome::Completed);
+    assert_eq!((request.tokens.prompt, request.tokens.completion), (Some(1_000), Some(50)));
+}
+
+#[tokio::test]
+async fn a_usage_that_says_nothing_does_not_wipe_out_what_was_said() {
+    for nothing in ["{}", "null", r#"{"prompt_tokens":null}"#, r#"{"completion_tokens":0}"#] {
+        let totals = format!(
+            r#"{{"id":"a","choices":[{{"index":0,"delta":{{"content":"Hi"}}}}],"usage":{USAGE}}}"#
+        );
+        let pieces = events(&[
+            &format!("data: {totals}\n\n"),
+            &format!("data: {}\n\n", stop_with(nothing)),
+            "data: [DONE]\n\n",
+        ]);
+        let (answered, _, world) = answered(pieces, &streamed(MODEL)).await;
+        let request = world.story(&answered).await.request.unwrap();
+        assert_eq!(request.tokens.completion, Some(50), "{nothing}");
+    }
 }
