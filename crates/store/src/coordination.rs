@@ -4,8 +4,9 @@
 //! take their slots here, and whoever dies gives its slots back, at once and without a word.
 //!
 //! Nothing here waits. [`Slots::try_take`] answers at once; who finds nothing stands in a [`Line`] and asks again every
-//! [`LINE_POLL`]. While somebody stands at the head of the line, `try_take` gives nothing to anybody else: a program that
-//! takes and returns slots all the time cannot starve one that waits for its first.
+//! [`LINE_POLL`]. While somebody stands at the head of the line, `try_take` gives nothing to anybody else that it could use
+//! itself: a program that takes and returns slots all the time cannot starve one that waits for its first. Behind the
+//! head the line has no order: of those who ask, the next to ask comes next.
 
 pub mod machine;
 pub mod memory;
@@ -15,7 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often whoever stands in a [`Line`] asks. It costs two system calls.
+/// How often whoever stands in a [`Line`] asks. It costs a few system calls.
 pub const LINE_POLL: Duration = Duration::from_millis(10);
 
 /// Names an account among the programs that share it, without telling who it is: a digest of the account's id, or of
@@ -78,7 +79,7 @@ pub trait Coordination: Send + Sync + fmt::Debug {
 
 /// The slots of one account.
 pub trait Slots: Send + Sync + fmt::Debug {
-    /// Takes a free slot; `None` if there is none, or if somebody stands in line.
+    /// Takes a free slot; `None` if there is none, or only such as somebody in line could use.
     ///
     /// # Errors
     /// If the place that is shared cannot be used any more.
@@ -99,7 +100,8 @@ pub trait Slots: Send + Sync + fmt::Debug {
 
 /// A place in line. Dropping it leaves the line.
 pub trait Line: Send {
-    /// A slot, if it is our turn and one is free.
+    /// A slot, if one is free that nobody before us could use. Whoever is first and does not ask for a second or so may
+    /// lose its place: it might never ask again.
     ///
     /// # Errors
     /// If the place that is shared cannot be used any more.

@@ -13,6 +13,7 @@
 
 #![warn(missing_docs)]
 
+mod clock;
 pub mod coordination;
 pub mod ledger;
 

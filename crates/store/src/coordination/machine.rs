@@ -11,20 +11,23 @@
 //! whatever way gives its slots back, and no file ever has to be cleaned up. What stands in a file tells only people who
 //! holds it.
 //!
-//! Whoever waits takes the lock of `line` and keeps it until it has a slot. Who takes without waiting needs that lock,
-//! too, and so stands back. Directories on network file systems work where their locks do.
+//! Whoever waits takes the lock of `line` and keeps it until it has a slot. Who takes without waiting needs that lock for
+//! a moment, too, and so stands back; it may take only slots that the first in line does not know. Whoever holds the line
+//! and shows no life is passed (`line.rs`): the line keeps order, the locks of the slots alone keep the number.
+//! Directories on network file systems work where their locks do.
+
+mod line;
+mod shared_file;
 
 use super::{
     AccountTag, Coordination, CoordinationError, GiveBack, Holder, Line, Seat, Seats, Slot, Slots,
 };
+use line::{LineFile, Turn};
 use parking_lot::Mutex;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use shared_file::{SharedFile, look_at, make_directory, problem, read_note};
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The longest note of a holder that is read.
-const NOTE_LIMIT_BYTES: usize = 512;
 
 /// Slots below a state directory.
 #[derive(Debug)]
@@ -49,15 +52,15 @@ struct Account {
 
 #[derive(Debug)]
 struct Files {
-    line: File,
-    slots: Vec<File>,
+    line: LineFile,
+    slots: Vec<SharedFile>,
     /// Which slots this process holds: a second lock through one descriptor would succeed.
     held: Vec<bool>,
 }
 
 struct MachineLine {
     account: Arc<Account>,
-    line: File,
+    line: LineFile,
     is_first: bool,
 }
 
@@ -103,9 +106,9 @@ impl Coordination for MachineCoordination {
         let mut note = serde_json::to_vec(&self.holder).unwrap_or_default();
         note.push(b'\n');
         let files = Files {
-            line: open(&directory.join("line"))?,
+            line: LineFile::open(line_path(&directory))?,
             slots: (0..slots)
-                .map(|number| open(&slot_path(&directory, number)))
+                .map(|number| SharedFile::open(slot_path(&directory, number)))
                 .collect::<Result<_, _>>()?,
             held: vec![false; slots as usize],
         };
@@ -120,42 +123,70 @@ impl Slots for MachineSlots {
     fn try_take(&self) -> Result<Option<Slot>, CoordinationError> {
         let account = &self.shared;
         let mut files = account.files.lock();
-        if !account.lock_current(&mut files.line, "line")? {
-            return Ok(None);
+        let turn = files.line.try_lock()?;
+        let taken = account.take_free(&mut files, turn);
+        if turn == Turn::Ours {
+            files.line.unlock();
         }
-        let taken = account.take_free(&mut files);
-        account.unlock(&files.line, "line")?;
+        drop(files);
         Ok(taken?.map(|number| account.slot(number)))
     }
 
     fn line(&self) -> Result<Box<dyn Line>, CoordinationError> {
         // An own open file: the locks of one descriptor do not exclude each other.
-        let line = open(&self.shared.directory.join("line"))?;
+        let line = LineFile::open(line_path(&self.shared.directory))?;
         Ok(Box::new(MachineLine { account: Arc::clone(&self.shared), line, is_first: false }))
     }
 
     fn seats(&self) -> Result<Seats, CoordinationError> {
         let account = &self.shared;
         let slots = account.files.lock().slots.len();
-        let seats = (0..slots).map(|number| account.seat(&account.slot_name(number)));
+        let seats = (0..slots).map(|number| seat(&slot_path(&account.directory, number)));
         let seats = seats.collect::<Result<_, _>>()?;
-        Ok(Seats { seats, awaited: account.seat("line")? != Seat::Free })
+        let awaited = seat(&line_path(&account.directory))? != Seat::Free;
+        Ok(Seats { seats, awaited })
     }
 }
 
+// === impl MachineLine ===
+
 impl Line for MachineLine {
     fn advance(&mut self) -> Result<Option<Slot>, CoordinationError> {
-        if !self.is_first {
-            self.is_first = self.account.lock_current(&mut self.line, "line")?;
+        if self.is_first && !self.line.is_current()? {
+            // We showed no life for too long.
+            self.leave();
         }
-        if !self.is_first {
-            return Ok(None);
-        }
+        let turn = if self.is_first { Turn::Ours } else { self.line.try_lock()? };
+        self.is_first = turn == Turn::Ours;
         let mut files = self.account.files.lock();
-        let Some(number) = self.account.take_free(&mut files)? else { return Ok(None) };
-        self.is_first = false;
-        self.account.unlock(&self.line, "line")?;
-        Ok(Some(self.account.slot(number)))
+        match self.account.take_free(&mut files, turn)? {
+            Some(number) => {
+                drop(files);
+                self.leave();
+                Ok(Some(self.account.slot(number)))
+            }
+            None => {
+                if self.is_first {
+                    self.line.show_life(files.slots.len());
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl MachineLine {
+    /// Told, not by closing the file: a program that is just being started has a copy of the descriptor for a moment.
+    fn leave(&mut self) {
+        if std::mem::take(&mut self.is_first) {
+            self.line.unlock();
+        }
+    }
+}
+
+impl Drop for MachineLine {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -166,118 +197,52 @@ impl Account {
         Slot { owner: Arc::clone(self) as Arc<dyn GiveBack>, number }
     }
 
-    fn slot_name(&self, number: usize) -> String {
-        format!("slot-{number}")
-    }
-
-    /// Locks a free slot. The caller has the lock of the line.
-    fn take_free(&self, files: &mut Files) -> Result<Option<usize>, CoordinationError> {
-        for number in 0..files.slots.len() {
-            if files.held[number] {
-                continue;
-            }
-            let name = self.slot_name(number);
-            if self.lock_current(&mut files.slots[number], &name)? {
+    /// Locks a free slot of those that it is our turn to take.
+    fn take_free(&self, files: &mut Files, turn: Turn) -> Result<Option<usize>, CoordinationError> {
+        let first = match turn {
+            Turn::Ours => 0,
+            Turn::After(slots) => slots,
+        };
+        for number in first..files.slots.len() {
+            if !files.held[number] && files.slots[number].try_lock()? {
                 files.held[number] = true;
-                self.leave_note(&files.slots[number]);
+                files.slots[number].leave_note(&self.note);
                 return Ok(Some(number));
             }
         }
         Ok(None)
-    }
-
-    /// Locks a file that everybody else would open, too: one that was deleted meanwhile is opened anew.
-    fn lock_current(&self, file: &mut File, name: &str) -> Result<bool, CoordinationError> {
-        let path = || self.directory.join(name);
-        loop {
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(false),
-                Err(TryLockError::Error(error)) => return Err(problem(&path(), error)),
-            }
-            let metadata = file.metadata().map_err(|error| problem(&path(), error))?;
-            if metadata.nlink() > 0 {
-                return Ok(true);
-            }
-            make_directory(&self.directory)?;
-            *file = open(&path())?;
-        }
-    }
-
-    fn unlock(&self, file: &File, name: &str) -> Result<(), CoordinationError> {
-        file.unlock().map_err(|error| problem(&self.directory.join(name), error))
-    }
-
-    /// Writes down who holds the slot, unless that stands there already. That nobody can write costs only the note.
-    fn leave_note(&self, file: &File) {
-        let mut found = [0; NOTE_LIMIT_BYTES];
-        let length = file.read_at(&mut found, 0).unwrap_or(0);
-        if found[..length] != self.note[..] {
-            let written = file.set_len(0).and_then(|()| file.write_all_at(&self.note, 0));
-            if let Err(error) = written {
-                tracing::debug!(%error, "note of a slot");
-            }
-        }
-    }
-
-    /// Whether a file is locked, asked with a shared lock. Someone who tries to lock it in this very moment finds it taken
-    /// and asks again a moment later.
-    fn seat(&self, name: &str) -> Result<Seat, CoordinationError> {
-        let path = self.directory.join(name);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Seat::Free),
-            Err(error) => return Err(problem(&path, error)),
-        };
-        match file.try_lock_shared() {
-            Ok(()) => Ok(Seat::Free),
-            Err(TryLockError::WouldBlock) => {
-                let mut note = [0; NOTE_LIMIT_BYTES];
-                let length = file.read_at(&mut note, 0).unwrap_or(0);
-                Ok(Seat::Held(serde_json::from_slice(&note[..length]).ok()))
-            }
-            Err(TryLockError::Error(error)) => Err(problem(&path, error)),
-        }
     }
 }
 
 impl GiveBack for Account {
     fn give_back(&self, number: usize) {
         let mut files = self.files.lock();
-        if let Err(error) = files.slots[number].unlock() {
-            // The descriptor is ours and open; this cannot be, and closing it frees the lock all the same.
-            tracing::warn!(%error, "a slot could not be given back");
-            if let Ok(file) = open(&self.directory.join(self.slot_name(number))) {
-                files.slots[number] = file;
-            }
-        }
+        files.slots[number].unlock();
         files.held[number] = false;
     }
 }
 
-fn slot_path(directory: &Path, number: u32) -> PathBuf {
+/// Whether a file is locked, asked with a shared lock. Someone who tries to lock it in this very moment finds it taken
+/// and asks again a moment later.
+fn seat(path: &Path) -> Result<Seat, CoordinationError> {
+    let Some(file) = look_at(path)? else { return Ok(Seat::Free) };
+    match file.try_lock_shared() {
+        Ok(()) => {
+            // Told, not by closing the file: a program that is just being started has a copy of it for a moment.
+            let _ = file.unlock();
+            Ok(Seat::Free)
+        }
+        Err(TryLockError::WouldBlock) => {
+            Ok(Seat::Held(read_note(&file, |note| serde_json::from_slice(note).ok())))
+        }
+        Err(TryLockError::Error(error)) => Err(problem(path, error)),
+    }
+}
+
+fn slot_path(directory: &Path, number: impl std::fmt::Display) -> PathBuf {
     directory.join(format!("slot-{number}"))
 }
 
-fn make_directory(directory: &Path) -> Result<(), CoordinationError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(|error| problem(directory, error))
-}
-
-fn open(path: &Path) -> Result<File, CoordinationError> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| problem(path, error))
-}
-
-fn problem(path: &Path, error: std::io::Error) -> CoordinationError {
-    CoordinationError::File { path: path.to_owned(), error }
+fn line_path(directory: &Path) -> PathBuf {
+    directory.join("line")
 }

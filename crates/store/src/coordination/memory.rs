@@ -17,8 +17,15 @@ pub struct MemoryCoordination {
 #[derive(Debug, Default)]
 struct Account {
     held: Vec<bool>,
-    line: VecDeque<u64>,
+    line: VecDeque<Place>,
     next_place: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    number: u64,
+    /// How many slots whoever stands there knows.
+    slots: usize,
 }
 
 #[derive(Debug)]
@@ -62,17 +69,15 @@ impl Coordination for MemoryCoordination {
 impl Slots for MemorySlots {
     fn try_take(&self) -> Result<Option<Slot>, CoordinationError> {
         let mut account = self.account.lock();
-        if !account.line.is_empty() {
-            return Ok(None);
-        }
-        Ok(take_free(&mut account, &self.account, self.slots))
+        let place = account.next_place;
+        Ok(take_free(&mut account, &self.account, self.slots, place))
     }
 
     fn line(&self) -> Result<Box<dyn Line>, CoordinationError> {
         let mut account = self.account.lock();
         let place = account.next_place;
         account.next_place += 1;
-        account.line.push_back(place);
+        account.line.push_back(Place { number: place, slots: self.slots });
         Ok(Box::new(MemoryLine { account: Arc::clone(&self.account), slots: self.slots, place }))
     }
 
@@ -89,12 +94,9 @@ impl Slots for MemorySlots {
 impl Line for MemoryLine {
     fn advance(&mut self) -> Result<Option<Slot>, CoordinationError> {
         let mut account = self.account.lock();
-        if account.line.front() != Some(&self.place) {
-            return Ok(None);
-        }
-        let slot = take_free(&mut account, &self.account, self.slots);
+        let slot = take_free(&mut account, &self.account, self.slots, self.place);
         if slot.is_some() {
-            account.line.pop_front();
+            account.leave(self.place);
         }
         Ok(slot)
     }
@@ -102,7 +104,7 @@ impl Line for MemoryLine {
 
 impl Drop for MemoryLine {
     fn drop(&mut self) {
-        self.account.lock().line.retain(|&place| place != self.place);
+        self.account.lock().leave(self.place);
     }
 }
 
@@ -114,8 +116,22 @@ impl GiveBack for Mutex<Account> {
     }
 }
 
-fn take_free(account: &mut Account, owner: &Arc<Mutex<Account>>, slots: usize) -> Option<Slot> {
-    let number = account.held.iter().take(slots).position(|held| !held)?;
+impl Account {
+    fn leave(&mut self, number: u64) {
+        self.line.retain(|place| place.number != number);
+    }
+}
+
+/// Takes a free slot that nobody before this place can use.
+fn take_free(
+    account: &mut Account,
+    owner: &Arc<Mutex<Account>>,
+    slots: usize,
+    place: u64,
+) -> Option<Slot> {
+    let before = account.line.iter().take_while(|other| other.number < place);
+    let first = before.map(|other| other.slots).max().unwrap_or(0);
+    let number = (first..slots).find(|&number| !account.held[number])?;
     account.held[number] = true;
     Some(Slot { owner: Arc::clone(owner) as Arc<dyn GiveBack>, number })
 }
