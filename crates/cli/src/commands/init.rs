@@ -6,7 +6,7 @@ mod source;
 mod trial;
 
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ripcord_client::key::Key;
 use ripcord_rules::quota::Readable;
@@ -24,7 +24,7 @@ use crate::printer::{Page, moment, number};
 use crate::recipes::Values;
 use crate::settings::Settings;
 use crate::upstream::Upstream;
-use file::Draft;
+use file::{Draft, Home};
 use trial::{Fared, Trial, Tried};
 
 /// What `ripcord init --json` prints.
@@ -84,6 +84,15 @@ enum Outcome {
     LeftOut,
 }
 
+// === impl AccountReport ===
+
+impl AccountReport {
+    /// Whether a key of it is in the file now that was not before.
+    fn has_written(&self) -> bool {
+        self.keys.iter().any(|key| key.outcome == Outcome::Written)
+    }
+}
+
 /// Reads, tests and writes keys.
 pub(crate) async fn run(
     arguments: &InitArguments,
@@ -108,9 +117,8 @@ pub(crate) async fn run(
     for trial in &trials {
         reports.push(settle(trial, arguments, asks, context, &mut draft)?);
     }
-    let written =
-        reports.iter().flat_map(|report| &report.keys).any(|key| key.outcome == Outcome::Written);
-    let file = if written { draft.write()? } else { place };
+    let written = reports.iter().any(AccountReport::has_written);
+    let file = if written { write(draft, &mut reports)? } else { place };
     let report = InitReport {
         schema: "ripcord/init/1",
         generated_at: moment::utc(context.now()),
@@ -121,6 +129,16 @@ pub(crate) async fn run(
     };
     context.printer.answer(&report, || page(&report, &trials, context))?;
     end(&report, context)
+}
+
+/// Writes the draft. An account may be called otherwise than was foreseen, if another run has taken its name.
+fn write(draft: Draft, reports: &mut [AccountReport]) -> Result<PathBuf, CommandError> {
+    let written = draft.write()?;
+    let changed = reports.iter_mut().filter(|report| report.has_written());
+    for (report, name) in changed.zip(written.names) {
+        report.account = name;
+    }
+    Ok(written.path)
 }
 
 /// Starting anew loses what the file holds, so it is asked for twice.
@@ -160,9 +178,13 @@ fn settle(
         };
         outcomes.push(outcome);
     }
-    let name = known.name.unwrap_or_else(|| new_name(trial, arguments, draft));
+    let home = match known.name {
+        Some(name) => Home::Known(name),
+        None => Home::New(new_name(trial, arguments)),
+    };
+    let name = draft.name_of(&home);
     if !keys.is_empty() {
-        draft.add(&name, &keys);
+        draft.add(home, keys);
     }
     let readable = trial.reading.snapshot.readable == Readable::Yes;
     Ok(AccountReport {
@@ -230,15 +252,11 @@ impl Known {
     }
 }
 
-/// The name that was asked for, or the user's, or one of our own; with a number where it is taken.
-fn new_name(trial: &Trial, arguments: &InitArguments, draft: &Draft) -> String {
+/// The name that was asked for, or the user's, or one of our own.
+fn new_name(trial: &Trial, arguments: &InitArguments) -> String {
     let wanted = arguments.name.clone().or_else(|| trial.reading.username.clone());
     let wanted = wanted.map(|name| ripcord_wire::text::clean(name.trim(), 64));
-    let base = wanted.filter(|name| !name.is_empty()).unwrap_or_else(|| "main".to_owned());
-    std::iter::once(base.clone())
-        .chain((2_u32..).map(|number| format!("{base}-{number}")))
-        .find(|name| !draft.has_account(name))
-        .unwrap_or(base)
+    wanted.filter(|name| !name.is_empty()).unwrap_or_else(|| "main".to_owned())
 }
 
 fn end(report: &InitReport, context: &Context) -> Result<Exit, CommandError> {
@@ -287,8 +305,7 @@ fn page(report: &InitReport, trials: &[Trial], context: &Context) -> Page {
         }
     }
     if report.written {
-        let is_new = |key: &KeyReport| key.outcome == Outcome::Written;
-        let accounts = report.accounts.iter().filter(|account| account.keys.iter().any(is_new));
+        let accounts = report.accounts.iter().filter(|account| account.has_written());
         let names: Vec<&str> = accounts.map(|account| account.account.as_str()).collect();
         let what = number::counted(names.len() as u64, "account", "accounts");
         page.gap().line(

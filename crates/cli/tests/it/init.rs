@@ -190,6 +190,47 @@ fn what_cannot_be_written_is_said_and_leaves_nothing() {
     assert_eq!(mode(&elsewhere), 0o600);
 }
 
+#[test]
+fn runs_at_the_same_time_lose_no_account() {
+    let names = ["ann", "ben", "cleo", "dan"];
+    let scenario = names.into_iter().fold(catalogue(), |scenario, name| {
+        scenario.account(AccountSpec::new(name, PlanSpec::Paygo).balance_usd(5.0))
+    });
+    let world = World::of(scenario);
+    let codes: Vec<(i32, String)> = std::thread::scope(|scope| {
+        let run = |name| {
+            let world = &world;
+            scope.spawn(move || {
+                let outcome = world.run_with_input(&["init"], &Scenario::key(name, 0));
+                (outcome.code, outcome.seen())
+            })
+        };
+        let runs = names.map(run);
+        runs.map(|run| run.join().unwrap()).into()
+    });
+    for (code, seen) in codes {
+        assert_eq!(code, 0, "{seen}");
+    }
+    for name in names {
+        assert!(held(&world).contains(&Scenario::key(name, 0)), "{name}: {}", held(&world));
+    }
+    assert_eq!(world.run(&["config", "check"]).code, 0);
+    let left: Vec<_> = std::fs::read_dir(file(&world).parent().unwrap()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[test]
+fn a_link_to_a_file_that_is_not_there_yet_is_followed() {
+    let world = fresh().config("");
+    std::fs::remove_file(file(&world)).unwrap();
+    let real = world.home().join("dotfiles/ripcord.toml");
+    std::os::unix::fs::symlink(&real, file(&world)).unwrap();
+    let outcome = world.run_with_input(&["init"], &alice(0));
+    assert_eq!(outcome.code, 0, "{}", outcome.seen());
+    assert!(std::fs::read_to_string(&real).unwrap().contains(&alice(0)));
+    assert!(std::fs::symlink_metadata(file(&world)).unwrap().is_symlink());
+}
+
 /// The binary on a terminal of its own, which `script` makes; `None` where there is no such program.
 struct Terminal {
     child: Child,
