@@ -131,7 +131,7 @@ fn a_proxy_that_answers_html() {
       ? unknown: the account could not be read
     --- stderr
     error: cpk_7eec…: GET /users/me at 127.0.0.1:PORT answered 403 with a web page: 403 Forbidden
-    hint: a proxy or captive portal answered instead of the API; open a page in a browser, and check the proxy and the address
+    hint: something in front of the API refused the connection, not the key: Google's load balancer, a proxy or a captive portal; try again, then from another network
     more: ripcord doctor --explain edge-block
     ");
 }
