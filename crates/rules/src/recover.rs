@@ -243,9 +243,14 @@ pub struct Attempts {
     after_send: u32,
     edge_blocks: u32,
     dead_keys: u32,
+    /// How often the model was full.
+    full: u32,
     per_account: Vec<(usize, u32)>,
     excluded: Vec<usize>,
 }
+
+/// How often a full model is asked, for each attempt that the limits allow.
+const FULL_PER_ATTEMPT: u32 = 3;
 
 /// What to do after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,6 +277,7 @@ impl Attempts {
             after_send: 0,
             edge_blocks: 0,
             dead_keys: 0,
+            full: 0,
             per_account: Vec::new(),
             excluded: Vec::new(),
         }
@@ -319,7 +325,8 @@ impl Attempts {
         jitter_permille: u64,
     ) -> Next {
         let cause = classify(failure);
-        if self.made >= self.limits.attempts && cause != Cause::DeadKey {
+        let is_free = matches!(cause, Cause::DeadKey | Cause::Capacity);
+        if self.made >= self.limits.attempts && !is_free {
             return Next::GiveUp;
         }
         let wait = match cause {
@@ -347,7 +354,16 @@ impl Attempts {
                 }
                 Duration::ZERO
             }
-            Cause::Capacity => backoff(Duration::from_secs(2), 4, self.made, jitter_permille),
+            // Refused at the door: it costs nothing and says nothing of the account, so it takes no attempt away. Waiting
+            // is all that helps, so it goes on as long as the deadline lets it, ever more slowly.
+            Cause::Capacity => {
+                self.full += 1;
+                if self.full >= self.limits.attempts.saturating_mul(FULL_PER_ATTEMPT) {
+                    return Next::GiveUp;
+                }
+                self.take_back(account);
+                backoff(Duration::from_secs(2), 2, self.full, jitter_permille)
+            }
             Cause::Transient | Cause::Silent => {
                 if matches!(failure.phase, Phase::AwaitHead | Phase::FirstEvent) {
                     self.after_send += 1;
@@ -519,15 +535,25 @@ mod tests {
     }
 
     #[test]
-    fn capacity_waits_and_a_bad_request_is_not_repeated() {
+    fn a_full_model_is_waited_for_and_a_bad_request_is_not_repeated() {
         let mut attempts = Attempts::new(AttemptLimits::default(), Some(seconds(10)));
         let full = failure(429, Origin::Application, Says::Capacity);
         attempts.begin(0);
         assert_eq!(attempts.failed(seconds(0), 0, &full, 500), Next::Retry { at: seconds(1) });
         attempts.begin(0);
-        assert!(!attempts.may_use(0), "at most two on one account and model");
+        assert_eq!(attempts.failed(seconds(1), 0, &full, 500), Next::Retry { at: seconds(3) });
+        assert!(attempts.may_use(0), "one account is enough: others would not help");
         // Past the deadline there is no point.
+        attempts.begin(0);
         assert_eq!(attempts.failed(seconds(9), 0, &full, 500), Next::GiveUp);
+        // Without one it ends all the same, and what went wrong meanwhile counts as ever.
+        let mut attempts = Attempts::new(AttemptLimits::default(), None);
+        for _ in 0..11 {
+            attempts.begin(0);
+            assert!(matches!(attempts.failed(seconds(0), 0, &full, 999), Next::Retry { .. }));
+        }
+        attempts.begin(0);
+        assert_eq!(attempts.failed(seconds(0), 0, &full, 999), Next::GiveUp);
         let mut attempts = Attempts::new(AttemptLimits::default(), None);
         attempts.begin(0);
         assert_eq!(

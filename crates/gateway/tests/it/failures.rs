@@ -89,7 +89,6 @@ async fn a_missing_done_is_no_harm_where_the_answer_is_whole() {
 async fn what_stays_wrong_is_an_honest_refusal() {
     // (fault, status, code, should retry, most attempts)
     let table = [
-        (FaultKind::Capacity, 503, "no_capacity", "true", 2),
         (FaultKind::Cold, 503, "model_cold", "true", 1),
         (FaultKind::Disabled, 503, "model_down", "true", 1),
         (FaultKind::ContextTooLong, 400, "context_length_exceeded", "false", 1),
@@ -111,6 +110,30 @@ async fn what_stays_wrong_is_an_honest_refusal() {
             assert_eq!(story.request.unwrap().outcome, Outcome::Failed);
             assert_eq!(story.attempts.len(), attempts);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_full_model_is_waited_for_with_one_account_too() {
+    let full = Fault::new(FaultKind::Capacity).times(2);
+    let (world, answered) = with_fault(full, &chat(MODEL)).await;
+    assert_eq!(answered.status, StatusCode::OK, "{}", answered.text());
+    assert_eq!(world.upstream_calls().len(), 3);
+}
+
+#[tokio::test]
+async fn a_model_that_stays_full_is_told_by_the_deadline() {
+    let world = World::start().await;
+    world.control().add_model_fault(MODEL, Fault::new(FaultKind::Capacity)).unwrap();
+    for body in [chat(MODEL), streamed(MODEL)] {
+        let mut request = crate::world::post("/v1/chat/completions", body.to_string());
+        request.headers_mut().insert("x-ripcord-deadline", "2".parse().unwrap());
+        let answered = world.send(request).await;
+        let expected = (503, "no_capacity".to_owned(), "true");
+        assert_eq!(answered.refusal(), expected, "{}", answered.text());
+        let story = world.story(&answered).await;
+        assert_eq!(story.request.unwrap().outcome, Outcome::Failed);
+        assert!((1..=12).contains(&story.attempts.len()), "{}", story.attempts.len());
     }
 }
 
