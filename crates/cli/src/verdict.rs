@@ -90,7 +90,7 @@ impl VerdictReport {
                     .windows_at(None, now)
                     .into_iter()
                     .find(|window| {
-                        policy.is_used_up(window) == Some(true)
+                        policy.is_used_up(window, account.plan) == Some(true)
                             && window.cap != ripcord_rules::quota::Cap::Limited(0)
                     })
                     .map(|window| format!("the {} is used up and ", window_words(window.kind)));
@@ -113,8 +113,9 @@ impl VerdictReport {
                         "paygo_not_allowed",
                         Some(kind.name()),
                         format!(
-                            "the {} is used up and the balance may not pay{turns_words}",
-                            window_words(*kind)
+                            "the {} is used up{} and the balance may not pay{turns_words}",
+                            window_words(*kind),
+                            kept_words(account, policy, *kind, now)
                         ),
                     ),
                     Shortage::WindowUsedUp(kind) => (
@@ -196,6 +197,23 @@ fn unknown_words(missing: Missing) -> (&'static str, Option<&'static str>, Strin
         ),
         Missing::Balance => ("balance_unknown", None, "the balance is unknown".to_owned()),
         Missing::Plan => ("plan_unknown", None, "the plan is unknown".to_owned()),
+    }
+}
+
+/// What is left of a window that counts as used up: it is kept for others who use the account.
+fn kept_words(
+    account: &AccountSnapshot,
+    policy: &SpendingPolicy,
+    kind: WindowKind,
+    now: Wall,
+) -> String {
+    let window = account.windows_at(None, now).into_iter().find(|window| window.kind == kind);
+    match window.and_then(|window| window.remaining()) {
+        Some(left) if left > 0 => {
+            let percent = policy.margin_permille as f64 / 10.0;
+            format!(" but for the {percent} % that Ripcord leaves for others")
+        }
+        _ => String::new(),
     }
 }
 

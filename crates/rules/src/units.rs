@@ -23,6 +23,13 @@ pub enum Rounding {
     Up,
 }
 
+/// `amount * by / of`, rounded up, bounded.
+pub(crate) fn scaled(amount: i64, by: u64, of: u64) -> i64 {
+    let product = i128::from(amount.max(0)) * i128::from(by);
+    let of = i128::from(of.max(1));
+    i64::try_from((product + of - 1) / of).unwrap_or(i64::MAX)
+}
+
 // === impl MilliUnits ===
 
 impl MilliUnits {

@@ -272,10 +272,29 @@ fn health_is_read_from_lists_and_never_probed() {
 }
 
 #[test]
+fn what_the_gateway_leaves_for_others_is_no_room_here_either() {
+    // $8.27 of $8.33: the gateway would answer 402, so no command may say "go on".
+    let world = World::with(pro().used_usd(8.27, 42.0).balance_usd(5.0));
+    let verdict = world.run(&["budget-check"]);
+    assert_eq!(verdict.code, 1, "{}", verdict.seen());
+    assert!(verdict.stdout.contains("but for the 1.2 % that Ripcord leaves"), "{}", verdict.seen());
+    let model = ["--model", "zai-org/GLM-5.2-TEE", "--tokens-in", "10", "--tokens-out", "10"];
+    assert_eq!(world.run(&[&["can-complete", "40"][..], &model].concat()).code, 1);
+    assert_eq!(world.run(&["wait-for-reset", "--timeout", "0"]).code, 1);
+    assert_eq!(world.run(&["sanity"]).code, 1);
+    // As the lines happen to break.
+    let usage = world.run(&["usage"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(usage.contains("that Ripcord leaves for others"), "{usage}");
+    // Where the balance may pay, all of the window can be used.
+    let allowed = world.config("[spending]\npaygo = \"allow\"\n");
+    assert_eq!(allowed.run(&["budget-check"]).code, 0);
+}
+
+#[test]
 fn counts_are_per_account_and_pooled() {
-    let scenario = catalogue().account(pro().used_units(4990.0)).account(
+    let scenario = catalogue().account(pro().used_units(4930.0)).account(
         chutes_emulator::AccountSpec::new("carol", chutes_emulator::PlanSpec::Base)
-            .used_units(280.0),
+            .used_units(276.0),
     );
     let world = World::of(scenario).key(&format!(
         "{},{}",

@@ -7,7 +7,7 @@
 use super::plan::Plan;
 use super::window::{Cap, Window, WindowKind};
 use crate::time::Wall;
-use crate::units::NanoUsd;
+use crate::units::{NanoUsd, scaled};
 
 /// Whether the account endpoints could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,9 @@ pub enum WhenUnknown {
     Refuse,
 }
 
+/// What is kept free of a window unless somebody says otherwise, in thousandths: decision 6 has the reasons.
+pub const MARGIN_PERMILLE: u64 = 12;
+
 /// What may be spent on an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpendingPolicy {
@@ -72,8 +75,9 @@ pub struct SpendingPolicy {
     pub paygo: Paygo,
     /// The balance is not drawn below this.
     pub min_balance: NanoUsd,
-    /// From this share of a window on it counts as used up, in thousandths. 1000 for "when it is used up".
-    pub used_up_permille: u64,
+    /// What is kept free of each window where the balance may not pay, in thousandths of its cap: others may use the
+    /// account, and the figures lag.
+    pub margin_permille: u64,
     /// The balance has to be above the minimum even where a window would pay.
     pub require_balance: bool,
 }
@@ -141,7 +145,7 @@ impl Default for SpendingPolicy {
         Self {
             paygo: Paygo::ByPlan,
             min_balance: NanoUsd::from_cents(5),
-            used_up_permille: 1_000,
+            margin_permille: MARGIN_PERMILLE,
             require_balance: false,
         }
     }
@@ -158,13 +162,25 @@ impl SpendingPolicy {
         }
     }
 
-    /// Whether `window` counts as used up; `None` if not known.
+    /// Whether `window` counts as used up on an account of this plan; `None` if not known.
     #[must_use]
-    pub fn is_used_up(&self, window: &Window) -> Option<bool> {
+    pub fn is_used_up(&self, window: &Window, plan: Option<Plan>) -> Option<bool> {
         match window.cap {
             Cap::Uncapped => Some(false),
             Cap::Unknown => None,
-            Cap::Limited(_) => window.used_permille().map(|used| used >= self.used_up_permille),
+            Cap::Limited(cap) => {
+                window.used.map(|used| used >= cap.saturating_sub(self.kept(cap, plan)))
+            }
+        }
+    }
+
+    /// What is kept free of a window with this cap, in its unit.
+    #[must_use]
+    pub fn kept(&self, cap: i64, plan: Option<Plan>) -> i64 {
+        if self.allows_paygo(plan) == Some(false) {
+            scaled(cap, self.margin_permille, 1_000)
+        } else {
+            0
         }
     }
 }
@@ -228,8 +244,10 @@ pub fn may_spend(
         return Verdict::Unknown(Missing::Plan);
     }
     // What is known to be used up decides, whatever else is unknown: all of it has to turn first.
-    let used_up: Vec<&Window> =
-        windows.iter().filter(|window| policy.is_used_up(window) == Some(true)).collect();
+    let used_up: Vec<&Window> = windows
+        .iter()
+        .filter(|window| policy.is_used_up(window, account.plan) == Some(true))
+        .collect();
     // A month whose reset lies in the past has not been billed yet: nobody knows when it turns.
     let turn_of = |window: &Window| window.resets_at.filter(|&turns| turns > now);
     let last = used_up
@@ -237,7 +255,8 @@ pub fn may_spend(
         .copied()
         .max_by_key(|window| turn_of(window).map_or(i64::MAX, Wall::as_unix_micros));
     let Some(blocking) = last else {
-        let unknown = windows.iter().find(|window| policy.is_used_up(window).is_none());
+        let unknown =
+            windows.iter().find(|window| policy.is_used_up(window, account.plan).is_none());
         return match unknown {
             Some(window) => Verdict::Unknown(Missing::Window(window.kind)),
             None if policy.require_balance => {
@@ -447,10 +466,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_coarse_guard_stops_at_95_percent() {
-        let guard = SpendingPolicy { used_up_permille: 950, ..SpendingPolicy::default() };
-        assert_eq!(verdict(&pro(4_749_999, 0, 0, None), guard), Verdict::Yes(Payer::Windows));
-        assert!(matches!(verdict(&pro(4_750_000, 0, 0, None), guard), Verdict::No { .. }));
+    fn where_the_balance_may_not_pay_the_last_of_a_window_is_kept() {
+        let policy = SpendingPolicy::default();
+        assert_eq!(verdict(&pro(4_939_999, 0, 0, None), policy), Verdict::Yes(Payer::Windows));
+        assert!(matches!(verdict(&pro(4_940_000, 0, 0, None), policy), Verdict::No { .. }));
+        let allow = SpendingPolicy { paygo: Paygo::Allow, ..policy };
+        assert_eq!(verdict(&pro(4_999_999, 0, 0, None), allow), Verdict::Yes(Payer::Windows));
+        let exact = SpendingPolicy { margin_permille: 0, ..policy };
+        assert_eq!(verdict(&pro(4_999_999, 0, 0, None), exact), Verdict::Yes(Payer::Windows));
     }
 
     #[test]

@@ -5,12 +5,12 @@
 //! what the server shows, every own call that ended after those figures were true, every own call under way, and a
 //! margin for whoever else uses the account.
 
-use super::account::{AccountSnapshot, SpendingPolicy, Verdict, may_spend};
+use super::account::{AccountSnapshot, MARGIN_PERMILLE, SpendingPolicy, Verdict, may_spend};
 use super::calendar::{four_hour_window, next_day_reset};
 use super::forecast::CallCost;
 use super::window::{Cap, Source, Unit, Window, WindowKind};
 use crate::time::Wall;
-use crate::units::{MilliUnits, NanoUsd};
+use crate::units::{MilliUnits, NanoUsd, scaled};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,7 +95,7 @@ impl Default for BookSettings {
         Self {
             figures_lag: Duration::from_secs(65),
             counter_lag: CLOCKS_DIFFER,
-            margin_permille: 12,
+            margin_permille: MARGIN_PERMILLE,
         }
     }
 }
@@ -216,7 +216,9 @@ impl Book {
         margin: Margin,
     ) -> Option<Verdict> {
         let predicted = self.predicted(now, margin)?;
-        Some(may_spend(&predicted, policy, chute_id, surely(now)))
+        // The margin is in the figures already.
+        let policy = SpendingPolicy { margin_permille: 0, ..*policy };
+        Some(may_spend(&predicted, &policy, chute_id, surely(now)))
     }
 
     /// What others use of the window of the whole account, if its figures have been read twice.
@@ -401,13 +403,6 @@ const fn share(unit: Unit, cost: CallCost) -> i64 {
         (Unit::Usd, Some(usd)) => usd.0,
         (Unit::Usd, None) => 0,
     }
-}
-
-/// `amount * by / of`, rounded up, bounded.
-fn scaled(amount: i64, by: u64, of: u64) -> i64 {
-    let product = i128::from(amount.max(0)) * i128::from(by);
-    let of = i128::from(of.max(1));
-    i64::try_from((product + of - 1) / of).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::account::{AccountSnapshot, Payer, SpendingPolicy, Verdict, may_spend};
 use super::calendar::{four_hour_window, month_window, next_day_reset};
+use super::plan::Plan;
 use super::window::{Cap, Unit, Window, WindowKind};
 use crate::time::Wall;
 use crate::units::{MilliUnits, NanoUsd};
@@ -59,8 +60,10 @@ pub fn fit_calls(
         .map(|window| window.kind)
         .collect();
     let by_balance = balance_calls(account, policy, cost);
-    let mut meters: Vec<Meter> =
-        windows.iter().filter_map(|window| Meter::new(window, cost)).collect();
+    let mut meters: Vec<Meter> = windows
+        .iter()
+        .filter_map(|window| Meter::new(window, cost, policy, account.plan))
+        .collect();
     let shortest = meters.iter().min_by_key(|meter| meter.calls_left());
     let covered = shortest.map_or(u64::MAX, Meter::calls_left);
     let total = covered.saturating_add(by_balance);
@@ -117,8 +120,15 @@ struct Meter {
 
 impl Meter {
     /// `None` where the window does not limit a call of that cost, or cannot be counted.
-    fn new(window: &Window, cost: CallCost) -> Option<Self> {
+    fn new(
+        window: &Window,
+        cost: CallCost,
+        policy: &SpendingPolicy,
+        plan: Option<Plan>,
+    ) -> Option<Self> {
         let (Cap::Limited(cap), Some(left)) = (window.cap, window.remaining()) else { return None };
+        let kept = policy.kept(cap, plan);
+        let (cap, left) = (cap.saturating_sub(kept), left.saturating_sub(kept).max(0));
         let per_call = match window.unit {
             Unit::Requests => cost.units.0,
             Unit::Usd => match cost.usd {

@@ -14,8 +14,8 @@ mod succession;
 mod window;
 
 pub use account::{
-    AccountSnapshot, Missing, Payer, Paygo, Readable, Shortage, SpendingPolicy, Verdict,
-    WhenUnknown, may_spend,
+    AccountSnapshot, MARGIN_PERMILLE, Missing, Payer, Paygo, Readable, Shortage, SpendingPolicy,
+    Verdict, WhenUnknown, may_spend,
 };
 pub use book::{Book, BookSettings, ForeignUse, Margin, Reservation};
 pub use calendar::{FOUR_HOURS, four_hour_window, month_window, next_day_reset};
