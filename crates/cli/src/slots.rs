@@ -31,6 +31,22 @@ pub(crate) struct Held<'a> {
     _slot: Slot,
 }
 
+/// Where somebody waits for a slot of any of several accounts.
+struct Places<'a> {
+    /// How many accounts were asked for.
+    wanted: usize,
+    standing: Vec<Place<'a>>,
+    /// Why the last account that cannot be used cannot.
+    broken: Option<CoordinationError>,
+}
+
+/// A place in the line of one account.
+struct Place<'a> {
+    account: &'a Account,
+    slots: Arc<dyn Slots>,
+    line: Box<dyn Line>,
+}
+
 /// An account with its slots.
 type OwnSlots<'a> = (&'a Account, Arc<dyn Slots>);
 
@@ -58,14 +74,21 @@ pub(crate) fn of_each<'a>(
     machine: &MachineCoordination,
     context: &Context,
 ) -> Result<Vec<OwnSlots<'a>>, CommandError> {
-    let count = u32::try_from(context.settings.gateway.slots_per_account.value).unwrap_or(u32::MAX);
-    let slots = accounts
-        .iter()
-        .map(|account| Ok((account, machine.slots(&slot_tag(&account.keys), count)?)));
+    let slots = accounts.iter().map(|account| Ok((account, of_one(account, machine, context)?)));
     slots.collect::<Result<_, CoordinationError>>().map_err(unusable)
 }
 
-/// Waits for a slot on one of the accounts, and says so if that takes a while. `None` when the time is up.
+fn of_one(
+    account: &Account,
+    machine: &MachineCoordination,
+    context: &Context,
+) -> Result<Arc<dyn Slots>, CoordinationError> {
+    let count = u32::try_from(context.settings.gateway.slots_per_account.value).unwrap_or(u32::MAX);
+    machine.slots(&slot_tag(&account.keys), count)
+}
+
+/// Waits for a slot on one of the accounts, and says so if that takes a while. `None` when the time is up. An account whose
+/// slots cannot be used is left out as long as there is another.
 pub(crate) async fn hold<'a>(
     accounts: &'a [Account],
     purpose: &str,
@@ -73,19 +96,24 @@ pub(crate) async fn hold<'a>(
     context: &Context,
 ) -> Result<Option<Held<'a>>, CommandError> {
     let machine = open(purpose, context)?;
-    let slots = of_each(accounts, &machine, context)?;
-    let mut lines = slots
-        .iter()
-        .map(|(account, slots)| Ok((*account, slots.line()?)))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(unusable)?;
+    let mut places = Places { wanted: accounts.len(), standing: Vec::new(), broken: None };
+    for account in accounts {
+        let standing = of_one(account, &machine, context).and_then(|slots| {
+            let line = slots.line()?;
+            Ok(Place { account, slots, line })
+        });
+        match standing {
+            Ok(place) => places.standing.push(place),
+            Err(error) => places.miss(account, error, context),
+        }
+    }
     let wait = async {
         tokio::select! {
-            held = stand_in(&mut lines) => return held,
+            held = places.stand(context) => return held,
             () = tokio::time::sleep(SILENT_FOR) => {}
         }
-        tell(&slots, context)?;
-        stand_in(&mut lines).await
+        places.tell(context);
+        places.stand(context).await
     };
     match timeout {
         None => wait.await.map(Some),
@@ -113,35 +141,64 @@ pub(crate) async fn for_one_call<'a>(
     }
 }
 
-async fn stand_in<'a>(
-    lines: &mut [(&'a Account, Box<dyn Line>)],
-) -> Result<Held<'a>, CommandError> {
-    loop {
-        for (account, line) in &mut *lines {
-            if let Some(slot) = line.advance().map_err(unusable)? {
-                return Ok(Held { account, _slot: slot });
+// === impl Places ===
+
+impl<'a> Places<'a> {
+    /// Asks until a slot is free.
+    async fn stand(&mut self, context: &Context) -> Result<Held<'a>, CommandError> {
+        while !self.standing.is_empty() {
+            let mut index = 0;
+            while let Some(place) = self.standing.get_mut(index) {
+                match place.line.advance() {
+                    Ok(Some(slot)) => return Ok(Held { account: place.account, _slot: slot }),
+                    Ok(None) => index += 1,
+                    Err(error) => {
+                        let account = self.standing.remove(index).account;
+                        self.miss(account, error, context);
+                    }
+                }
             }
+            tokio::time::sleep(LINE_POLL).await;
         }
-        tokio::time::sleep(LINE_POLL).await;
+        Err(self
+            .broken
+            .take()
+            .map_or_else(|| CommandError::usage("there is no account to hold a slot of"), unusable))
+    }
+
+    /// Goes on without an account. Where it was the only one, the error is the answer and needs no warning.
+    fn miss(&mut self, account: &Account, error: CoordinationError, context: &Context) {
+        if self.wanted > 1 {
+            context.printer.warn(&format!("going on without {}: {error}", account.label()));
+        }
+        self.broken = Some(error);
+    }
+
+    fn tell(&self, context: &Context) {
+        let busy: Vec<String> = self.standing.iter().map(Place::told).collect();
+        context.printer.warn(&format!("waiting for a slot ({})", busy.join("; ")));
     }
 }
 
-fn tell(slots: &[OwnSlots<'_>], context: &Context) -> Result<(), CommandError> {
-    let mut busy = Vec::new();
-    for (account, slots) in slots {
-        let seats = slots.seats().map_err(unusable)?;
+// === impl Place ===
+
+impl Place<'_> {
+    /// Who holds the slots of the account.
+    fn told(&self) -> String {
+        let seats = match self.slots.seats() {
+            Ok(seats) => seats,
+            Err(error) => return format!("{}: {error}", self.account.label()),
+        };
         let mut holders: Vec<String> = seats.seats.iter().filter_map(holder).collect();
         holders.dedup();
         let held = number::grouped(u64::try_from(seats.held()).unwrap_or(u64::MAX));
-        busy.push(format!(
+        format!(
             "{}: {held} of {} held, by {}",
-            account.label(),
+            self.account.label(),
             seats.seats.len(),
             if holders.is_empty() { "nobody".to_owned() } else { holders.join(", ") }
-        ));
+        )
     }
-    context.printer.warn(&format!("waiting for a slot ({})", busy.join("; ")));
-    Ok(())
 }
 
 fn holder(seat: &Seat) -> Option<String> {
