@@ -1,4 +1,12 @@
 //! Runs a command for the user as if it stood alone: its terminal, its signals, its exit code.
+//!
+//! Signals that somebody sends to `ripcord` are passed on, with two exceptions:
+//!
+//! * What was ignored when we started stays ignored, for the command, too: `nohup ripcord acquire …` and jobs that a script
+//!   starts with `&` live on. Linux tells what is ignored; on other systems the command gets the signal.
+//! * What is typed at the terminal (Ctrl-C and the like) reaches the command by itself, and twice would mean something else. We
+//!   are not told who sent a signal, so while we are in the foreground of our terminal, an interrupt or a quit counts as typed:
+//!   `kill -INT` with the pid of `ripcord` alone is then not passed on. `kill -TERM` always is.
 
 use std::ffi::OsString;
 use std::process::ExitStatus;
@@ -32,7 +40,7 @@ pub(crate) async fn run(
         return Err(CommandError::usage("there is no command to run"));
     };
     // Before it starts, so that no signal finds only us.
-    let mut signals = listen()?;
+    let mut signals = listen(ignored())?;
     let spawned = Command::new(program).args(arguments).envs(environment.iter().copied()).spawn();
     let mut child = match spawned {
         Ok(child) => child,
@@ -61,12 +69,28 @@ pub(crate) async fn run(
     }
 }
 
-fn listen() -> Result<Vec<(SignalKind, Signal)>, CommandError> {
+/// Listens to the signals that are not among `ignored`.
+fn listen(ignored: u64) -> Result<Vec<(SignalKind, Signal)>, CommandError> {
     PASSED_ON
         .into_iter()
+        .filter(|kind| ignored & bit(*kind) == 0)
         .map(|kind| Ok((kind, signal(kind)?)))
         .collect::<std::io::Result<_>>()
         .map_err(|error| CommandError::unknown(format!("cannot listen to signals: {error}")))
+}
+
+/// The signals that this process ignores, a bit for each. None where the system does not tell: to ask it for one takes
+/// `unsafe` code.
+fn ignored() -> u64 {
+    let told = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = told.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// The bit of a signal in a mask.
+fn bit(kind: SignalKind) -> u64 {
+    let number = u32::try_from(kind.as_raw_value()).unwrap_or(0);
+    number.checked_sub(1).and_then(|shift| 1_u64.checked_shl(shift)).unwrap_or(0)
 }
 
 /// The next signal of any kind.
@@ -99,13 +123,11 @@ fn pass_on(kind: SignalKind, child: &Child) {
     let _ = rustix::process::kill_process(process, signal);
 }
 
-/// Whether our process group is the one that the terminal speaks to.
+/// Whether our process group is the one that our terminal speaks to, wherever input and output go.
 fn in_foreground() -> bool {
+    let Ok(terminal) = std::fs::File::open("/dev/tty") else { return false };
     let group = rustix::process::getpgrp();
-    let terminal = std::io::stdin();
-    rustix::termios::tcgetpgrp(&terminal)
-        .or_else(|_| rustix::termios::tcgetpgrp(std::io::stderr()))
-        .is_ok_and(|foreground| foreground == group)
+    rustix::termios::tcgetpgrp(&terminal).is_ok_and(|foreground| foreground == group)
 }
 
 fn code(status: ExitStatus) -> u8 {

@@ -1,13 +1,12 @@
 //! `ripcord init`: on a fresh machine and on one that is set up, with keys of every kind, with and without a terminal.
 
-use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use chutes_emulator::{AccountSpec, PlanSpec, Scenario};
 
-use crate::world::{Outcome, World, catalogue, pro};
+use crate::terminal::Terminal;
+use crate::world::{World, catalogue, pro};
 
 fn alice(number: usize) -> String {
     Scenario::key("alice", number)
@@ -229,58 +228,6 @@ fn a_link_to_a_file_that_is_not_there_yet_is_followed() {
     assert_eq!(outcome.code, 0, "{}", outcome.seen());
     assert!(std::fs::read_to_string(&real).unwrap().contains(&alice(0)));
     assert!(std::fs::symlink_metadata(file(&world)).unwrap().is_symlink());
-}
-
-/// The binary on a terminal of its own, which `script` makes; `None` where there is no such program.
-struct Terminal {
-    child: Child,
-    seen: String,
-}
-
-impl Terminal {
-    fn start(world: &World, line: &str) -> Option<Self> {
-        // Elsewhere a program of that name takes other flags.
-        if !cfg!(target_os = "linux") {
-            return None;
-        }
-        let inner = world.command(&[]);
-        let mut command = Command::new("script");
-        command.env_clear().args(["-qec", line, "/dev/null"]);
-        for (name, value) in inner.get_envs() {
-            if let Some(value) = value {
-                command.env(name, value);
-            }
-        }
-        command.env("TERM", "xterm").env("RIPCORD", env!("CARGO_BIN_EXE_ripcord"));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let child = command.spawn().ok()?;
-        Some(Self { child, seen: String::new() })
-    }
-
-    /// Reads until this is seen.
-    fn wait_for(&mut self, text: &str) {
-        let mut byte = [0];
-        let mut bytes = std::mem::take(&mut self.seen).into_bytes();
-        while !String::from_utf8_lossy(&bytes).contains(text) {
-            let read = self.child.stdout.as_mut().unwrap().read(&mut byte).unwrap();
-            assert!(read > 0, "no `{text}` in: {}", String::from_utf8_lossy(&bytes));
-            bytes.push(byte[0]);
-        }
-        self.seen = String::from_utf8_lossy(&bytes).into_owned();
-    }
-
-    fn send(&mut self, text: &str) {
-        let stdin = self.child.stdin.as_mut().unwrap();
-        stdin.write_all(text.as_bytes()).unwrap();
-        stdin.flush().unwrap();
-    }
-
-    fn ended(mut self) -> Outcome {
-        let mut rest = String::new();
-        self.child.stdout.as_mut().unwrap().read_to_string(&mut rest).unwrap();
-        let code = self.child.wait().unwrap().code().unwrap();
-        Outcome { code, stdout: self.seen + &rest, stderr: String::new() }
-    }
 }
 
 #[test]

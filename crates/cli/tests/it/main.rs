@@ -16,5 +16,6 @@ mod setup;
 mod situations;
 mod skill;
 mod slots;
+mod terminal;
 mod waiting;
 mod world;

@@ -5,6 +5,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use chutes_emulator::{AccountSpec, PlanSpec, Scenario};
 
+use crate::terminal::Terminal;
 use crate::world::{World, catalogue, pro};
 
 /// `ripcord acquire` around a shell that says when it runs, and ends when its input does.
@@ -46,6 +47,12 @@ impl Drop for Holding {
     }
 }
 
+/// Sends it to `ripcord` alone.
+fn signal(name: &str, holding: &Holding) {
+    let pid = holding.ripcord.id().to_string();
+    assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+}
+
 fn piped(mut command: Command) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -59,6 +66,23 @@ fn of_alice(text: &str) -> World {
 
 fn one_slot() -> World {
     of_alice("[gateway]\nslots_per_account = 1\n")
+}
+
+/// `work` and `home`, with one slot each.
+fn two_accounts() -> World {
+    let scenario = catalogue().account(pro()).account(AccountSpec::new("bob", PlanSpec::Plus));
+    let keys = [Scenario::key("alice", 0), Scenario::key("bob", 0)].map(|key| format!("\"{key}\""));
+    let text = format!(
+        "[gateway]\nslots_per_account = 1\n[[accounts]]\nname = \"work\"\nkeys = [{}]\n[[accounts]]\nname = \"home\"\nkeys = [{}]\n",
+        keys[0], keys[1]
+    );
+    let world = World::of(scenario).config(&text);
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = world.home().join(".config/ripcord/config.toml");
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    world
 }
 
 /// Without the number of the process, which is as wide as it likes.
@@ -134,18 +158,7 @@ fn whoever_finds_no_slot_waits_says_so_and_is_not_started_too_late() {
 
 #[test]
 fn of_several_accounts_the_one_with_a_free_slot_serves() {
-    let scenario = catalogue().account(pro()).account(AccountSpec::new("bob", PlanSpec::Plus));
-    let keys = [Scenario::key("alice", 0), Scenario::key("bob", 0)].map(|key| format!("\"{key}\""));
-    let text = format!(
-        "[gateway]\nslots_per_account = 1\n[[accounts]]\nname = \"work\"\nkeys = [{}]\n[[accounts]]\nname = \"home\"\nkeys = [{}]\n",
-        keys[0], keys[1]
-    );
-    let world = World::of(scenario).config(&text);
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let path = world.home().join(".config/ripcord/config.toml");
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    }
+    let world = two_accounts();
     let mut holding = [&[][..], &[]].map(|flags| Holding::start(&world, flags, SAY_AND_WAIT));
     let mut served: Vec<String> = holding.iter_mut().map(Holding::line).collect();
     served.sort();
@@ -164,10 +177,82 @@ fn a_signal_reaches_the_command() {
         "trap 'echo told; exit 9' TERM; echo ready; while :; do read line || sleep 0.01; done";
     let mut holding = Holding::start(&world, &[], script);
     assert_eq!(holding.line(), "ready");
-    let pid = holding.ripcord.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    signal("-TERM", &holding);
     assert_eq!(holding.line(), "told");
     assert_eq!(holding.end(), 9);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_signal_that_was_ignored_stays_ignored() {
+    let world = World::with(pro());
+    let script = "kill -HUP $PPID; kill -HUP $$; kill -INT $$; echo lives";
+    let plain = world.command(&["acquire", "--", "sh", "-c", script]);
+    let mut ignoring = Command::new("sh");
+    ignoring.env_clear().args(["-c", "trap '' HUP INT; exec \"$@\"", "sh"]);
+    ignoring.arg(plain.get_program()).args(plain.get_args());
+    for (name, value) in plain.get_envs() {
+        ignoring.env(name, value.unwrap());
+    }
+    let output = ignoring.output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "lives\n");
+    assert!(output.status.success(), "{}", output.status);
+}
+
+#[test]
+fn what_is_typed_reaches_the_command_once_wherever_its_input_and_output_go() {
+    let world = World::with(pro());
+    // What it sends back to `ripcord` comes after whatever else `ripcord` would have passed on.
+    let script = "n=0; trap 'n=$((n+1)); kill -USR1 $PPID' INT; \
+        trap 'echo told $n times; exit 0' USR1; echo ready; while :; do :; done";
+    let world = world.variable("SCRIPT", script);
+    let line = "exec \"$RIPCORD\" acquire -- sh -c \"$SCRIPT\" < /dev/null 2> /dev/null";
+    let Some(mut terminal) = Terminal::start(&world, line) else { return };
+    terminal.wait_for("ready");
+    terminal.send("\x03");
+    terminal.wait_for("told 1 times");
+    assert_eq!(terminal.ended().code, 0);
+}
+
+#[test]
+fn a_program_that_is_stopped_while_it_waits_holds_up_nobody() {
+    let world = one_slot();
+    let mut first = Holding::start(&world, &[], SAY_AND_WAIT);
+    first.line();
+    let mut stopped = Holding::start(&world, &[], SAY_AND_WAIT);
+    while !world.run(&["slots", "--json"]).report("slots")["accounts"][0]["awaited"]
+        .as_bool()
+        .unwrap()
+    {}
+    signal("-STOP", &stopped);
+    assert_eq!(first.end(), 0);
+    let passes = world.run(&["acquire", "--timeout", "60", "--", "echo", "passes"]);
+    assert_eq!(passes.stdout, "passes\n", "{}", passes.seen());
+    // It goes on as if nothing had been.
+    signal("-CONT", &stopped);
+    assert_eq!(stopped.line().len(), 8);
+    assert_eq!(stopped.end(), 0);
+}
+
+#[test]
+fn an_account_whose_slots_cannot_be_used_is_left_out() {
+    let world = two_accounts();
+    let report = world.run(&["slots", "--json"]).report("slots");
+    let line = |account: usize| {
+        let tag = report["accounts"][account]["tag"].as_str().unwrap();
+        world.home().join(".local/state/ripcord/slots").join(tag).join("line")
+    };
+    let break_line = |account: usize| {
+        std::fs::remove_file(line(account)).unwrap();
+        std::fs::create_dir(line(account)).unwrap();
+    };
+    break_line(0);
+    let serves = world.run(&["acquire", "--", "sh", "-c", "echo $RIPCORD_ACCOUNT"]);
+    assert_eq!((serves.code, &*serves.stdout), (0, "home\n"), "{}", serves.seen());
+    assert!(serves.stderr.contains("going on without work: "), "{}", serves.seen());
+    break_line(1);
+    let none = world.run(&["acquire", "--", "echo", "started"]);
+    assert_eq!((none.code, &*none.stdout), (2, ""), "{}", none.seen());
 }
 
 #[test]
