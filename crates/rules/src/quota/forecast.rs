@@ -185,8 +185,25 @@ mod tests {
         Some(NOON.after(std::time::Duration::from_secs(hours * 3_600)))
     }
 
+    /// Without anything kept for others, so that the sums are round.
+    const EXACT: SpendingPolicy = SpendingPolicy {
+        paygo: Paygo::ByPlan,
+        min_balance: NanoUsd::ZERO,
+        margin_permille: 0,
+        require_balance: false,
+    };
+
     fn fit(account: &AccountSnapshot, calls: u64) -> Fit {
-        fit_calls(account, &SpendingPolicy::default(), None, CALL, calls, NOON)
+        fit_calls(account, &EXACT, None, CALL, calls, NOON)
+    }
+
+    #[test]
+    fn what_is_kept_for_others_is_kept_in_every_window() {
+        let policy = SpendingPolicy::default();
+        let fit = fit_calls(&pro(0, 0, 0, None), &policy, None, CALL, 1_640, NOON);
+        assert_eq!((fit.now, fit.all_by), (Some(823), hours(4)));
+        let allow = SpendingPolicy { paygo: Paygo::Allow, ..policy };
+        assert_eq!(fit_calls(&pro(0, 0, 0, None), &allow, None, CALL, 833, NOON).now, Some(833));
     }
 
     #[test]
@@ -232,13 +249,12 @@ mod tests {
     #[test]
     fn a_model_without_a_price_is_counted_in_units_and_says_so() {
         let unpriced = CallCost { usd: None, ..CALL };
-        let fit =
-            fit_calls(&pro(0, 0, 0, None), &SpendingPolicy::default(), None, unpriced, 5_001, NOON);
+        let fit = fit_calls(&pro(0, 0, 0, None), &EXACT, None, unpriced, 5_001, NOON);
         assert_eq!((fit.now, fit.short), (Some(5_000), Some(WindowKind::Day)));
         assert_eq!(fit.uncounted, [WindowKind::FourHour, WindowKind::Month]);
         // Into a window that is used up nothing fits, whatever it would cost.
         let full = pro(0, 8_333_333_333, 0, None);
-        let none = fit_calls(&full, &SpendingPolicy::default(), None, unpriced, 1, NOON);
+        let none = fit_calls(&full, &EXACT, None, unpriced, 1, NOON);
         assert_eq!((none.now, none.short), (Some(0), Some(WindowKind::FourHour)));
     }
 
