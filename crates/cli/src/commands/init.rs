@@ -23,7 +23,7 @@ use crate::printer::text::{Text, Tone};
 use crate::printer::{Page, moment, number};
 use crate::recipes::Values;
 use crate::settings::Settings;
-use crate::upstream::Upstream;
+use crate::upstream::{Reading, Upstream};
 use file::{Draft, Home};
 use trial::{Fared, Trial, Tried};
 
@@ -51,8 +51,8 @@ struct AccountReport {
     account: String,
     /// Its user name at Chutes; null if no key may read it.
     username: Option<String>,
-    /// Whether a key may read the account. If not, its quota cannot be guarded.
-    readable: bool,
+    /// Whether a key may read the account; null if that could not be found out. If not, its quota cannot be guarded.
+    readable: Option<bool>,
     /// The plan; null if not known.
     plan: Option<PlanReport>,
     /// The keys that were given.
@@ -186,7 +186,11 @@ fn settle(
     if !keys.is_empty() {
         draft.add(home, keys);
     }
-    let readable = trial.reading.snapshot.readable == Readable::Yes;
+    let readable = match trial.reading.snapshot.readable {
+        Readable::Yes => Some(true),
+        Readable::Forbidden => Some(false),
+        Readable::Failed => None,
+    };
     Ok(AccountReport {
         account: name,
         username: trial.reading.username.clone(),
@@ -293,15 +297,10 @@ fn page(report: &InitReport, trials: &[Trial], context: &Context) -> Page {
         for key in &account.keys {
             page.paragraph_under(2, 2, key_line(key, &account.account));
         }
-        if !account.readable && trial.keys.iter().any(|tried| tried.fared == Fared::Alive) {
-            page.paragraph_under(
-                2,
-                2,
-                Text::toned(Tone::Warn, "! ").plain(
-                    "it may call models and not read the account: quota, windows and balance stay unknown, so nothing warns before \
-                     they are used up, and the gateway uses it \"unguarded\". An admin key of the same account would show them",
-                ),
-            );
+        if trial.keys.iter().any(|tried| tried.fared == Fared::Alive)
+            && let Some(remark) = remark_on(&trial.reading)
+        {
+            page.paragraph_under(2, 2, Text::toned(Tone::Warn, "! ").plain(remark));
         }
     }
     if report.written {
@@ -325,6 +324,23 @@ fn page(report: &InitReport, trials: &[Trial], context: &Context) -> Page {
         next_steps(&mut page, report);
     }
     page
+}
+
+/// Why not all of the account was read: the key may not, which stays so, or Chutes did not answer this time.
+fn remark_on(reading: &Reading) -> Option<String> {
+    let later = |what: &str| {
+        let why = &reading.problem.as_ref()?.message;
+        Some(format!("{what} could not be read this time: {why}; try `ripcord usage` later"))
+    };
+    match reading.snapshot.readable {
+        Readable::Yes => later("part of the account"),
+        Readable::Forbidden => Some(
+            "it may call models and not read the account: quota, windows and balance stay unknown, so nothing warns before they \
+             are used up, and the gateway uses it \"unguarded\". An admin key of the same account would show them"
+                .to_owned(),
+        ),
+        Readable::Failed => later("the account"),
+    }
 }
 
 fn key_line(key: &KeyReport, account: &str) -> Text {

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use chutes_emulator::{AccountSpec, PlanSpec, Scenario};
+use chutes_emulator::{AccountSpec, Fault, FaultKind, FaultScope, PlanSpec, Scenario};
 
 use crate::terminal::Terminal;
 use crate::world::{World, catalogue, pro};
@@ -139,6 +139,20 @@ fn a_key_that_may_not_read_the_account_is_written_with_what_that_means() {
     let outcome = world.run_with_input(&["init"], &alice(1));
     insta::assert_snapshot!("init-invoke-key", outcome.seen());
     assert!(held(&world).contains(&alice(1)));
+}
+
+#[test]
+fn an_account_that_was_not_read_this_time_is_not_put_down_to_the_key() {
+    for (failures, what) in [(3, "! the account"), (2, "! part of the account")] {
+        let fault = Fault { count: Some(failures), ..Fault::new(FaultKind::ServerError) };
+        let world = World::of(catalogue().account(pro().fault(fault.on(FaultScope::Management))));
+        let outcome = world.run_with_input(&["init"], &alice(0));
+        assert_eq!(outcome.code, 0, "{}", outcome.seen());
+        assert!(!outcome.stdout.contains("admin key"), "{}", outcome.seen());
+        for text in [what, "answered 500", "`ripcord usage` later"] {
+            assert!(outcome.stdout.contains(text), "{text}: {}", outcome.seen());
+        }
+    }
 }
 
 #[test]
