@@ -41,7 +41,8 @@ pub(crate) struct GlobalArguments {
     pub(crate) config: Option<PathBuf>,
 
     /// Show times in this zone: `local`, `UTC`, `Europe/Berlin`, `+02:00`
-    #[arg(long, global = true, help_heading = "Options of every command", value_name = "ZONE")]
+    #[arg(long, global = true, help_heading = "Options of every command", value_name = "ZONE", allow_hyphen_values = true,
+        value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) tz: Option<String>,
 
     /// When to use colour
@@ -138,7 +139,7 @@ pub(crate) struct StatusArguments {
 #[derive(Args, Debug, Default)]
 pub(crate) struct UsageArguments {
     /// The quota of one chute, where the account has an own one for it
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) chute_id: Option<String>,
 }
 
@@ -258,7 +259,7 @@ pub(crate) struct BudgetCheckArguments {
 #[derive(Args, Debug)]
 pub(crate) struct CanCompleteArguments {
     /// How many calls
-    #[arg(value_name = "CALLS", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    #[arg(value_name = "CALLS", allow_negative_numbers = true, value_parser = number::<1, 1_000_000_000>)]
     pub(crate) calls: u64,
 
     /// The model they go to; with the token counts it prices them against the dollar windows
@@ -266,18 +267,20 @@ pub(crate) struct CanCompleteArguments {
     pub(crate) model: Option<String>,
 
     /// Prompt tokens of one call
-    #[arg(long, value_name = "TOKENS", requires_all = ["model", "tokens_out"])]
+    #[arg(long, value_name = "TOKENS", requires_all = ["model", "tokens_out"], allow_negative_numbers = true,
+        value_parser = number::<0, MOST>)]
     pub(crate) tokens_in: Option<u64>,
 
     /// Completion tokens of one call
-    #[arg(long, value_name = "TOKENS", requires_all = ["model", "tokens_in"])]
+    #[arg(long, value_name = "TOKENS", requires_all = ["model", "tokens_in"], allow_negative_numbers = true,
+        value_parser = number::<0, MOST>)]
     pub(crate) tokens_out: Option<u64>,
 }
 
 #[derive(Args, Debug, Default)]
 pub(crate) struct WaitForResetArguments {
     /// Give up after this many seconds, with exit code 1
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number::<0, MOST>)]
     pub(crate) timeout: Option<u64>,
 
     /// Wait for the next reset even if there is budget now; of any window, or of this one
@@ -302,7 +305,7 @@ pub(crate) enum NextWindow {
 #[derive(Args, Debug)]
 pub(crate) struct AcquireArguments {
     /// Do not start the command, and exit with 75, if no slot came free within this many seconds
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number::<0, MOST>)]
     pub(crate) timeout: Option<u64>,
 
     /// The command with its arguments. `RIPCORD_ACCOUNT` tells it on which account the slot is
@@ -320,7 +323,7 @@ pub(crate) struct ServeArguments {
 #[derive(Args, Debug)]
 pub(crate) struct DemoArguments {
     /// How long the traffic lasts
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3600))]
+    #[arg(long, default_value_t = 60, allow_negative_numbers = true, value_parser = number::<5, 3600>)]
     pub(crate) seconds: u64,
 
     /// Listen here instead of at 127.0.0.1:8790; port 0 takes a free one
@@ -357,6 +360,18 @@ pub(crate) enum ReferencePart {
     /// The pages of clients; not among all, since they stand in another directory
     Guide,
     All,
+}
+
+/// What nobody needs more of: seconds or tokens.
+const MOST: u64 = 1_000_000_000_000;
+
+/// A whole number between these two.
+fn number<const LEAST: u64, const MOST: u64>(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| (LEAST..=MOST).contains(number));
+    number.ok_or_else(|| match MOST {
+        self::MOST => format!("write a whole number, {LEAST} or more"),
+        _ => format!("write a whole number from {LEAST} to {MOST}"),
+    })
 }
 
 /// The command line without what is hidden, for completions and manual pages.
@@ -412,6 +427,33 @@ mod tests {
             let parsed = Arguments::try_parse_from(words_of_example(&example));
             assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
         }
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_refused_with_what_to_write() {
+        for (line, told) in [
+            (&["can-complete", "-1"][..], "from 1 to 1000000000"),
+            (&["can-complete", "ten"], "from 1 to 1000000000"),
+            (
+                &["can-complete", "5", "--model", "m", "--tokens-in", "-1", "--tokens-out", "1"],
+                "0 or more",
+            ),
+            (&["wait-for-reset", "--timeout", "-1"], "0 or more"),
+            (&["acquire", "--timeout", "-1", "true"], "0 or more"),
+            (&["demo", "--seconds", "-5"], "from 5 to 3600"),
+        ] {
+            let problem = Arguments::try_parse_from([&["ripcord"], line].concat()).unwrap_err();
+            assert!(problem.to_string().contains(told), "{problem}");
+            assert!(!problem.to_string().contains("tip:"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_zone_may_begin_with_a_minus_and_may_not_be_empty() {
+        let zone = |zone| Arguments::try_parse_from(["ripcord", "usage", "--tz", zone]);
+        assert_eq!(zone("-03:30").unwrap().global.tz.as_deref(), Some("-03:30"));
+        assert!(zone("").is_err());
+        assert!(Arguments::try_parse_from(["ripcord", "usage", "--chute-id", ""]).is_err());
     }
 
     #[test]

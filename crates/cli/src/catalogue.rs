@@ -1,6 +1,6 @@
 //! The models of the platform: three public lists joined into one, each entry with its state and the evidence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ripcord_rules::model_state::{
@@ -27,6 +27,8 @@ pub(crate) struct Lists {
     pub(crate) models: Option<Vec<Model>>,
     /// `/chutes/`: instances and the operator's switch.
     pub(crate) chutes: Option<Vec<Chute>>,
+    /// Whether `chutes` is the whole list, so that what is missing in it is gone.
+    pub(crate) chutes_whole: bool,
     /// `/chutes/utilization`: load.
     pub(crate) loads: Option<Vec<Utilization>>,
 }
@@ -35,6 +37,8 @@ pub(crate) struct Lists {
 #[derive(Debug, Default)]
 pub(crate) struct Catalogue {
     pub(crate) entries: Vec<Entry>,
+    /// Whether both lists of names were read to their end, so that a name without an entry is none of a model.
+    pub(crate) whole: bool,
 }
 
 /// One model.
@@ -151,28 +155,32 @@ impl StateWord {
 impl Catalogue {
     /// Joins the lists by chute id, else by name. All of them were read at `now`.
     pub(crate) fn join(lists: Lists, now: Wall) -> Self {
-        let listed = lists.chutes.is_some();
+        let listed = lists.chutes.is_some() && lists.chutes_whole;
+        let whole = listed && lists.models.is_some();
         let mut chutes: BTreeMap<String, Chute> = BTreeMap::new();
         let mut order = Vec::new();
         for chute in lists.chutes.into_iter().flatten() {
             order.push(chute.chute_id.clone());
             chutes.insert(chute.chute_id.clone(), chute);
         }
-        let mut loads: BTreeMap<String, Utilization> = lists
+        let loads: BTreeMap<String, Utilization> = lists
             .loads
             .into_iter()
             .flatten()
             .filter_map(|load| Some((load.chute_id.clone()?, load)))
             .collect();
         let mut entries = Vec::new();
+        let mut named = BTreeSet::new();
         for model in lists.models.into_iter().flatten() {
             let by_name = || {
                 let found = chutes.values().find(|chute| chute.name.as_deref() == Some(&model.id));
                 found.map(|chute| chute.chute_id.clone())
             };
             let chute_id = model.chute_id.clone().or_else(by_name);
-            let chute = chute_id.as_ref().and_then(|id| chutes.remove(id));
-            let load = chute_id.as_ref().and_then(|id| loads.remove(id));
+            // Two names may stand for one chute.
+            let chute = chute_id.as_ref().and_then(|id| chutes.get(id)).cloned();
+            let load = chute_id.as_ref().and_then(|id| loads.get(id)).cloned();
+            named.extend(chute_id.clone());
             entries.push(Entry::new(
                 model.id.clone(),
                 chute_id,
@@ -183,13 +191,13 @@ impl Catalogue {
                 now,
             ));
         }
-        for id in order {
+        for id in order.into_iter().filter(|id| !named.contains(id)) {
             let Some(chute) = chutes.remove(&id) else { continue };
             let Some(name) = chute.name.clone() else { continue };
-            let load = loads.remove(&id);
+            let load = loads.get(&id).cloned();
             entries.push(Entry::new(name, Some(id), None, Some(chute), load, listed, now));
         }
-        Self { entries }
+        Self { entries, whole }
     }
 
     /// The entry of that exact name, with or without the `chutes/` prefix, or of that chute id.
@@ -405,6 +413,7 @@ mod tests {
                 serde_json::from_value(json!({"chute_id": "c1", "name": "Qwen/Qwen3-32B-TEE", "hot": true})).unwrap(),
                 serde_json::from_value(json!({"chute_id": "c3", "name": "someone/embed", "hot": false})).unwrap(),
             ]),
+            chutes_whole: true,
             loads: Some(vec![
                 serde_json::from_value(json!({"chute_id": "c1", "timestamp": "2026-09-27T11:59:50",
                     "utilization_current": 0.97, "rate_limit_ratio_5m": 0.0, "active_instance_count": 3})).unwrap(),
@@ -435,6 +444,23 @@ mod tests {
     fn a_list_that_could_not_be_read_makes_unknown_not_down() {
         let catalogue = Catalogue::join(Lists { chutes: None, ..lists() }, NOW);
         assert_eq!(catalogue.entries[1].state_word(), StateWord::Unknown);
+    }
+
+    #[test]
+    fn what_the_read_part_of_a_list_lacks_is_unknown_not_down() {
+        let catalogue = Catalogue::join(Lists { chutes_whole: false, ..lists() }, NOW);
+        assert_eq!(catalogue.entries[0].state_word(), StateWord::Busy);
+        assert_eq!(catalogue.entries[1].state_word(), StateWord::Unknown);
+        assert!(!catalogue.whole);
+    }
+
+    #[test]
+    fn two_names_of_one_chute_have_the_same_state() {
+        let mut lists = lists();
+        let alias = json!({"id": "qwen/alias", "chute_id": "c1"});
+        lists.models.as_mut().unwrap().push(serde_json::from_value(alias).unwrap());
+        let catalogue = Catalogue::join(lists, NOW);
+        assert_eq!(catalogue.find("qwen/alias").unwrap().state_word(), StateWord::Busy);
     }
 
     #[test]

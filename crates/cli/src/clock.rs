@@ -51,6 +51,14 @@ impl Clock {
         }
     }
 
+    /// A duration of the machine in the time of this clock, which may run faster.
+    pub(crate) fn pace_of(self, duration: Duration) -> Duration {
+        match self {
+            Self::System | Self::Frozen(_) => duration,
+            Self::Running { speed, .. } => duration.saturating_mul(speed),
+        }
+    }
+
     /// The present moment.
     pub(crate) fn now(self) -> Wall {
         match self {

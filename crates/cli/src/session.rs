@@ -58,6 +58,11 @@ impl Session<'_> {
         for warning in &settings.warnings {
             printer.warn(warning);
         }
+        let zone = self.environment.get(variables::TZ).unwrap_or_default();
+        let local = settings.output.time_zone.value.eq_ignore_ascii_case("local");
+        if local && !zone.is_empty() && Moments::machine_is_nowhere() {
+            printer.warn("`TZ` names no time zone that is known here; times are shown in UTC");
+        }
         Ok(Context::new(settings, printer, clock, self.arguments.account.clone()))
     }
 }

@@ -1,5 +1,6 @@
 //! What the commands ask Chutes, each question once, with errors that say what to do next.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,14 +16,15 @@ use tokio::task::JoinSet;
 
 use crate::accounts::Account;
 use crate::catalogue::Lists;
-use crate::clock::Clock;
-use crate::context::Context;
+use crate::context::{Context, CorrectedClock};
 use crate::error::CommandError;
 use crate::settings::Settings;
 use crate::troubleshooting;
 
 /// Accounts that are read at once.
 const AT_ONCE: usize = 5;
+/// Pages of the list of chutes, of a thousand each, that are read at most.
+const MOST_PAGES: u32 = 12;
 /// The question of `sanity`: long enough an answer to measure a pace, and cheap.
 const QUESTION: &str = "Count from 1 to 20, separated by spaces. Write nothing else.";
 const ANSWER_TOKENS: u32 = 64;
@@ -82,20 +84,49 @@ impl Upstream {
 
     /// The three public lists, side by side, and why any could not be read.
     pub(crate) async fn lists(&self) -> (Lists, Vec<CommandError>) {
-        let query = ChuteQuery::default();
-        let (models, chutes, loads) = tokio::join!(
-            self.public.models(),
-            self.public.chutes(&query),
-            self.public.utilization()
-        );
+        let (models, chutes, loads) =
+            tokio::join!(self.public.models(), self.whole_chute_list(), self.public.utilization());
         let mut problems = Vec::new();
         let mut note = |error: Error| note(&mut problems, explain(&error));
+        let models = models.map(|reply| reply.value.data.items).map_err(&mut note).ok();
+        let chutes = chutes.map_err(&mut note).ok();
         let lists = Lists {
-            models: models.map(|reply| reply.value.data.items).map_err(&mut note).ok(),
-            chutes: chutes.map(|reply| reply.value.items.items).map_err(&mut note).ok(),
+            models,
+            chutes_whole: chutes.as_ref().is_some_and(|(_, whole)| *whole),
+            chutes: chutes.map(|(chutes, _)| chutes),
             loads: loads.map(|reply| reply.value.items).map_err(&mut note).ok(),
         };
         (lists, problems)
+    }
+
+    /// Every public language model, and whether that is all of them. A page at a time: all in one answer could be larger
+    /// than an answer may be. The list is sorted by use, which may change between two pages; then it is not whole.
+    async fn whole_chute_list(&self) -> Result<(Vec<Chute>, bool), Error> {
+        let mut chutes: Vec<Chute> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for page in 0..MOST_PAGES {
+            let query =
+                ChuteQuery { page: Some(page).filter(|page| *page > 0), ..ChuteQuery::default() };
+            let answer = match self.public.chutes(&query).await {
+                Ok(reply) => reply.value,
+                Err(error) if page == 0 => return Err(error),
+                Err(_) => return Ok((chutes, false)),
+            };
+            let (sent, skipped) = (answer.items.len() + answer.items.skipped, answer.items.skipped);
+            let before = seen.len();
+            chutes.extend(
+                answer.items.into_iter().filter(|chute| seen.insert(chute.chute_id.clone())),
+            );
+            let total = answer.total.and_then(|total| usize::try_from(total).ok());
+            let whole = match total {
+                Some(total) => seen.len() >= total,
+                None => query.limit.is_some_and(|limit| sent < limit as usize) && skipped == 0,
+            };
+            if whole || seen.len() == before {
+                return Ok((chutes, whole));
+            }
+        }
+        Ok((chutes, false))
     }
 
     /// One chute of any kind; `None` if there is none of that name.
@@ -154,12 +185,26 @@ impl Upstream {
         Ok(readings)
     }
 
-    /// Reads these accounts, in their order.
+    /// Reads these accounts, in their order; once more if the first answers show that this machine's clock is wrong, since
+    /// their figures were taken for those of other windows then.
     pub(crate) async fn readings(&self, accounts: Vec<Account>, context: &Context) -> Vec<Reading> {
+        let (readings, behind) = self.readings_at(accounts.clone(), context).await;
+        if behind.is_some_and(|behind| context.compare_clocks(behind)) {
+            return self.readings_at(accounts, context).await.0;
+        }
+        readings
+    }
+
+    /// The accounts, and by how much the clock they were read by is behind that of Chutes.
+    async fn readings_at(
+        &self,
+        accounts: Vec<Account>,
+        context: &Context,
+    ) -> (Vec<Reading>, Option<i64>) {
         let gate = Arc::new(Semaphore::new(AT_ONCE));
         let mut tasks = JoinSet::new();
         for (index, account) in accounts.into_iter().enumerate() {
-            let (gate, public, clock) = (Arc::clone(&gate), self.public.clone(), context.clock);
+            let (gate, public, clock) = (Arc::clone(&gate), self.public.clone(), context.time());
             tasks.spawn(async move {
                 // Never closed, so there is always a permit at last.
                 let _permit = gate.acquire_owned().await;
@@ -171,7 +216,8 @@ impl Upstream {
             readings.extend(done.ok());
         }
         readings.sort_by_key(|(index, _)| *index);
-        readings.into_iter().map(|(_, reading)| reading).collect()
+        let behind = readings.iter().find_map(|(_, (_, behind))| *behind);
+        (readings.into_iter().map(|(_, (reading, _))| reading).collect(), behind)
     }
 
     /// Asks the model one short question with the account's first key that may call models.
@@ -241,8 +287,8 @@ async fn time_answer(chutes: &Chutes, body: String, context: &Context) -> Result
     Ok(measured)
 }
 
-/// Reads one account, with the first of its keys that may.
-async fn read(public: Chutes, account: Account, clock: Clock) -> Reading {
+/// Reads one account, with the first of its keys that may, and by how much the clock is behind that of Chutes.
+async fn read(public: Chutes, account: Account, clock: CorrectedClock) -> (Reading, Option<i64>) {
     let keys = AccountKeys { account: account.id.clone(), keys: account.keys.clone() };
     let reading = read_account_with(&public, &keys, &|| clock.now()).await;
     let label = account
@@ -256,13 +302,14 @@ async fn read(public: Chutes, account: Account, clock: Clock) -> Reading {
             reading.problems.first().map(|(_, error)| explain(error))
         }
     };
-    Reading {
+    let reading_of_account = Reading {
         problem: problem.map(|problem| problem.account(label.clone())),
         label,
         username: reading.username,
         snapshot: reading.snapshot,
         account,
-    }
+    };
+    (reading_of_account, reading.clock_offset_micros)
 }
 
 /// The account endpoints say the same of a dead key and of one without the scope; the list of models tells the two

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::args::StatusArguments;
-use crate::catalogue::{Catalogue, Entry, StateWord};
+use crate::catalogue::{Catalogue, Entry, NotFound, StateWord};
 use crate::commands::model_health::not_found;
 use crate::commands::models::state_cell;
 use crate::commands::usage::ErrorReport;
@@ -55,7 +55,7 @@ struct PlatformReport {
     busy: usize,
     /// Nothing runs them.
     cold: usize,
-    /// Switched off.
+    /// Switched off, or gone from the catalogue.
     down: usize,
     /// Not known.
     unknown: usize,
@@ -181,6 +181,9 @@ fn mine(name: &str, catalogue: &Catalogue, readable: bool) -> ModelStatus {
         Err(_) if !readable => {
             missing(StateWord::Unknown, "the catalogue could not be read".to_owned())
         }
+        Err(NotFound { other_case: None, .. }) if !catalogue.whole => {
+            missing(StateWord::Unknown, "not in the part of the catalogue that was read".to_owned())
+        }
         Err(miss) => missing(
             StateWord::Down,
             match miss.other_case.or_else(|| miss.near.into_iter().next()) {
@@ -215,8 +218,9 @@ fn page(report: &StatusReport, arguments: &StatusArguments, context: &Context) -
         let group: Vec<&ModelStatus> =
             report.others.iter().filter(|model| model.state == state).collect();
         if !group.is_empty() {
-            page.gap().paragraph_under(0, 2, group_title(state, group.len()));
-            page.table(group_table(&group));
+            let meaning = meaning(state, &group);
+            page.gap().paragraph_under(0, 2, group_title(state, meaning, group.len()));
+            page.table(group_table(&group, meaning));
         }
     }
     let looks_at_others = !arguments.mine && arguments.models.is_empty();
@@ -244,21 +248,24 @@ const fn order(all: bool) -> [StateWord; 5] {
 }
 
 /// What all models of a state have in common, so that their lines need not repeat it.
-const fn meaning(state: StateWord) -> &'static str {
+fn meaning<'m>(state: StateWord, group: &[&'m ModelStatus]) -> &'m str {
+    let shared = group.first().map(|first| first.why.as_str());
     match state {
         StateWord::Hot => "running, with room",
         StateWord::Busy => "running, but full or refusing calls",
         StateWord::Cold => "no instance is running",
-        StateWord::Down => "switched off by its operator",
+        StateWord::Down => shared
+            .filter(|why| group.iter().all(|model| model.why == *why))
+            .unwrap_or("switched off, or gone"),
         StateWord::Unknown => "its state could not be read",
     }
 }
 
-fn group_title(state: StateWord, count: usize) -> Text {
-    state_cell(state).plain(": ").plain(meaning(state)).dim(format!(" ({count})"))
+fn group_title(state: StateWord, meaning: &str, count: usize) -> Text {
+    state_cell(state).plain(": ").plain(meaning).dim(format!(" ({count})"))
 }
 
-fn group_table(group: &[&ModelStatus]) -> Table {
+fn group_table(group: &[&ModelStatus], meaning: &str) -> Table {
     let mut table = Table::new(
         2,
         vec![
@@ -274,7 +281,7 @@ fn group_table(group: &[&ModelStatus]) -> Table {
     };
     for model in group {
         let runs = matches!(model.state, StateWord::Hot | StateWord::Busy);
-        let why = if runs || model.why == meaning(model.state) { "" } else { model.why.as_str() };
+        let why = if runs || model.why == meaning { "" } else { model.why.as_str() };
         let instances = model.instances.filter(|_| runs);
         table.row(vec![
             Text::from(model.name.as_str()),

@@ -35,8 +35,8 @@ pub(crate) struct WaitReport {
     schema: &'static str,
     /// When the wait ended, UTC.
     generated_at: String,
-    /// `yes` if there is budget now (or the awaited window has turned), `no` if the time was up or nothing turns by
-    /// itself, `unknown` if it could not be found out. Exit code 0, 1, 3.
+    /// Whether what was awaited has come, which is budget, or with `--next` the turn of a window: `yes` if so, `no` if the
+    /// time was up or nothing turns by itself, `unknown` if it could not be found out. Exit code 0, 1, 3.
     verdict: Answer,
     /// How long it waited, in seconds.
     waited_seconds: u64,
@@ -44,7 +44,7 @@ pub(crate) struct WaitReport {
     ended: &'static str,
     /// When the next window turns that would help, UTC.
     next_reset_at: Option<String>,
-    /// Each account at the last look; empty if none was needed.
+    /// Each account at the last look; empty with `--next`, which does not ask for budget, unless one could not be read.
     accounts: Vec<AccountVerdict>,
 }
 
@@ -122,25 +122,25 @@ pub(crate) async fn run(
         None => wait.for_budget().await?,
     };
     wait.clear_bar();
-    let accounts: Vec<AccountVerdict> =
-        readings.iter().map(|reading| account_verdict(reading, false, context)).collect();
+    let about_budget = arguments.next.is_none() || ended == Ended::Unreadable;
+    let accounts: Vec<AccountVerdict> = readings
+        .iter()
+        .filter(|_| about_budget)
+        .map(|reading| account_verdict(reading, false, context))
+        .collect();
     let report = WaitReport {
         schema: "ripcord/wait-for-reset/1",
         generated_at: moment::utc(context.now()),
         verdict: ended.answer(),
-        waited_seconds: context.now().since(began).as_secs(),
+        waited_seconds: context.now().since(wait.began).as_secs(),
         ended: ended.word(),
         next_reset_at: next.map(moment::utc),
         accounts,
     };
     context.printer.answer(&report, || {
-        let mut page = if ended == Ended::Turned {
-            crate::printer::Page::new()
-        } else {
-            page(&readings, &report.accounts, report.verdict)
-        };
+        let mut page = page(&readings, &report.accounts, report.verdict);
         if !matches!(ended, Ended::Budget | Ended::Unreadable) {
-            page.gap().line(last_line(ended, next, context));
+            page.gap().paragraph_under(0, 2, last_line(ended, next, context));
         }
         page
     })?;
@@ -181,7 +181,7 @@ impl Wait<'_> {
         let mut failures = 0;
         let mut next = None;
         loop {
-            let readings = upstream.selected_readings(self.context).await?;
+            let readings = self.look(&upstream).await?;
             let now = self.context.now();
             let refresh = now.after(self.context.settings.chutes.refresh.value);
             let wake = match ahead(&readings, now) {
@@ -220,6 +220,17 @@ impl Wait<'_> {
         }
     }
 
+    /// Reads the accounts. If that corrects the clock, what was counted from the start is counted by the new one.
+    async fn look(&mut self, upstream: &Upstream) -> Result<Vec<Reading>, CommandError> {
+        let before = self.context.behind_micros();
+        let readings = upstream.selected_readings(self.context).await?;
+        let by = self.context.behind_micros().saturating_sub(before);
+        for moment in [Some(&mut self.began), self.deadline.as_mut()].into_iter().flatten() {
+            *moment = Wall::from_unix_micros(moment.as_unix_micros().saturating_add(by));
+        }
+        Ok(readings)
+    }
+
     /// Until the next reset, budget or not. `day` and `four_hour` follow the calendar, so no account is asked.
     async fn for_next(&mut self, window: NextWindow) -> Result<Outcome, CommandError> {
         let now = self.context.now();
@@ -230,10 +241,11 @@ impl Wait<'_> {
             }
             NextWindow::Any | NextWindow::Month => {
                 let upstream = Upstream::new(self.context)?;
-                let readings = upstream.selected_readings(self.context).await?;
-                (next_turn(&readings, window, now), readings)
+                let readings = self.look(&upstream).await?;
+                (next_turn(&readings, window, self.context.now()), readings)
             }
         };
+        let now = self.context.now();
         let Some((kind, turns)) = turn else {
             let unread = readings.iter().any(|reading| reading.snapshot.readable != Readable::Yes);
             let ended = if unread { Ended::Unreadable } else { Ended::NothingTurns };

@@ -6,6 +6,9 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use ripcord_rules::time::Wall;
 
+/// No place is further from UTC: Kiribati is 14 hours ahead.
+const MOST_OFFSET_SECONDS: i32 = 14 * 3600;
+
 /// Shows moments in one zone, seen from one present.
 #[derive(Debug, Clone)]
 pub(crate) struct Moments {
@@ -35,6 +38,11 @@ impl Moments {
                 })?,
         };
         Ok(Self { zone })
+    }
+
+    /// Whether this is the zone of a machine that does not say which that is.
+    pub(crate) fn machine_is_nowhere() -> bool {
+        TimeZone::system().is_unknown()
     }
 
     /// The time of day, with the date where it is another one, and the zone: `14:00 CEST`, `Sat 3 Oct 02:00 CEST`.
@@ -101,6 +109,9 @@ fn fixed_offset(text: &str) -> Option<TimeZone> {
     let hours: i32 = hours.parse().ok()?;
     let minutes: i32 = if minutes.is_empty() { 0 } else { minutes.parse().ok()? };
     let seconds = hours * 3600 + minutes * 60;
+    if minutes > 59 || seconds > MOST_OFFSET_SECONDS {
+        return None;
+    }
     let offset = jiff::tz::Offset::from_seconds(if negative { -seconds } else { seconds }).ok()?;
     Some(TimeZone::fixed(offset))
 }
@@ -193,7 +204,11 @@ mod tests {
             assert!(Moments::in_zone(good).is_ok(), "{good}");
         }
         assert!(Moments::in_zone("Mars/Olympus").unwrap_err().contains("Europe/Berlin"));
-        assert!(Moments::in_zone("+99").is_err());
+        for bad in ["+99", "+25:00", "+14:01", "-02:75"] {
+            assert!(Moments::in_zone(bad).is_err(), "{bad}");
+        }
+        assert!(Moments::in_zone("-03:30").is_ok());
+        assert!(Moments::in_zone("+14:00").is_ok());
     }
 
     #[test]

@@ -8,6 +8,10 @@ pub(crate) trait Environment {
     fn get(&self, name: &str) -> Option<String>;
     /// The names of all variables that are set.
     fn names(&self) -> Vec<String>;
+    /// The names of those whose value is not Unicode.
+    fn unreadable(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The environment of this process.
@@ -39,6 +43,7 @@ pub(crate) mod variables {
     pub(crate) const NO_COLOR: &str = "NO_COLOR";
     pub(crate) const TERM: &str = "TERM";
     pub(crate) const COLUMNS: &str = "COLUMNS";
+    pub(crate) const TZ: &str = "TZ";
     pub(crate) const LC_ALL: &str = "LC_ALL";
     pub(crate) const LC_CTYPE: &str = "LC_CTYPE";
     pub(crate) const LANG: &str = "LANG";
@@ -92,6 +97,10 @@ pub(crate) const VARIABLES: &[Variable] = &[
         purpose: "The width to lay out for when stdout is not a terminal; without it a pipe gets whole names.",
     },
     Variable {
+        name: variables::TZ,
+        purpose: "The machine's time zone, for `time_zone = \"local\"`.",
+    },
+    Variable {
         name: "LC_ALL, LC_CTYPE, LANG",
         purpose: "Bars and signs are drawn in ASCII where the first of them that is set does not name UTF-8.",
     },
@@ -110,6 +119,11 @@ impl Environment for ProcessEnvironment {
     )]
     fn get(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
+    }
+
+    fn unreadable(&self) -> Vec<String> {
+        let strange = std::env::vars_os().filter(|(_, value)| value.to_str().is_none());
+        strange.filter_map(|(name, _)| name.into_string().ok()).collect()
     }
 
     fn names(&self) -> Vec<String> {

@@ -221,7 +221,10 @@ fn read_account(
         for variable in named.value {
             let text = environment.get(&variable).unwrap_or_default();
             let found = keys::split(&text, &Origin::Environment(variable.clone()));
-            if found.is_empty() {
+            if environment.unreadable().contains(&variable) {
+                let message = format!("the value of the variable `{variable}` is not UTF-8");
+                section.problem(&named.origin, message, None);
+            } else if found.is_empty() {
                 warnings.push(format!("{}: the variable `{variable}` is not set", named.origin));
             }
             keys.extend(found);
@@ -350,7 +353,24 @@ pub(super) fn read_environment(
         settings.gateway.state_directory.value = Some(found);
     }
     settings.warnings.extend(misspelt_variables(environment));
+    problems.extend(unreadable_variables(environment));
     problems
+}
+
+/// Variables whose value is no text. Passing over one would send a key to another host than the one that was meant.
+fn unreadable_variables(environment: &dyn Environment) -> Vec<Problem> {
+    let ours = |name: &String| {
+        ["CHUTES_", "RIPCORD_", "XDG_"].iter().any(|start| name.starts_with(start))
+            || name == variables::HOME
+    };
+    let mut names: Vec<String> = environment.unreadable().into_iter().filter(ours).collect();
+    names.sort();
+    let told = |name| Problem {
+        place: name,
+        message: "its value is not UTF-8".to_owned(),
+        hint: Some("set it anew, or unset it".to_owned()),
+    };
+    names.into_iter().map(told).collect()
 }
 
 /// Variables that look like ours but are not read: a typo there would otherwise pass in silence.

@@ -376,3 +376,38 @@ fn accounts_on_every_plan_are_read() {
     ");
     world.run(&["usage", "--json"]).report("usage");
 }
+
+/// Passed over in silence, the key would go to the real host.
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_text_is_refused() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let strange = OsStr::from_bytes(b"http://\xff");
+    let world = World::with(pro());
+    for name in ["CHUTES_API_URL", "RIPCORD_CONFIG", "CHUTES_API_KEY_2"] {
+        let output = world.command(&["usage"]).env(name, strange).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(&format!("{name}: its value is not UTF-8")), "{told}");
+    }
+    let account = "[[accounts]]\nname = \"work\"\nkey_env = [\"WORK_KEY\"]\n";
+    let world = World::with(pro()).config(account);
+    let output = world.command(&["usage"]).env("WORK_KEY", strange).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
+fn an_unknown_zone_of_the_machine_is_told() {
+    let told = |zone: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ripcord"));
+        let output = command.env_clear().env("TZ", zone).arg("usage").output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(
+        told("Bogus/Zone").contains("`TZ` names no time zone that is known here"),
+        "{}",
+        told("Bogus/Zone")
+    );
+    assert!(!told("UTC").contains("`TZ`"), "{}", told("UTC"));
+}

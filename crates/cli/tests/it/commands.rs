@@ -354,3 +354,17 @@ fn use_beside_the_gateway_is_told() {
     let shown = world.run(&["usage"]).stdout;
     assert!(shown.contains("At least 1200.3 of today's request units did not go"), "{shown}");
 }
+
+/// The list of chutes is longer than one page of it; what was not looked up is never down.
+#[test]
+fn every_page_of_a_long_catalogue_is_read() {
+    let world = World::of(catalogue().generated(1_300));
+    let report = world.run(&["status", "--json"]).report("status");
+    assert!(report["platform"]["models"].as_u64().unwrap() > 1_300, "{}", report["platform"]);
+    let gone = report["others"].as_array().unwrap().iter();
+    let gone = gone.filter(|model| model["why"] == "not in the catalogue").count();
+    assert_eq!(gone, 0, "{}", report["platform"]);
+    let log = world.emulator().control().log();
+    let pages = log.iter().filter(|entry| entry.path.starts_with("/chutes/?")).count();
+    assert_eq!(pages, 2);
+}

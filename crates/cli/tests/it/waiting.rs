@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chutes_emulator::Scenario;
+use chutes_emulator::{AccountSpec, PlanSpec, Scenario};
 
 use crate::world::{World, catalogue, pro};
 
@@ -58,6 +58,54 @@ fn the_next_reset_is_awaited_even_with_budget() {
     let outcome = world.run(&["wait-for-reset", "--next", "--json"]);
     assert_eq!(outcome.code, 0, "{}", outcome.seen());
     assert_eq!(outcome.report("wait-for-reset")["ended"], "turned");
+}
+
+/// What `--next` awaits is a turn; whether there is budget is another question, and is not answered beside it.
+#[test]
+fn a_next_reset_that_did_not_come_says_nothing_of_the_budget() {
+    let mut scenario = catalogue().account(pro()).account(AccountSpec::new("bob", PlanSpec::Pro));
+    scenario.starts_at = Some("2026-09-27T11:59:30Z".to_owned());
+    let world = World::of(scenario)
+        .key(&format!("{},{}", Scenario::key("alice", 0), Scenario::key("bob", 0)))
+        .variable("RIPCORD_TEST_NOW", "2026-09-27T11:59:30Z/run10");
+    let outcome = world.run(&["wait-for-reset", "--next", "--timeout", "1"]);
+    assert_eq!(outcome.code, 1, "{}", outcome.seen());
+    assert_eq!(outcome.stdout.lines().count(), 1, "{}", outcome.seen());
+    assert!(
+        outcome.stdout.starts_with("✗ the time is up; the next reset is in"),
+        "{}",
+        outcome.seen()
+    );
+    let report = world.run(&["wait-for-reset", "--next", "--timeout", "0", "--json"]);
+    let report = report.report("wait-for-reset");
+    assert_eq!((&report["verdict"], &report["ended"]), (&"no".into(), &"timeout".into()));
+    assert_eq!(report["accounts"], serde_json::json!([]));
+}
+
+/// The machine is eight minutes ahead and believes that the window has turned.
+#[test]
+fn a_wrong_clock_of_the_machine_is_told_and_the_time_of_chutes_counts() {
+    let world = World::of(
+        catalogue().stopped_at("2026-09-27T11:55:00Z").account(pro().used_usd(8.4, 50.4)),
+    )
+    .key(&Scenario::key("alice", 0))
+    .variable("RIPCORD_TEST_NOW", "2026-09-27T12:03:00Z");
+    let wait = world.run(&["wait-for-reset", "--timeout", "0", "--json"]);
+    assert_eq!(wait.code, 1, "{}", wait.seen());
+    let report = wait.report("wait-for-reset");
+    assert_eq!(report["next_reset_at"], "2026-09-27T12:00:00Z");
+    assert_eq!(report["waited_seconds"], 0);
+    for command in [&["usage"][..], &["budget-check"], &["can-complete", "5"]] {
+        let outcome = world.run(command);
+        assert!(
+            outcome
+                .stderr
+                .starts_with("warning: this machine's clock is 8 min ahead of that of Chutes;"),
+            "{}",
+            outcome.seen()
+        );
+    }
+    assert_eq!(world.run(&["budget-check", "--json"]).talk("warning").len(), 1);
 }
 
 #[test]

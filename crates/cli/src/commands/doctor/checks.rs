@@ -170,7 +170,7 @@ pub(super) async fn network(
         }
     }
     if let Ok(reply) = &ping {
-        clock(findings, reply, context.now());
+        clock(findings, reply, context);
     }
     Reached { anything, catalogue: Catalogue::join(lists, context.now()) }
 }
@@ -186,7 +186,8 @@ pub(super) fn unreached(findings: &mut Findings, roster: &Roster) {
     }
 }
 
-fn clock<T>(findings: &mut Findings, reply: &Reply<T>, now: Wall) {
+fn clock<T>(findings: &mut Findings, reply: &Reply<T>, context: &Context) {
+    let now = context.now();
     let Some(date) = reply.limits.date else { return };
     let server = Wall::from_unix_micros(date);
     // `Date` has whole seconds.
@@ -197,6 +198,10 @@ fn clock<T>(findings: &mut Findings, reply: &Reply<T>, now: Wall) {
     }
     let side = if now > server { "ahead of" } else { "behind" };
     let result = if skew >= SKEW_PROBLEM { Health::Problem } else { Health::Warning };
+    // Told here, so that reading the accounts need not.
+    if result == Health::Problem {
+        context.correct_clock(date.saturating_sub(now.as_unix_micros()));
+    }
     findings
         .add("clock", result, format!("this machine is {} {side} Chutes", moment::duration(skew)))
         .fix("set the clock, for instance with: timedatectl set-ntp true")
