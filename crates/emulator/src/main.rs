@@ -48,9 +48,20 @@ fn failed(text: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-#[expect(clippy::print_stdout, reason = "whoever starts the program reads the port here")]
-fn announce(address: SocketAddr) {
-    println!("listening on http://{address}");
+/// Where it listens, and what to set to call it with the first account's key. One write: whoever reads only the first
+/// line may be gone for the others.
+fn announce(address: SocketAddr, first_account: Option<&str>) {
+    use std::io::Write as _;
+    let mut text = format!("listening on http://{address}\n");
+    if let Some(name) = first_account {
+        let key = Scenario::key(name, 0);
+        text.push_str(&format!(
+            "\n# the account `{name}`; the others: curl http://{address}/__emulator/accounts\n\
+             export CHUTES_API_URL=http://{address} CHUTES_LLM_URL=http://{address}/v1\n\
+             export CHUTES_API_KEY={key}\n"
+        ));
+    }
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
@@ -69,12 +80,14 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         scenario.catalogue.generated = models;
     }
     scenario.seed = arguments.seed.unwrap_or(scenario.seed);
+    let first_account = scenario.accounts.first().map(|account| account.name.clone());
+    let first_account = first_account.filter(|_| !arguments.plain);
     let emulator = if arguments.plain {
         Emulator::start_plain(arguments.listen, scenario).await?
     } else {
         Emulator::start_at(arguments.listen, scenario).await?
     };
-    announce(emulator.address());
+    announce(emulator.address(), first_account.as_deref());
     tokio::signal::ctrl_c().await?;
     emulator.shutdown().await;
     Ok(())

@@ -156,6 +156,8 @@ impl Refusal {
             message.push_str(&format!("; did you mean `{first}`"));
             rest.iter().for_each(|name| message.push_str(&format!(" or `{name}`")));
             message.push('?');
+        } else {
+            message.push_str("; `GET /v1/models` lists those there are");
         }
         Self::of_request(StatusCode::NOT_FOUND, "model_not_found", &message)
             .with_reply(|reply| reply.with_param("model"))

@@ -57,7 +57,7 @@ pub(crate) async fn handle(
             Ok(response) => response,
             Err(refusal) => {
                 let status = refusal.status.as_u16();
-                tracing::debug!(request = %request_id, status, cause = refusal.cause, "refused");
+                tracing::info!(request = %request_id, status, cause = refusal.cause, "refused");
                 refusal.into_response()
             }
         },

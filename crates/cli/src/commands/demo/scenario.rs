@@ -1,4 +1,4 @@
-//! The stage: three accounts, seven models, and when what is to happen. What does happen is told by the story, which
+//! The stage: three accounts, eight models, and when what is to happen. What does happen is told by the story, which
 //! does not read this file.
 
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub(crate) const FRAGILE_MODEL: &str = "Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8-
 pub(crate) const TALKATIVE_MODEL: &str = "moonshotai/Kimi-K2.5-TEE";
 /// Small and quick.
 pub(crate) const SMALL_MODEL: &str = "openai/gpt-oss-20b";
+/// What the README asks for; nobody else does.
+const README_MODEL: &str = "Qwen/Qwen3-32B-TEE";
 /// No instance of it runs.
 pub(crate) const COLD_MODEL: &str = "moonshotai/Kimi-K2-Thinking-TEE";
 /// For texts that are searched.
@@ -135,6 +137,10 @@ impl Script {
             ModelSpec::new(FRAGILE_MODEL).price(0.3, 1.2, 0.15).pace(300, 70.0).tokens(2_000, 120),
             ModelSpec::new(TALKATIVE_MODEL).price(0.5, 2.8, 0.25).pace(350, 60.0).tokens(700, 400),
             ModelSpec::new(SMALL_MODEL).price(0.02, 0.1, 0.01).pace(90, 140.0).tokens(300, 90),
+            ModelSpec::new(README_MODEL)
+                .price(0.104, 0.416, 0.052)
+                .pace(150, 110.0)
+                .tokens(200, 60),
             ModelSpec::new(COLD_MODEL).price(0.4, 1.75, 0.2).state(StateSpec::Cold),
             ModelSpec {
                 template: Template::Embedding,

@@ -151,21 +151,23 @@ pub(crate) fn invitation(address: SocketAddr) -> Page {
             .plain(". Any text will do as the API key."),
     );
     page.gap();
-    let snippets = [
-        ("curl", curl(&base)),
-        ("Python: pip install openai", python(&base)),
-        ("Node: npm install openai, saved as demo.mjs", node(&base)),
-    ];
-    for (title, lines) in snippets {
-        // Not indented: Python would not have it.
-        page.line(Text::new().dim(format!("# {title}")));
-        for line in lines {
-            page.line(Text::toned(Tone::Accent, line));
-        }
+    // Not indented, so that it can be pasted.
+    for line in curl(&base) {
+        page.line(Text::toned(Tone::Accent, line));
     }
+    page.line(Text::new().dim("# Python: pip install openai"));
+    page.line(Text::toned(Tone::Accent, "from openai import OpenAI"));
+    page.line(Text::toned(
+        Tone::Accent,
+        format!("client = OpenAI(base_url=\"{base}\", api_key=\"any\")"),
+    ));
     page.line(Text::new().dim("# what the gateway knows and does"));
     page.line(Text::toned(Tone::Accent, format!("curl http://{address}/-/status")));
     page.gap();
+    page.line(
+        Text::from("  Other clients, Node among them: ")
+            .then(Tone::Strong, "ripcord config client"),
+    );
     page.line(Text::from("  Your calls show up here. Ctrl-C ends it."));
     page
 }
@@ -176,29 +178,6 @@ fn curl(base: &str) -> Vec<String> {
         "  -H 'content-type: application/json' \\".to_owned(),
         format!("  -d '{{\"model\":\"{SMALL_MODEL}\",\"stream\":true,"),
         "      \"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'".to_owned(),
-    ]
-}
-
-fn python(base: &str) -> Vec<String> {
-    vec![
-        "from openai import OpenAI".to_owned(),
-        format!("client = OpenAI(base_url=\"{base}\", api_key=\"any\")"),
-        "answer = client.chat.completions.create(".to_owned(),
-        format!("    model=\"{SMALL_MODEL}\","),
-        "    messages=[{\"role\": \"user\", \"content\": \"Hello\"}])".to_owned(),
-        "print(answer.choices[0].message.content)".to_owned(),
-    ]
-}
-
-fn node(base: &str) -> Vec<String> {
-    vec![
-        "import OpenAI from \"openai\";".to_owned(),
-        "const client = new OpenAI({ apiKey: \"any\",".to_owned(),
-        format!("  baseURL: \"{base}\" }});"),
-        "const answer = await client.chat.completions.create({".to_owned(),
-        format!("  model: \"{SMALL_MODEL}\","),
-        "  messages: [{ role: \"user\", content: \"Hello\" }] });".to_owned(),
-        "console.log(answer.choices[0].message.content);".to_owned(),
     ]
 }
 
@@ -229,6 +208,6 @@ mod tests {
         };
         let page = invitation(address).render(device);
         assert!(page.lines().all(|line| line.chars().count() < 80), "{page}");
-        assert!(page.contains("base_url=\"http://127.0.0.1:65535/v1\""));
+        assert!(page.contains("curl -N http://127.0.0.1:65535/v1/chat/completions"));
     }
 }
