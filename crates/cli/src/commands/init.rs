@@ -99,14 +99,27 @@ pub(crate) async fn run(
     context: &Context,
 ) -> Result<Exit, CommandError> {
     let asks = !arguments.yes && !context.printer.speaks_json() && io::stdin().is_terminal();
+    let work = set_up(arguments, asks, context);
+    if !asks {
+        return work.await;
+    }
+    ask::unless_ended(work).await.map_err(source::unheard)?.unwrap_or_else(|| Err(source::left()))
+}
+
+/// The work itself. It is left only while it waits for Chutes or for an answer, so never once the file is written.
+async fn set_up(
+    arguments: &InitArguments,
+    asks: bool,
+    context: &Context,
+) -> Result<Exit, CommandError> {
     let Some(place) = context.settings.file_place.clone() else {
         return Err(CommandError::usage("nothing says where the configuration belongs")
             .hint("name a file with --config, or set HOME"));
     };
     if arguments.replace && context.settings.file.is_some() {
-        confirm_replacing(arguments, asks, &place)?;
+        confirm_replacing(arguments, asks, &place).await?;
     }
-    let roster = source::roster(arguments, asks, context)?;
+    let roster = source::roster(arguments, asks, context).await?;
     let upstream = Upstream::new(context)?;
     let mut draft = Draft::open(&place, arguments.replace)?;
     let mut trials = Vec::new();
@@ -115,7 +128,7 @@ pub(crate) async fn run(
     }
     let mut reports = Vec::new();
     for trial in &trials {
-        reports.push(settle(trial, arguments, asks, context, &mut draft)?);
+        reports.push(settle(trial, arguments, asks, context, &mut draft).await?);
     }
     let written = reports.iter().any(AccountReport::has_written);
     let file = if written { write(draft, &mut reports)? } else { place };
@@ -142,13 +155,14 @@ fn write(draft: Draft, reports: &mut [AccountReport]) -> Result<PathBuf, Command
 }
 
 /// Starting anew loses what the file holds, so it is asked for twice.
-fn confirm_replacing(
+async fn confirm_replacing(
     arguments: &InitArguments,
     asks: bool,
     place: &Path,
 ) -> Result<(), CommandError> {
     let question = format!("Start {} anew? What it holds is lost.", place.display());
-    let agreed = arguments.force || asks && ask::yes(&question, false).map_err(source::unheard)?;
+    let agreed =
+        arguments.force || asks && ask::yes(&question, false).await.map_err(source::unheard)?;
     if agreed {
         return Ok(());
     }
@@ -157,7 +171,7 @@ fn confirm_replacing(
 }
 
 /// Decides about an account's keys and adds them to the draft.
-fn settle(
+async fn settle(
     trial: &Trial,
     arguments: &InitArguments,
     asks: bool,
@@ -170,7 +184,7 @@ fn settle(
     for tried in &trial.keys {
         let outcome = if known.keys.contains(&tried.key) {
             Outcome::AlreadyThere
-        } else if tried.fared.is_good() || insists(tried, arguments, asks)? {
+        } else if tried.fared.is_good() || insists(tried, arguments, asks).await? {
             keys.push(tried.key.clone());
             Outcome::Written
         } else {
@@ -211,7 +225,11 @@ fn settle(
 }
 
 /// Whether a key is to be written although it did not pass.
-fn insists(tried: &Tried, arguments: &InitArguments, asks: bool) -> Result<bool, CommandError> {
+async fn insists(
+    tried: &Tried,
+    arguments: &InitArguments,
+    asks: bool,
+) -> Result<bool, CommandError> {
     if arguments.force || !asks {
         return Ok(arguments.force);
     }
@@ -222,7 +240,7 @@ fn insists(tried: &Tried, arguments: &InitArguments, asks: bool) -> Result<bool,
         }
         _ => format!("Chutes refuses {}: {why}. Write it all the same?", tried.key),
     };
-    ask::yes(&question, false).map_err(source::unheard)
+    ask::yes(&question, false).await.map_err(source::unheard)
 }
 
 /// What the file already says of an account.

@@ -2,11 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use chutes_emulator::{AccountSpec, Fault, FaultKind, FaultScope, PlanSpec, Scenario};
 
 use crate::terminal::Terminal;
-use crate::world::{World, catalogue, pro};
+use crate::world::{Outcome, World, catalogue, pro};
 
 fn alice(number: usize) -> String {
     Scenario::key("alice", number)
@@ -143,14 +144,20 @@ fn a_key_that_may_not_read_the_account_is_written_with_what_that_means() {
 
 #[test]
 fn an_account_that_was_not_read_this_time_is_not_put_down_to_the_key() {
-    for (failures, what) in [(3, "! the account"), (2, "! part of the account")] {
-        let fault = Fault { count: Some(failures), ..Fault::new(FaultKind::ServerError) };
-        let world = World::of(catalogue().account(pro().fault(fault.on(FaultScope::Management))));
+    let unread = fresh().variable("CHUTES_API_URL", "http://127.0.0.1:1");
+    // Several endpoints are asked at once; whichever is hit, the others answer.
+    let fault = Fault { count: Some(1), ..Fault::new(FaultKind::ServerError) };
+    let partly = World::of(catalogue().account(pro().fault(fault.on(FaultScope::Management))));
+    for (world, what, why) in [
+        (unread, "! the account", "GET /users/me at 127.0.0.1:1: "),
+        (partly, "! part of the account", "answered 500"),
+    ] {
         let outcome = world.run_with_input(&["init"], &alice(0));
         assert_eq!(outcome.code, 0, "{}", outcome.seen());
         assert!(!outcome.stdout.contains("admin key"), "{}", outcome.seen());
-        for text in [what, "answered 500", "`ripcord usage` later"] {
-            assert!(outcome.stdout.contains(text), "{text}: {}", outcome.seen());
+        let said = outcome.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        for text in [what, why, "try `ripcord usage` later"] {
+            assert!(said.contains(text), "{text}: {}", outcome.seen());
         }
     }
 }
@@ -261,23 +268,49 @@ fn on_a_terminal_the_key_is_not_shown() {
     assert!(held(&world).contains(&alice(0)));
 }
 
-#[test]
-fn leaving_puts_the_terminal_back() {
+/// What the terminal shows once `leave` has made the run end at this question, with its settings at the end.
+fn left_at(question: &str, leave: impl FnOnce(&mut Terminal, &World)) -> Option<Outcome> {
     let world = fresh();
-    let Some(mut terminal) =
-        Terminal::start(&world, "\"$RIPCORD\" init; echo \"code $?\"; stty -a")
-    else {
-        return;
-    };
+    // The shell that looks afterwards is interrupted too, and goes on.
+    let line = "trap : INT; sh -c 'echo $$ >\"$HOME/pid\"; exec \"$RIPCORD\" init'; echo \"code $?\"; stty -a";
+    let mut terminal = Terminal::start(&world, line)?;
     terminal.wait_for("Chutes API key: ");
-    terminal.send("half a key\x03");
-    terminal.wait_for("code 1");
+    if question != "Chutes API key: " {
+        terminal.send(&format!("{}\r", Scenario::key("nobody", 0)));
+        terminal.wait_for(question);
+    }
+    leave(&mut terminal, &world);
+    terminal.wait_for("code ");
     let outcome = terminal.ended();
-    assert!(outcome.stdout.contains("nothing was written"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("left; nothing was written"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("code 1"), "{}", outcome.stdout);
     for flag in ["-echo ", "-icanon", "-isig"] {
         assert!(!outcome.stdout.contains(flag), "{}", outcome.stdout);
     }
     assert!(!file(&world).exists());
+    Some(outcome)
+}
+
+#[test]
+fn a_signal_puts_the_terminal_back() {
+    for signal in ["-TERM", "-HUP", "-INT"] {
+        for question in ["Chutes API key: ", "[y/N] "] {
+            left_at(question, |_, world| {
+                let process = std::fs::read_to_string(world.home().join("pid")).unwrap();
+                let sent = Command::new("kill").args([signal, process.trim()]).status().unwrap();
+                assert!(sent.success());
+            });
+        }
+    }
+}
+
+#[test]
+fn leaving_ends_the_same_way_at_every_question() {
+    for question in ["Chutes API key: ", "[y/N] "] {
+        let Some(outcome) = left_at(question, |terminal, _| terminal.send("\x03")) else { return };
+        let last = outcome.stdout.lines().find(|line| line.contains("left; ")).unwrap();
+        assert!(!last.contains(question), "on a line of its own: {}", outcome.stdout);
+    }
 }
 
 #[test]

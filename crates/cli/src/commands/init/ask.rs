@@ -1,11 +1,12 @@
-//! Questions on the terminal. What is typed as a key is not shown, and the terminal is as before afterwards, Ctrl-C
-//! included.
+//! Questions on the terminal. What is typed as a key is not shown, and the terminal is as before afterwards, also where
+//! Ctrl-C or a signal ends the run.
 
 use std::io::{self, BufRead as _, Read as _, Write as _};
 
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 /// A paste of several keys fits; more is a mistake.
 const LONGEST: usize = 8 * 1024;
@@ -54,25 +55,71 @@ impl Drop for Silence {
     }
 }
 
+/// A line with a question that nobody has answered yet; what is said next begins a line of its own.
+struct OpenLine {
+    is_answered: bool,
+}
+
+impl Drop for OpenLine {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            let _ = io::stderr().write_all(b"\n");
+        }
+    }
+}
+
+/// Does the work, unless a signal ends the run before it is done: `None` then, and the work is dropped, which puts the
+/// terminal back.
+pub(super) async fn unless_ended<T>(work: impl Future<Output = T>) -> io::Result<Option<T>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut quit = signal(SignalKind::quit())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(tokio::select! {
+        done = work => Some(done),
+        _ = interrupt.recv() => None,
+        _ = quit.recv() => None,
+        _ = terminate.recv() => None,
+        _ = hangup.recv() => None,
+    })
+}
+
+/// Reads from the keyboard on a thread of its own, since nothing else can leave such a read. If the run ends first, the
+/// thread ends with the process.
+async fn heard<T: Send + 'static>(
+    read: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let (teller, answer) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name("keyboard".to_owned()).spawn(move || {
+        // Nobody listens any more where the run has ended.
+        let _ = teller.send(read());
+    })?;
+    answer.await.unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))
+}
+
 /// Asks for something secret.
-pub(super) fn secret(question: &str) -> io::Result<Typed> {
+pub(super) async fn secret(question: &str) -> io::Result<Typed> {
     let silence = Silence::begin()?;
     prompt(question)?;
-    let typed = read_secret(io::stdin().lock());
+    let typed = heard(|| read_secret(io::stdin().lock())).await;
     drop(silence);
     typed
 }
 
 /// Asks a question whose answer is yes or no; the end of the input is a no.
-pub(super) fn yes(question: &str, usual: bool) -> io::Result<bool> {
+pub(super) async fn yes(question: &str, usual: bool) -> io::Result<bool> {
     let choice = if usual { "Y/n" } else { "y/N" };
+    let mut line = OpenLine { is_answered: false };
     prompt(&format!("{question} [{choice}] "))?;
-    let mut line = String::new();
-    if io::stdin().lock().take(LONGEST as u64).read_line(&mut line)? == 0 {
-        return Ok(false);
-    }
-    Ok(match line.trim().to_lowercase().as_str() {
-        "" => usual,
+    let answer = heard(|| {
+        let mut typed = String::new();
+        io::stdin().lock().take(LONGEST as u64).read_line(&mut typed).map(|_| typed)
+    })
+    .await?;
+    // The end of the input brings no line end.
+    line.is_answered = answer.ends_with('\n');
+    Ok(match answer.trim().to_lowercase().as_str() {
+        "" => usual && line.is_answered,
         answer => answer == "y" || answer == "yes",
     })
 }

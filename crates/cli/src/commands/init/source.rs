@@ -21,7 +21,7 @@ const LONGEST: u64 = 64 * 1024;
 const TRIES: u32 = 3;
 
 /// The accounts of the keys that the user gave, read but not tested.
-pub(super) fn roster(
+pub(super) async fn roster(
     arguments: &InitArguments,
     asks: bool,
     context: &Context,
@@ -35,9 +35,9 @@ pub(super) fn roster(
     if arguments.key_file.is_some() && given.is_empty() {
         return Err(CommandError::usage("there is no key in the file that --key-file names"));
     }
-    let given = if given.is_empty() { of_environment(asks, context)? } else { given };
+    let given = if given.is_empty() { of_environment(asks, context).await? } else { given };
     if given.is_empty() {
-        return typed(asks, context);
+        return typed(asks, context).await;
     }
     let roster = told(Roster::of_keys(&context.settings, &given), context);
     if roster.unusable.is_empty() { Ok(roster) } else { Err(unusable(&roster)) }
@@ -75,17 +75,17 @@ fn of_file(path: &Path) -> Result<Vec<RawKey>, CommandError> {
 }
 
 /// The keys that are in the environment already: a file keeps them for cron, services and other shells.
-fn of_environment(asks: bool, context: &Context) -> Result<Vec<RawKey>, CommandError> {
+async fn of_environment(asks: bool, context: &Context) -> Result<Vec<RawKey>, CommandError> {
     let found = context.settings.environment_keys.clone();
     if found.is_empty() || !asks {
         return Ok(found);
     }
     let count = number::counted(found.len() as u64, "key", "keys");
     let question = format!("The environment holds {count}. Write it into the configuration?");
-    Ok(if ask::yes(&question, true).map_err(unheard)? { found } else { Vec::new() })
+    Ok(if ask::yes(&question, true).await.map_err(unheard)? { found } else { Vec::new() })
 }
 
-fn typed(asks: bool, context: &Context) -> Result<Roster, CommandError> {
+async fn typed(asks: bool, context: &Context) -> Result<Roster, CommandError> {
     if !asks {
         return Err(CommandError::usage("there is no key to write")
             .hint("pipe it in, name a file with --key-file, or set CHUTES_API_KEY; an argument would show it to every program")
@@ -96,8 +96,8 @@ fn typed(asks: bool, context: &Context) -> Result<Roster, CommandError> {
             .dim("Create a key at https://chutes.ai/app/api. It is not shown while you paste it."),
     );
     for _ in 0..TRIES {
-        let Typed::Text(text) = ask::secret("Chutes API key: ").map_err(unheard)? else {
-            return Err(CommandError::refused("left; nothing was written"));
+        let Typed::Text(text) = ask::secret("Chutes API key: ").await.map_err(unheard)? else {
+            return Err(left());
         };
         let given = keys::split(&text, &Origin::Flag("the prompt"));
         let roster = told(Roster::of_keys(&context.settings, &given), context);
@@ -117,6 +117,11 @@ fn typed(asks: bool, context: &Context) -> Result<Roster, CommandError> {
         "copy it again from https://chutes.ai/app/api, or set {}",
         variables::CHUTES_API_KEY
     )))
+}
+
+/// Somebody left before anything was written.
+pub(super) fn left() -> CommandError {
+    CommandError::refused("left; nothing was written")
 }
 
 pub(super) fn unheard(problem: io::Error) -> CommandError {
