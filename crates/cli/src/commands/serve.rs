@@ -19,6 +19,7 @@ use crate::exit::Exit;
 use crate::printer::text::{Text, Tone};
 use crate::settings::Settings;
 use crate::settings::environment::variables;
+use crate::settings::origin::Origin;
 use crate::{slots, upstream};
 
 /// The one line that `ripcord serve --json` prints, as soon as clients may call.
@@ -195,6 +196,13 @@ fn greet(report: &ServeReport, context: &Context) -> Result<(), CommandError> {
         .map(|served| format!("{} ({})", served.account, served.keys.join(", ")))
         .collect();
     line("accounts", accounts.join(", "));
+    // An address that was set once and forgotten is hard to see otherwise.
+    for url in [&context.settings.chutes.api_url, &context.settings.chutes.llm_url] {
+        if url.origin != Origin::Default {
+            let shown = ripcord_wire::text::clean(&url.value, 200);
+            line("Chutes at", format!("{shown}   (from {})", url.origin));
+        }
+    }
     line("status", report.status_url.clone());
     line("ledger", report.ledger.clone());
     Ok(())
