@@ -10,7 +10,7 @@ use super::document::{Problem, Section, SourceFile, Value, nearest, read};
 use super::environment::{Environment, VARIABLES, variables};
 use super::keys::{self, RawKey};
 use super::origin::{Origin, Sourced};
-use super::{AccountSettings, DEFAULT_FILE, GatewaySettings, MissingFile, Settings};
+use super::{AccountSettings, DEFAULT_FILE, GatewaySettings, MissingFile, Settings, small_file};
 use crate::args::{ColorChoice, GlobalArguments};
 
 const PAYGO: &[(&str, Paygo)] =
@@ -44,7 +44,7 @@ pub(super) fn read_user_file(
     settings.file_place = Some(path.clone());
     let label = path.display().to_string();
     let may_be_missing = told.is_none() || missing == MissingFile::IsFine;
-    let text = match std::fs::read_to_string(&path) {
+    let text = match small_file::read(&path) {
         Ok(text) => text,
         Err(problem) if problem.kind() == std::io::ErrorKind::NotFound && may_be_missing => {
             return Vec::new();
@@ -261,7 +261,7 @@ fn read_key_file(
         (Some(rest), Some(home)) => Path::new(&home).join(rest),
         _ => PathBuf::from(file),
     };
-    let text = std::fs::read_to_string(&path)
+    let text = small_file::read(&path)
         .map_err(|problem| format!("could not read the key file {}: {problem}", path.display()))?;
     #[cfg(unix)]
     {

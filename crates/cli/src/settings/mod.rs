@@ -9,6 +9,7 @@ mod layers;
 pub(crate) mod listing;
 pub(crate) mod origin;
 pub(crate) mod recommend;
+pub(crate) mod small_file;
 mod vocabulary;
 
 use std::net::SocketAddr;

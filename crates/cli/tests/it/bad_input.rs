@@ -120,6 +120,28 @@ fn one_dead_key_stops_no_other_account() {
 }
 
 #[test]
+fn what_is_no_file_is_not_read_for_ever() {
+    let world = World::of(catalogue());
+    for file in ["/dev/zero", "/"] {
+        let outcome = world.run(&["usage", "--config", file]);
+        assert_eq!(outcome.code, 2, "{}", outcome.seen());
+        assert!(outcome.stderr.contains("could not be read: it is "), "{}", outcome.seen());
+        let outcome = world.run(&["init", "--key-file", file]);
+        assert_eq!(outcome.code, 2, "{}", outcome.seen());
+        assert!(outcome.stderr.contains("--key-file -"), "{}", outcome.seen());
+    }
+    let pipe = world.home().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let outcome = world.run(&["usage", "--config", &pipe.display().to_string()]);
+    assert_eq!(outcome.code, 2, "{}", outcome.seen());
+    // What a shell hands over is no regular file either, and ends.
+    let key = Scenario::key("alice", 0);
+    let world = World::of(catalogue().account(pro()));
+    let outcome = world.run_with_input(&["init", "--key-file", "/dev/stdin"], &key);
+    assert_eq!(outcome.code, 0, "{}", outcome.seen());
+}
+
+#[test]
 fn a_proxy_that_answers_html() {
     let fault = Fault::new(FaultKind::EdgeForbidden).on(FaultScope::All);
     let world = World::with(pro().fault(fault));

@@ -9,6 +9,7 @@ use ripcord_client::key::Key;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike, Value};
 
 use crate::error::CommandError;
+use crate::settings::small_file;
 
 const HEADER: &str = "\
 # Ripcord's settings, written by `ripcord init`. What is not here has its default: `ripcord config show` lists every
@@ -125,7 +126,7 @@ fn followed(path: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> Result<Option<String>, CommandError> {
-    match fs::read_to_string(path) {
+    match small_file::read(path) {
         Ok(text) => Ok(Some(text)),
         Err(problem) if problem.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(problem) => Err(failed("read", path, &problem)),

@@ -14,6 +14,7 @@ use crate::printer::text::Text;
 use crate::settings::environment::variables;
 use crate::settings::keys::{self, RawKey};
 use crate::settings::origin::Origin;
+use crate::settings::small_file;
 
 /// More than this is no list of keys.
 const LONGEST: u64 = 64 * 1024;
@@ -64,12 +65,9 @@ fn piped() -> Result<Vec<RawKey>, CommandError> {
 }
 
 fn of_file(path: &Path) -> Result<Vec<RawKey>, CommandError> {
-    let read = std::fs::File::open(path).and_then(|file| {
-        let mut text = String::new();
-        file.take(LONGEST).read_to_string(&mut text).map(|_| text)
-    });
-    let text = read.map_err(|problem| {
+    let text = small_file::read(path).map_err(|problem| {
         CommandError::usage(format!("could not read {}: {problem}", path.display()))
+            .hint("`--key-file -` reads what is piped in")
     })?;
     Ok(keys::split(&text, &Origin::File { path: path.display().to_string(), line: 1 }))
 }
