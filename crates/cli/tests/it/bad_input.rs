@@ -34,8 +34,15 @@ fn a_key_with_quotes_and_spaces_is_repaired_with_a_warning() {
     alice
       ✓ go on: the windows of the plan have room
     --- stderr
+    warning: the key in CHUTES_API_KEY: removed white space around the key
     warning: the key in CHUTES_API_KEY: removed quotation marks around the key
     ");
+    let list = World::with(pro()).key(&format!("{}, {},\n", alice(), Scenario::key("alice", 1)));
+    assert_eq!(list.run(&["budget-check"]).stderr, "", "a list is written with blanks");
+    let spaced = World::with(pro()).key(&format!("{} {}", alice(), Scenario::key("alice", 1)));
+    let outcome = spaced.run(&["budget-check"]);
+    assert_eq!(outcome.code, 2, "{}", outcome.seen());
+    assert!(outcome.stderr.contains("separate them by commas"), "{}", outcome.seen());
 }
 
 #[test]

@@ -99,6 +99,9 @@ pub enum KeyProblem {
     /// Several keys where one was expected.
     #[error("there are several keys separated by commas where one is expected")]
     Several,
+    /// Several keys with something else than a comma between them, or nothing.
+    #[error("there are several keys in one; separate them by commas")]
+    Joined,
 }
 
 /// Which of several keys cannot be read, and why.
@@ -273,7 +276,10 @@ fn form_of(text: &str) -> Result<KeyForm, KeyProblem> {
     if let Some(position) = text.chars().position(|character| !character.is_ascii_graphic()) {
         return Err(KeyProblem::ForbiddenCharacter { position: position + 1 });
     }
-    if text.starts_with("cpk_") {
+    if let Some(body) = text.strip_prefix("cpk_") {
+        if body.contains("cpk_") {
+            return Err(KeyProblem::Joined);
+        }
         return api_key(text).map(|()| KeyForm::ApiKey);
     }
     let lower = text.to_ascii_lowercase();

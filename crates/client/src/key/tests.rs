@@ -146,6 +146,11 @@ fn several_keys_are_read_once_each() {
     assert_eq!(Key::parse_list(&format!("{first},sk-0123456789abcdef")).unwrap_err().position, 2);
     assert_eq!(Key::parse_list(" , ").unwrap_err().problem, KeyProblem::Empty);
     assert_eq!(problem(&format!("{first},{second}")), KeyProblem::Several);
+    for between in [" ", ";", "; ", "\n", ""] {
+        let both = problem(&format!("{first}{between}{second}"));
+        assert_eq!(both, KeyProblem::Joined, "{between:?}");
+        assert!(both.to_string().contains("commas"));
+    }
 }
 
 #[test]
