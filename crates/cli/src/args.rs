@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use setup::{
     ClientArguments, CompletionsArguments, ConfigArguments, ConfigCommand, InitArguments,
-    ManArguments,
+    LONGEST_NAME, ManArguments,
 };
 
 /// Keeps work running on Chutes.ai: what is left, what is up, can this batch finish, when may it go on.
@@ -409,6 +409,19 @@ mod tests {
             .min()
             .unwrap_or(ours.len());
         ours[..end].split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// What is broken by hand is broken again at every other width.
+    #[test]
+    fn paragraphs_below_the_flags_are_wrapped_by_the_terminal_alone() {
+        fn look(command: &clap::Command) {
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in text.lines().filter(|line| !line.starts_with("  ") && !line.is_empty()) {
+                assert!(line.ends_with(['.', ':']), "{}: {line}", command.get_name());
+            }
+            command.get_subcommands().for_each(look);
+        }
+        look(&Arguments::command());
     }
 
     fn examples_of(command: &clap::Command, examples: &mut Vec<String>) {

@@ -1,8 +1,8 @@
 //! What stands below the flags in `--help` and in the manual pages. Every example is read by a test.
 
 pub(super) const INIT: &str = "\
-A key is asked for on the terminal, or read from what is piped in, from --key-file, or from CHUTES_API_KEY. An existing
-configuration keeps everything that it holds: accounts and keys are added to it. A key that Chutes refuses, or that could
+A key is asked for on the terminal, or read from what is piped in, from --key-file, or from CHUTES_API_KEY. An existing \
+configuration keeps everything that it holds: accounts and keys are added to it. A key that Chutes refuses, or that could \
 not be tested, is not written.
 
 Examples:

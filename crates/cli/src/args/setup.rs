@@ -6,6 +6,9 @@ use clap::{Args, Subcommand};
 
 use super::examples;
 
+/// A longer name of an account is cut.
+pub(crate) const LONGEST_NAME: usize = 64;
+
 #[derive(Args, Debug, Default)]
 pub(crate) struct InitArguments {
     /// Read the keys from this file, one a line or separated by commas; `-` is stdin
@@ -13,7 +16,7 @@ pub(crate) struct InitArguments {
     pub(crate) key_file: Option<PathBuf>,
 
     /// What a new account is called; by default as at Chutes
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = account_name)]
     pub(crate) name: Option<String>,
 
     /// Ask nothing
@@ -27,6 +30,15 @@ pub(crate) struct InitArguments {
     /// Write also a key that Chutes refuses or that could not be tested, and replace without asking
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+fn account_name(text: &str) -> Result<String, String> {
+    let name = ripcord_wire::text::clean(text.trim(), LONGEST_NAME);
+    if name.is_empty() {
+        Err("an account needs a name that can be read".to_owned())
+    } else {
+        Ok(name)
+    }
 }
 
 #[derive(Args, Debug)]

@@ -13,7 +13,7 @@ use ripcord_rules::quota::Readable;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::args::InitArguments;
+use crate::args::{InitArguments, LONGEST_NAME};
 use crate::commands::usage::{self, PlanReport};
 use crate::context::Context;
 use crate::error::CommandError;
@@ -131,7 +131,12 @@ async fn set_up(
         reports.push(settle(trial, arguments, asks, context, &mut draft).await?);
     }
     let written = reports.iter().any(AccountReport::has_written);
-    let file = if written { write(draft, &mut reports)? } else { place };
+    let file = if written {
+        write(draft, &mut reports)?
+    } else {
+        draft.keep_private();
+        place
+    };
     let report = InitReport {
         schema: "ripcord/init/1",
         generated_at: moment::utc(context.now()),
@@ -276,9 +281,12 @@ impl Known {
 
 /// The name that was asked for, or the user's, or one of our own.
 fn new_name(trial: &Trial, arguments: &InitArguments) -> String {
-    let wanted = arguments.name.clone().or_else(|| trial.reading.username.clone());
-    let wanted = wanted.map(|name| ripcord_wire::text::clean(name.trim(), 64));
-    wanted.filter(|name| !name.is_empty()).unwrap_or_else(|| "main".to_owned())
+    let of_user = || {
+        let name = trial.reading.username.as_deref()?;
+        let name = ripcord_wire::text::clean(name.trim(), LONGEST_NAME);
+        Some(name).filter(|name| !name.is_empty())
+    };
+    arguments.name.clone().or_else(of_user).unwrap_or_else(|| "main".to_owned())
 }
 
 fn end(report: &InitReport, context: &Context) -> Result<Exit, CommandError> {

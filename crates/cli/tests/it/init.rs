@@ -106,6 +106,20 @@ fn a_configuration_keeps_what_it_has() {
     assert_eq!(report["accounts"][0]["account"], "mine");
     assert_eq!(report["accounts"][0]["keys"][0]["outcome"], "already_there");
     assert_eq!(held(&world), settled);
+    // Also where nothing is written, what holds keys becomes its owner's alone.
+    std::fs::set_permissions(file(&world), std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(world.run_with_input(&["init"], &alice(1)).code, 0);
+    assert_eq!(mode(&file(&world)), 0o600);
+}
+
+#[test]
+fn an_account_has_a_name_that_can_be_read() {
+    let world = fresh();
+    for name in ["", "  ", "\u{1b}[0m"] {
+        let outcome = world.run_with_input(&["init", "--name", name], &alice(0));
+        assert_eq!(outcome.code, 2, "{name:?}: {}", outcome.seen());
+        assert!(!file(&world).exists());
+    }
 }
 
 #[test]

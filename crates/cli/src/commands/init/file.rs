@@ -1,8 +1,8 @@
 //! The configuration file: created readable by its owner alone, changed without losing a comment, replaced in one step.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use ripcord_client::key::Key;
@@ -78,6 +78,15 @@ impl Draft {
     /// Adds keys to an account that is there, or a new account.
     pub(super) fn add(&mut self, home: Home, keys: Vec<Key>) {
         self.additions.push(Addition { home, keys });
+    }
+
+    /// Where nothing is to be written: what holds keys becomes its owner's alone all the same.
+    pub(super) fn keep_private(&self) {
+        let is_open = |data: fs::Metadata| data.permissions().mode() & 0o077 != 0;
+        if !keys_held(&self.document).is_empty() && fs::metadata(&self.path).is_ok_and(is_open) {
+            // Fails where the file is somebody else's; the warning about it has been given.
+            let _ = fs::set_permissions(&self.path, Permissions::from_mode(0o600));
+        }
     }
 
     /// Puts it in place, in one step: at no moment is there half a file, or one that others can read. What others have
