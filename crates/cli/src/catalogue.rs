@@ -20,6 +20,9 @@ use crate::settings::document::nearest;
 /// The prefix under which other tools know the models of Chutes.
 const PROVIDER_PREFIX: &str = "chutes/";
 
+/// A longer name is none: Chutes has none of half this length.
+const MOST_NAME_CHARS: usize = 200;
+
 /// What the three lists said; `None` where a list could not be read.
 #[derive(Debug, Default)]
 pub(crate) struct Lists {
@@ -171,7 +174,7 @@ impl Catalogue {
             .collect();
         let mut entries = Vec::new();
         let mut named = BTreeSet::new();
-        for model in lists.models.into_iter().flatten() {
+        for model in lists.models.into_iter().flatten().filter(|model| is_name(&model.id)) {
             let by_name = || {
                 let found = chutes.values().find(|chute| chute.name.as_deref() == Some(&model.id));
                 found.map(|chute| chute.chute_id.clone())
@@ -193,7 +196,7 @@ impl Catalogue {
         }
         for id in order.into_iter().filter(|id| !named.contains(id)) {
             let Some(chute) = chutes.remove(&id) else { continue };
-            let Some(name) = chute.name.clone() else { continue };
+            let Some(name) = chute.name.clone().filter(|name| is_name(name)) else { continue };
             let load = loads.get(&id).cloned();
             entries.push(Entry::new(name, Some(id), None, Some(chute), load, listed, now));
         }
@@ -240,6 +243,11 @@ impl Catalogue {
         unique.truncate(3);
         unique
     }
+}
+
+/// Whether somebody could call a model by it.
+fn is_name(text: &str) -> bool {
+    !text.trim().is_empty() && text.chars().take(MOST_NAME_CHARS + 1).count() <= MOST_NAME_CHARS
 }
 
 /// The name as Chutes knows it.
@@ -348,7 +356,8 @@ impl Entry {
             of_table(table)?.usd.as_ref()
         };
         let price = self.model.as_ref().and_then(of_model).or_else(estimated)?;
-        NanoUsd::from_decimal(price.as_str(), Rounding::Up)
+        // Nobody is paid for a call: what is below zero is no price.
+        NanoUsd::from_decimal(price.as_str(), Rounding::Up).filter(|price| *price >= NanoUsd::ZERO)
     }
 
     /// Tokens that fit in its context.
@@ -461,6 +470,23 @@ mod tests {
         lists.models.as_mut().unwrap().push(serde_json::from_value(alias).unwrap());
         let catalogue = Catalogue::join(lists, NOW);
         assert_eq!(catalogue.find("qwen/alias").unwrap().state_word(), StateWord::Busy);
+    }
+
+    #[test]
+    fn what_is_no_name_and_what_is_no_price_is_left_out() {
+        let mut lists = lists();
+        let models = lists.models.as_mut().unwrap();
+        for id in ["", " ", &"x".repeat(5_000)] {
+            models.push(serde_json::from_value(json!({"id": id})).unwrap());
+        }
+        let pricing = json!({"prompt": -5, "completion": "-0.0001"});
+        let odd = json!({"id": "a/negative", "pricing": pricing});
+        models.push(serde_json::from_value(odd).unwrap());
+        let catalogue = Catalogue::join(lists, NOW);
+        assert_eq!(catalogue.entries.len(), 4);
+        let odd = catalogue.find("a/negative").unwrap();
+        assert_eq!((odd.price_in(), odd.price_out()), (None, None));
+        assert!(catalogue.find("Qwen/Qwen3-32B-TEE").unwrap().price_in().is_some());
     }
 
     #[test]

@@ -81,7 +81,6 @@ fn refuse(problem: &clap::Error, environment: &dyn Environment) -> ExitCode {
     let arguments = GlobalArguments { json, ..GlobalArguments::default() };
     let printer = early_printer(&arguments, environment);
     let (device, text) = (printer.device(), problem.render());
-    // If nobody reads it, nobody can be told.
     if problem.use_stderr() {
         if json {
             let text = text.to_string();
@@ -94,8 +93,13 @@ fn refuse(problem: &clap::Error, environment: &dyn Environment) -> ExitCode {
         return Exit::Usage.into();
     }
     let text = if device.color { text.ansi().to_string() } else { text.to_string() };
-    let _ = printer.write(&text);
-    Exit::Done.into()
+    match printer.write(&text) {
+        Ok(()) => Exit::Done.into(),
+        Err(error) => {
+            printer.error(&error);
+            error.exit.into()
+        }
+    }
 }
 
 fn early_printer(arguments: &GlobalArguments, environment: &dyn Environment) -> Printer {

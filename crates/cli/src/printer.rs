@@ -62,6 +62,8 @@ enum Block {
     Line(Text),
     /// A paragraph, wrapped to the width: the indentation of its first line, how much more the others have, the text.
     Paragraph(usize, usize, Text),
+    /// A line with spaces that mean something, which is a paragraph where it does not fit.
+    Fitting(usize, usize, Text),
     Table(Table),
 }
 
@@ -264,6 +266,12 @@ impl Page {
         self
     }
 
+    /// A line that keeps its spaces as long as there is room, and else wraps as [`Self::paragraph_under`].
+    pub(crate) fn fitting(&mut self, indent: usize, more: usize, text: Text) -> &mut Self {
+        self.blocks.push(Block::Fitting(indent, more, text));
+        self
+    }
+
     /// A table.
     pub(crate) fn table(&mut self, table: Table) -> &mut Self {
         self.blocks.push(Block::Table(table));
@@ -276,7 +284,11 @@ impl Page {
         for block in &self.blocks {
             match block {
                 Block::Line(text) => push_line(&mut output, &text.render(device.color)),
-                Block::Paragraph(indent, more, text) => {
+                Block::Fitting(indent, _, text) if indent + text.width() <= device.width => {
+                    let line = Text::new().plain(" ".repeat(*indent)).append(text.clone());
+                    push_line(&mut output, &line.render(device.color));
+                }
+                Block::Paragraph(indent, more, text) | Block::Fitting(indent, more, text) => {
                     for line in text.wrapped(device.width, *indent, *more) {
                         push_line(&mut output, &line.render(device.color));
                     }

@@ -9,8 +9,10 @@ use ripcord_client::endpoints::{Endpoints, PlainHttp};
 use ripcord_client::error::{Error, ErrorKind};
 use ripcord_client::snapshot::{AccountKeys, read_account_with};
 use ripcord_client::transport::{Transport, TransportLimits, TransportSettings};
+use ripcord_rules::cause::Cause;
 use ripcord_rules::quota::{AccountSnapshot, Readable};
 use ripcord_wire::chutes::Chute;
+use ripcord_wire::text::clean;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -25,6 +27,8 @@ use crate::troubleshooting;
 const AT_ONCE: usize = 5;
 /// Pages of the list of chutes, of a thousand each, that are read at most.
 const MOST_PAGES: u32 = 12;
+/// What of a user name is shown.
+const LABEL_CHARS: usize = 60;
 /// The question of `sanity`: long enough an answer to measure a pace, and cheap.
 const QUESTION: &str = "Count from 1 to 20, separated by spaces. Write nothing else.";
 const ANSWER_TOKENS: u32 = 64;
@@ -87,7 +91,7 @@ impl Upstream {
         let (models, chutes, loads) =
             tokio::join!(self.public.models(), self.whole_chute_list(), self.public.utilization());
         let mut problems = Vec::new();
-        let mut note = |error: Error| note(&mut problems, explain(&error));
+        let mut note = |error: Error| note(&mut problems, explain_list(&error));
         let models = models.map(|reply| reply.value.data.items).map_err(&mut note).ok();
         let chutes = chutes.map_err(&mut note).ok();
         let lists = Lists {
@@ -294,7 +298,8 @@ async fn read(public: Chutes, account: Account, clock: CorrectedClock) -> (Readi
     let label = account
         .name
         .clone()
-        .or_else(|| reading.username.clone())
+        .or_else(|| reading.username.as_deref().map(|name| clean(name, LABEL_CHARS)))
+        .filter(|label| !label.is_empty())
         .unwrap_or_else(|| account.label());
     let problem = match reading.snapshot.readable {
         Readable::Forbidden => Some(refused(&public, &account).await),
@@ -379,6 +384,18 @@ pub(crate) fn explain(error: &Error) -> CommandError {
         see: troubleshooting::anchor_of_error(error),
         ..told.hint(error.hint())
     }
+}
+
+/// [`explain`] for a list, for which nobody gave a word: there is nothing of theirs to check.
+fn explain_list(error: &Error) -> CommandError {
+    let told = explain(error);
+    if !matches!(error.cause(), Some(Cause::BadRequest | Cause::ModelNotFound)) {
+        return told;
+    }
+    let hints = vec![
+        "check `chutes.api_url` and `chutes.llm_url`; if they are right, Chutes has changed: look for a newer Ripcord".to_owned(),
+    ];
+    CommandError { hints, ..told }
 }
 
 /// Adds a problem unless one that is fixed the same way is there: a dead host is one problem, not three.

@@ -15,6 +15,8 @@ pub(crate) const SECOND: i64 = 1_000_000;
 #[derive(Debug)]
 pub struct Clock {
     state: Mutex<ClockState>,
+    /// The moment and the speed it began with; without a moment the real one.
+    start: (Option<i64>, f64),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +29,13 @@ struct ClockState {
 impl Clock {
     /// A clock that starts at the given moment, or at the real one.
     pub(crate) fn starting_at(unix_micros: Option<i64>, speed: f64) -> Self {
-        let unix_micros = unix_micros.unwrap_or_else(real_unix_micros);
-        Self { state: Mutex::new(ClockState { real: real_instant(), unix_micros, speed }) }
+        let start = (unix_micros, speed);
+        Self { state: Mutex::new(ClockState::begin(start)), start }
+    }
+
+    /// Back to where it began.
+    pub(crate) fn restart(&self) {
+        *self.state.lock() = ClockState::begin(self.start);
     }
 
     /// The present, in Unix microseconds.
@@ -71,6 +78,11 @@ impl Clock {
 }
 
 impl ClockState {
+    fn begin((unix_micros, speed): (Option<i64>, f64)) -> Self {
+        let unix_micros = unix_micros.unwrap_or_else(real_unix_micros);
+        Self { real: real_instant(), unix_micros, speed }
+    }
+
     fn at(&self, real: Instant) -> i64 {
         let passed = real.saturating_duration_since(self.real);
         let passed = i64::try_from(passed.mul_f64(self.speed).as_micros()).unwrap_or(i64::MAX);

@@ -196,10 +196,11 @@ impl World {
         self.clock.now_micros()
     }
 
-    /// Back to the scenario; the clock stays where it is.
+    /// Back to the scenario, the clock too.
     pub(crate) fn reset(&self) {
         let mut state = self.state();
         let generation = state.generation + 1;
+        self.clock.restart();
         *state = State::new(&self.scenario, self.now(), generation);
     }
 

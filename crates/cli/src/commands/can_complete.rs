@@ -1,6 +1,8 @@
 //! `ripcord can-complete N`: do that many calls fit, which window is short, and when would the rest?
 
-use ripcord_rules::quota::{CallCost, Fit, Verdict, WindowKind, fit_calls, may_spend};
+use ripcord_rules::quota::{
+    CallCost, Fit, HORIZON_DAYS, Verdict, WindowKind, fit_calls, may_spend,
+};
 use ripcord_rules::time::Wall;
 use ripcord_rules::units::{MilliUnits, NanoUsd};
 use schemars::JsonSchema;
@@ -33,7 +35,7 @@ pub(crate) struct CanCompleteReport {
     /// How many fit now, at most as many as were asked for; null if that is not known for any account.
     fits_now: Option<u64>,
     /// When the last of the rest would fit, UTC, if all go as early as the windows let them; null if all fit now, or
-    /// nobody knows.
+    /// nobody knows, or that is more than 62 days ahead.
     rest_fits_by: Option<String>,
     /// What one call was taken to cost.
     call: CallReport,
@@ -104,6 +106,10 @@ pub(crate) async fn run(
     let rest_fits_by = (verdict == Answer::No)
         .then(|| rest_fits_by(&readings, &fits, &target, arguments.calls - total, now))
         .flatten();
+    // If one more would fit, only the number of the rest is in the way.
+    let is_beyond = verdict == Answer::No
+        && rest_fits_by.is_none()
+        && self::rest_fits_by(&readings, &fits, &target, 1, now).is_some();
     let report = CanCompleteReport {
         schema: "ripcord/can-complete/1",
         generated_at: moment::utc(now),
@@ -118,7 +124,9 @@ pub(crate) async fn run(
         },
         accounts: readings.iter().zip(&fits).map(|(reading, fit)| account(reading, fit)).collect(),
     };
-    context.printer.answer(&report, || page(&report, &target, rest_fits_by, context, now))?;
+    context
+        .printer
+        .answer(&report, || page(&report, &target, rest_fits_by, is_beyond, context, now))?;
     for reading in &readings {
         if let Some(error) = &reading.problem {
             context.printer.error(error);
@@ -250,6 +258,7 @@ fn page(
     report: &CanCompleteReport,
     target: &Target,
     rest_fits_by: Option<Wall>,
+    is_beyond: bool,
     context: &Context,
     now: Wall,
 ) -> Page {
@@ -273,6 +282,14 @@ fn page(
         page.paragraph(
             2,
             Text::new().plain(format!("{which} by {at}, {}.", moment::until(moment, now))),
+        );
+    }
+    if is_beyond {
+        page.paragraph(
+            2,
+            Text::new().plain(format!(
+                "When the rest would fit is not known: no later than {HORIZON_DAYS} days ahead is looked."
+            )),
         );
     }
     match (target.cost.usd, &target.model) {

@@ -33,6 +33,11 @@ use crate::session::Session;
 pub(crate) fn run(command: Option<Command>, session: &Session<'_>) -> Result<Exit, CommandError> {
     let printer = session.printer;
     let prepare = || session.prepare();
+    if let Some(what) = command.as_ref().and_then(prints_no_report).filter(|_| printer.is_json()) {
+        return Err(
+            CommandError::usage(format!("{what}, which is no JSON")).hint("leave `--json` away")
+        );
+    }
     match command {
         None => wait(usage::run_with_next_step(&prepare()?)),
         Some(Command::Status(arguments)) => wait(status::run(&arguments, &prepare()?)),
@@ -60,6 +65,16 @@ pub(crate) fn run(command: Option<Command>, session: &Session<'_>) -> Result<Exi
         Some(Command::Completions(arguments)) => completions::run(&arguments, printer),
         Some(Command::Man(arguments)) => man::run(&arguments, printer),
         Some(Command::Reference(arguments)) => reference::run(&arguments),
+    }
+}
+
+/// What a command prints that makes no report.
+const fn prints_no_report(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Completions(_) => Some("`completions` prints a script for a shell"),
+        Command::Man(_) => Some("`man` prints a manual page"),
+        Command::Demo(_) => Some("`demo` shows a story to watch"),
+        _ => None,
     }
 }
 

@@ -204,19 +204,27 @@ const fn anchor(state: StateWord) -> Option<&'static str> {
 
 fn page(report: &ModelHealthReport) -> Page {
     let mut page = Page::new();
-    page.line(state_cell(report.state).plain("  ").then(Tone::Strong, report.name.as_str()));
+    page.fitting(
+        0,
+        2,
+        state_cell(report.state).plain("  ").then(Tone::Strong, report.name.as_str()),
+    );
     page.paragraph(2, Text::from(report.why.as_str()));
     if let Some(see) = &report.see {
-        page.line(Text::new().dim(format!("  more: {see}")));
+        page.paragraph_under(2, 2, Text::new().dim(format!("more: {see}")));
     }
     page.gap();
     let evidence = &report.evidence;
     let mut fact = |label: &str, value: Option<String>| {
-        let label = format!("  {label:<20}");
-        page.line(match value {
-            Some(value) => Text::new().dim(label).plain(value),
-            None => Text::new().dim(label).dim("unknown"),
-        });
+        let label = format!("{label:<20}");
+        page.fitting(
+            2,
+            2,
+            match value {
+                Some(value) => Text::new().dim(label).plain(value),
+                None => Text::new().dim(label).dim("unknown"),
+            },
+        );
     };
     let yes_no = |value: bool| if value { "yes" } else { "no" }.to_owned();
     let share = |value: f64| format!("{value:.1} %");
@@ -257,7 +265,7 @@ fn page(report: &ModelHealthReport) -> Page {
     fact("price", price);
     if !report.siblings.is_empty() {
         page.gap().line(Text::toned(Tone::Strong, "Variants of the same model"));
-        let mut table = Table::new(2, vec![Column::left(""), Column::left("")]);
+        let mut table = Table::new(2, vec![Column::left(""), Column::names("")]);
         for sibling in &report.siblings {
             table.row(vec![state_cell(sibling.state), Text::from(sibling.name.as_str())]);
         }

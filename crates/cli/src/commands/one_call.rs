@@ -1,5 +1,8 @@
 //! What the commands that make one small call have in common: which model to ask, and who pays.
 
+use std::cell::Cell;
+use std::time::Duration;
+
 use ripcord_rules::quota::{Verdict, may_spend};
 
 use crate::catalogue::{Catalogue, Entry, StateWord};
@@ -8,6 +11,46 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::upstream::Reading;
 use crate::verdict::VerdictReport;
+
+/// How long the questions of such a command may take together; each of them may take long for itself, and a server that
+/// sends a blank now and then never ends.
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// The time that is left for the questions of one command. Waiting for a slot is not one of them.
+pub(crate) struct Deadline<'c> {
+    context: &'c Context,
+    left: Cell<Duration>,
+}
+
+// === impl Deadline ===
+
+impl<'c> Deadline<'c> {
+    /// The whole time.
+    pub(crate) const fn new(context: &'c Context) -> Self {
+        Self { context, left: Cell::new(DEADLINE) }
+    }
+
+    /// The work, or the error that the time is up.
+    pub(crate) async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, CommandError>>,
+    ) -> Result<T, CommandError> {
+        let clock = self.context.clock;
+        let stopwatch = clock.stopwatch();
+        tokio::select! {
+            done = work => {
+                self.left.set(self.left.get().saturating_sub(clock.pace_of(stopwatch.elapsed())));
+                done
+            }
+            () = clock.sleep(self.left.get()) => Err(CommandError::unknown(format!(
+                "there was no whole answer within {} s",
+                DEADLINE.as_secs()
+            ))
+            .hint("try again in a minute; `ripcord doctor` says what can be reached")
+            .see("no-answer")),
+        }
+    }
+}
 
 /// The model to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::args::ProbeArguments;
 use crate::catalogue::Catalogue;
-use crate::commands::one_call::{Choice, choose_running, payer};
+use crate::commands::one_call::{Choice, Deadline, choose_running, payer};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -80,7 +80,8 @@ pub(crate) async fn run(
     context: &Context,
 ) -> Result<Exit, CommandError> {
     let upstream = Upstream::new(context)?;
-    let (lists, problems) = upstream.lists().await;
+    let deadline = Deadline::new(context);
+    let (lists, problems) = deadline.within(async { Ok(upstream.lists().await) }).await?;
     let catalogue = Catalogue::join(lists, context.now());
     let choice = match problems.into_iter().next() {
         // Without the catalogue the name is taken as it is: the call will tell.
@@ -89,10 +90,11 @@ pub(crate) async fn run(
         }
         _ => choose_running(arguments.model.as_deref(), &catalogue, context)?,
     };
-    let readings = upstream.selected_readings(context).await?;
+    let readings = deadline.within(upstream.selected_readings(context)).await?;
     let reading = payer(&readings, context)?;
     let _slot = slots::for_one_call(&reading.account, "probe", context).await?;
-    let outcome = request::send(&upstream, reading, &choice.model, context).await?;
+    let outcome =
+        deadline.within(request::send(&upstream, reading, &choice.model, context)).await?;
     let report = report(choice, reading, &upstream, &outcome, context);
     context.printer.answer(&report, || page(&report))?;
     Ok(report.failure.as_ref().map_or(Exit::Done, FailureReport::exit))
@@ -121,7 +123,8 @@ fn report(
         status: answer.map(|answer| answer.status),
         took_ms: u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
         request_units_at_most: u64::from(match &outcome.answer {
-            Ok(_) => failure.is_none(),
+            // A 200 is counted, whatever stands in it.
+            Ok(answer) => failure.is_none() || (200..300).contains(&answer.status),
             Err(problem) => problem.request_sent(),
         }),
         clock_ahead_seconds: limits.date.map(|date| ahead_seconds(now, date)),
@@ -181,7 +184,11 @@ fn page(report: &ProbeReport) -> Page {
                 .plain(format!(" answers{took}")),
             (Some(failure), Some(status)) => Text::toned(Tone::Bad, "✗ ")
                 .then(Tone::Strong, report.model.as_str())
-                .plain(format!(" answers {status}{took}: {}", failure.message)),
+                .plain(match status {
+                    200..300 => format!(" answers {status}{took}, but not as a model does: "),
+                    _ => format!(" answers {status}{took}: "),
+                })
+                .plain(failure.message.as_str()),
             (Some(failure), None) => Text::toned(Tone::Bad, "✗ ")
                 .plain("no answer from ")
                 .then(Tone::Strong, report.model.as_str())
@@ -246,6 +253,9 @@ fn cost(report: &ProbeReport) -> &'static str {
         |header: &HeaderReport| header.name == "x-chutes-quota-total" && header.value == "0";
     match (report.request_units_at_most, &report.failure) {
         (0, _) => "nothing: a failed request is not counted",
+        (_, Some(_)) if report.status.is_some() => {
+            "1 request unit at most: what Chutes answers with 200 is counted"
+        }
         (_, Some(_)) => "1 request unit at most: it may have arrived",
         (_, None) if report.headers.iter().any(pays_by_call) => {
             "a few tokens, paid from the balance"

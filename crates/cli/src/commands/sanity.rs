@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::args::SanityArguments;
 use crate::catalogue::Catalogue;
-use crate::commands::one_call::{Choice, choose, payer};
+use crate::commands::one_call::{Choice, Deadline, choose, payer};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -49,7 +49,8 @@ pub(crate) async fn run(
     context: &Context,
 ) -> Result<Exit, CommandError> {
     let upstream = Upstream::new(context)?;
-    let (lists, problems) = upstream.lists().await;
+    let deadline = Deadline::new(context);
+    let (lists, problems) = deadline.within(async { Ok(upstream.lists().await) }).await?;
     let catalogue = Catalogue::join(lists, context.now());
     let Choice { model, instead_of } = match problems.into_iter().next() {
         // Without the catalogue the name is taken as it is: the call will tell.
@@ -58,10 +59,10 @@ pub(crate) async fn run(
         }
         _ => choose(arguments.model.as_deref(), &catalogue, context)?,
     };
-    let readings = upstream.selected_readings(context).await?;
+    let readings = deadline.within(upstream.selected_readings(context)).await?;
     let reading = payer(&readings, context)?;
     let _slot = slots::for_one_call(&reading.account, "sanity", context).await?;
-    let measured = upstream.measure(reading, &model, context).await?;
+    let measured = deadline.within(upstream.measure(reading, &model, context)).await?;
     let report = report(&model, instead_of, reading, &measured, context);
     context.printer.answer(&report, || page(&report, context))?;
     Ok(Exit::Done)

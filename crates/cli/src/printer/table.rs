@@ -13,6 +13,11 @@ const COMFORTABLE_NAME: usize = 44;
 /// A name is hardly to be told from others below this width.
 const SHORTEST_NAME: usize = 18;
 
+/// What somebody sends may be of any length; no cell is wider than this, however much room there is.
+const WIDEST_CELL: usize = 400;
+/// As [`WIDEST_CELL`], for a name.
+const WIDEST_NAME: usize = 200;
+
 /// Which side of a column its cells keep to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Align {
@@ -120,7 +125,9 @@ impl Table {
     fn natural(&self, index: usize) -> usize {
         let cells = self.rows.iter().filter_map(|row| row.get(index)).map(Text::width).max();
         let header = self.columns.get(index).map_or(0, |column| column.header.chars().count());
-        cells.unwrap_or(0).max(header)
+        let is_name = self.columns.get(index).is_some_and(|column| column.keeps_ends);
+        let widest = if is_name { WIDEST_NAME } else { WIDEST_CELL };
+        cells.unwrap_or(0).max(header).min(widest)
     }
 
     /// The indices of the columns that stay: they fit when every one of them is as narrow as it may comfortably be.
@@ -264,6 +271,15 @@ mod tests {
         assert!(row(50).ends_with("FP8-TEE  $3.15"));
         assert_eq!(row(49), "Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8-TEE");
         assert_eq!(row(30), "Qwen/Qwen3-Code…struct-FP8-TEE");
+    }
+
+    #[test]
+    fn a_cell_of_any_length_is_bounded() {
+        let mut table = Table::new(0, vec![Column::left(""), Column::names("")]);
+        table.row(vec!["a".repeat(5_000).into(), "b".repeat(5_000).into()]);
+        let pipe = Device { cuts: false, ..device(20) };
+        let width = table.lines(pipe)[0].width();
+        assert_eq!(width, WIDEST_CELL + GAP + WIDEST_NAME);
     }
 
     #[test]

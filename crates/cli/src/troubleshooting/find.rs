@@ -36,11 +36,18 @@ pub(crate) fn find(asked: &str) -> Found {
     if let Some((best, wanted)) =
         best(|seen| !seen.is_of_client()).or_else(|| best(Sighting::is_of_client))
     {
-        let fits = |seen: &Sighting| wanted(seen) && score(&texts, seen.text) == Some(best);
+        // A text that is a client's as well, word for word, may be either's.
+        let fits = |seen: &Sighting| {
+            score(&texts, seen.text) == Some(best)
+                && (wanted(seen) || texts.contains(&plain(seen.text)))
+        };
         let found = with(&entries, fits);
         // What a client says for every error of a status explains none of them.
-        let status = found.iter().flat_map(|entry| &entry.sightings).find(|seen| fits(seen));
-        return match status.filter(|seen| seen.is_of_client()).and_then(|seen| seen.status) {
+        let only_clients =
+            found.iter().flat_map(|entry| &entry.sightings).filter(|seen| fits(seen));
+        let status = only_clients.clone().find(|seen| seen.is_of_client());
+        let status = status.filter(|_| only_clients.clone().all(Sighting::is_of_client));
+        return match status.and_then(|seen| seen.status) {
             Some(status) => of_status(&entries, status),
             None => Found::Entries(found),
         };
@@ -56,7 +63,18 @@ pub(crate) fn find(asked: &str) -> Found {
     statuses
         .map(|status| of_status(&entries, status))
         .find(|found| *found != Found::Nothing)
-        .unwrap_or(Found::Nothing)
+        .unwrap_or_else(|| by_part(&entries, &plain(asked)))
+}
+
+/// The entries one of whose texts has this part: somebody typed only the beginning.
+fn by_part(entries: &[Entry], part: &str) -> Found {
+    if part.len() < SHORTEST_PART {
+        return Found::Nothing;
+    }
+    let has_it = |seen: &Sighting| plain(seen.text).contains(part);
+    let own = with(entries, |seen| !seen.is_of_client() && has_it(seen));
+    let found = if own.is_empty() { with(entries, has_it) } else { own };
+    if found.is_empty() { Found::Nothing } else { Found::Entries(found) }
 }
 
 /// The entry that has this text for this cause.

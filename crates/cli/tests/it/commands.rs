@@ -368,3 +368,28 @@ fn every_page_of_a_long_catalogue_is_read() {
     let pages = log.iter().filter(|entry| entry.path.starts_with("/chutes/?")).count();
     assert_eq!(pages, 2);
 }
+
+#[test]
+fn what_fits_beyond_the_horizon_is_told() {
+    let outcome = World::with(pro()).run(&["can-complete", "99999999"]);
+    assert_eq!(outcome.code, 1, "{}", outcome.seen());
+    assert!(outcome.stdout.contains("no later than 62 days ahead"), "{}", outcome.seen());
+    let near = World::with(pro()).run(&["can-complete", "6000"]);
+    assert!(!near.stdout.contains("62 days"), "{}", near.seen());
+}
+
+/// Code and commands to copy stay whole; all else fits.
+#[test]
+fn on_a_narrow_terminal_lines_wrap() {
+    let commands: [(&[&str], &str); 3] = [
+        (&["config", "client"], "80"),
+        (&["model-health", "deepseek-ai/DeepSeek-R1"], "40"),
+        (&["wait-for-reset", "--next", "--timeout", "0"], "40"),
+    ];
+    for (arguments, columns) in commands {
+        let world = World::with(pro()).variable("COLUMNS", columns);
+        let outcome = world.run(arguments);
+        let widest = outcome.stdout.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= columns.parse().unwrap(), "{widest}\n{}", outcome.seen());
+    }
+}

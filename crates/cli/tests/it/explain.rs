@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
-use chutes_emulator::{AccountSpec, Fault, FaultKind, PlanSpec, Scenario};
+use chutes_emulator::{AccountSpec, Fault, FaultKind, FaultScope, PlanSpec, Scenario};
 
 use crate::world::{World, catalogue, pro};
 
@@ -121,4 +121,112 @@ fn a_text_can_be_piped_in_and_never_drives_the_terminal() {
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("\"name\": \"rate-limited\"") && !text.contains('\u{1b}'), "{text}");
+}
+
+/// The anchors of what `doctor --explain` finds.
+fn explained(text: &str) -> Vec<String> {
+    let outcome = World::with(pro()).unreachable().run(&["doctor", "--explain", text, "--json"]);
+    let report = outcome.report("doctor-explain");
+    let entries = report["entries"].as_array().unwrap();
+    entries.iter().map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_part_of_a_text_and_a_coloured_text_are_found() {
+    assert_eq!(explained("Quota exceeded"), ["quota-used-up"]);
+    assert_eq!(explained("TEE models require an active subscription"), ["plan-tee"]);
+    assert_eq!(explained("logprobs"), ["logprobs-dropped"]);
+    let coloured = "\u{1b}[31mTEE models require\u{1b}[0m an active \u{1b}[1msubscription or positive balance.";
+    assert_eq!(explained(coloured), ["plan-tee"]);
+    assert!(explained("zzz none of it").is_empty());
+}
+
+/// A client says it of a cold model, and Chutes of a failure of its own.
+#[test]
+fn a_text_of_two_speakers_is_explained_for_both() {
+    let both = explained("Service Unavailable");
+    assert!(both.contains(&"server-error".to_owned()), "{both:?}");
+    assert!(both.contains(&"model-cold".to_owned()), "{both:?}");
+}
+
+#[test]
+fn what_makes_no_report_is_refused_under_json() {
+    for command in [&["completions", "bash"][..], &["man"], &["demo"]] {
+        let outcome = World::with(pro()).run(&[command, &["--json"]].concat());
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{}", outcome.seen());
+        let message = outcome.talk("error")[0]["message"].as_str().unwrap().to_owned();
+        assert!(message.ends_with("which is no JSON"), "{message}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_help_that_could_not_be_written_is_no_success() {
+    for flag in ["--help", "--version"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = World::with(pro()).command(&[flag]).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.starts_with("error: could not write"), "{told}");
+    }
+}
+
+/// Ninety seconds of a clock that runs sixty times as fast.
+#[test]
+fn one_call_has_a_deadline_of_its_own() {
+    let fault = Fault::new(FaultKind::Silent).on(FaultScope::Inference);
+    let mut scenario = catalogue().account(pro().fault(fault));
+    scenario.clock_speed = 60.0;
+    let world = World::of(scenario)
+        .key(&Scenario::key("alice", 0))
+        .variable("RIPCORD_TEST_NOW", "2026-09-27T11:13:00Z/run60");
+    for command in ["sanity", "probe"] {
+        let outcome = world.run(&[command, "zai-org/GLM-5.2-TEE"]);
+        assert_eq!(outcome.code, 3, "{}", outcome.seen());
+        assert!(outcome.stderr.contains("no whole answer within 90 s"), "{}", outcome.seen());
+    }
+}
+
+/// A web page with 200 in place of a model's answer: the page is named, and the call may have cost something.
+#[test]
+fn a_page_in_place_of_an_answer() {
+    let page = "<html><title>Sign in to the hotel</title></html>";
+    let portal = server("200 OK\r\ncontent-type: text/html", page);
+    let world = World::with(pro()).variable("CHUTES_LLM_URL", &portal);
+    let sanity = world.run(&["sanity", "zai-org/GLM-5.2-TEE"]);
+    assert_eq!(sanity.code, 3, "{}", sanity.seen());
+    assert!(sanity.stderr.contains("with a web page"), "{}", sanity.seen());
+    assert!(sanity.stderr.contains("--explain web-page"), "{}", sanity.seen());
+    let probe = world.run(&["probe", "zai-org/GLM-5.2-TEE", "--json"]).report("probe");
+    assert_eq!(probe["status"], 200);
+    assert_eq!(probe["request_units_at_most"], 1);
+}
+
+/// A list is Ripcord's own question: nobody is told to check theirs.
+#[test]
+fn a_list_that_is_refused_is_not_put_down_to_the_user() {
+    let odd = server("400 Bad Request\r\ncontent-type: application/json", r#"{"detail":"no"}"#);
+    let outcome = World::with(pro()).variable("CHUTES_LLM_URL", &odd).run(&["models"]);
+    assert_eq!(outcome.code, 3, "{}", outcome.seen());
+    assert!(outcome.stderr.contains("look for a newer Ripcord"), "{}", outcome.seen());
+    assert!(!outcome.stderr.contains("what was asked for"), "{}", outcome.seen());
+}
+
+/// Answers everything with this. It ends with the test's process.
+fn server(head: &'static str, body: &'static str) -> String {
+    use std::io::Read as _;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // One read takes the whole of these small requests.
+            let _ = stream.read(&mut [0; 16 * 1024]);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    url
 }

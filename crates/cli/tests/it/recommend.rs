@@ -241,11 +241,13 @@ fn with_a_model_and_a_purpose_the_favourites_are_looked_at_too() {
     assert!(outcome.stdout.contains("Qwen2.5-72B-Instruct is none of the favourites; zai-org/"));
     let outcome = world.run(&["recommend", "Qwen/Qwen2.5-72B-Instruct", "--tee"]);
     assert_eq!(outcome.code, 1);
+    let wrapped = outcome.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        outcome.stdout.contains("is not in a TEE, and no variant in a TEE answers"),
+        wrapped.contains("is not in a TEE, and the catalogue has no variant in a TEE"),
         "{}",
         outcome.stdout
     );
+    assert!(wrapped.contains("recommend Qwen/Qwen2.5-72B-Instruct --tee --for"), "{wrapped}");
 }
 
 #[test]

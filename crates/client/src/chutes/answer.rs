@@ -107,7 +107,7 @@ fn refuse_compressed(call: &Call, headers: &HeaderMap) -> Result<(), Error> {
 }
 
 /// A page with a 200 is the answer of something in between.
-fn refuse_page(shown: &[u8], call: &Call, headers: &HeaderMap) -> Result<(), Error> {
+pub(super) fn refuse_page(shown: &[u8], call: &Call, headers: &HeaderMap) -> Result<(), Error> {
     let page = ErrorBody::read(200, classify::content_type(headers), shown);
     if page.shape != ErrorShape::Html {
         return Ok(());

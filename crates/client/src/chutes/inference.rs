@@ -34,7 +34,7 @@ impl Chutes {
     pub async fn chat_stream(&self, body: impl Into<Bytes>) -> Result<ChatStream, Error> {
         let plan = self.inference(&self.llm, "/v1/chat/completions", body.into());
         let opened = self.open(plan).await?;
-        Ok(ChatStream::new(opened, self.settings.stream_line_limit_bytes))
+        ChatStream::begin(opened, self.settings.stream_line_limit_bytes).await
     }
 
     /// `POST /v1/completions` (api.md 4.1), answered in one piece: a text continued, without a chat around it. Billed
@@ -58,7 +58,7 @@ impl Chutes {
     ) -> Result<CompletionStream, Error> {
         let plan = self.inference(&self.llm, "/v1/completions", body.into());
         let opened = self.open(plan).await?;
-        Ok(CompletionStream::new(opened, self.settings.stream_line_limit_bytes))
+        CompletionStream::begin(opened, self.settings.stream_line_limit_bytes).await
     }
 
     /// `POST /tokenize` (api.md 4.1): the tokens of `{"model": …, "prompt": …}` or of `messages`.

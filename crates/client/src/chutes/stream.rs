@@ -13,12 +13,15 @@ use ripcord_wire::sse::{DONE, Event, EventReader};
 use ripcord_wire::text;
 use serde::de::DeserializeOwned;
 
-use super::answer::EXCERPT_CHARS;
+use super::answer::{EXCERPT_CHARS, beginning, refuse_page};
 use super::call::Opened;
 use super::secrets::Secrets;
 use crate::classify;
 use crate::error::{Call, Error, ErrorKind, Unreadable};
 use crate::transport::Body;
+
+/// What is read of a page that came in place of a stream.
+const PAGE_LIMIT_BYTES: usize = 64 * 1024;
 
 /// A streamed chat.
 pub type ChatStream = ChunkStream<ChatCompletionChunk>;
@@ -82,7 +85,23 @@ pub struct ChunkStream<C> {
 }
 
 impl<C: Chunk> ChunkStream<C> {
-    pub(super) fn new(opened: Opened, line_limit_bytes: usize) -> Self {
+    /// A page in place of a stream is the answer of something in between; no event will come of it.
+    pub(super) async fn begin(opened: Opened, line_limit_bytes: usize) -> Result<Self, Error> {
+        let headers = opened.answer.headers();
+        let kind = classify::content_type(headers).unwrap_or_default().trim_start();
+        if !kind.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("text/html")) {
+            return Ok(Self::new(opened, line_limit_bytes));
+        }
+        let Opened { answer, call, secrets } = opened;
+        let (head, body) = answer.into_parts();
+        let bytes = beginning(body, PAGE_LIMIT_BYTES).await.unwrap_or_default();
+        let shown = secrets.hide(&bytes);
+        refuse_page(&shown, &call, &head.headers)?;
+        let excerpt = text::clean_bytes(&shown, EXCERPT_CHARS);
+        Err(Error::new(call, ErrorKind::Unreadable { fault: Unreadable::OtherShape, excerpt }))
+    }
+
+    fn new(opened: Opened, line_limit_bytes: usize) -> Self {
         let Opened { answer, call, secrets } = opened;
         let (head, body) = answer.into_parts();
         Self {

@@ -41,7 +41,11 @@ async fn everything_can_be_steered_over_http() {
     assert_eq!(set("/__emulator/models/no/such", json!({})).await.status, 404);
     assert_eq!(get(port, &path, None).await.json()["served"], 1);
     assert_eq!(get(port, "/__emulator/accounts", None).await.json().as_array().unwrap().len(), 13);
+    let before = emulator.control().clock().now_micros();
+    emulator.control().advance(std::time::Duration::from_secs(86_400));
     assert_eq!(set("/__emulator/reset", json!({})).await.status, 200);
+    let after = emulator.control().clock().now_micros();
+    assert!(after - before < 43_200_000_000, "the clock too is as at the start");
     assert_eq!(emulator.control().log().len(), 0);
     assert_eq!(emulator.control().account("paygo").unwrap().balance_nano_usd, 0);
     assert_eq!(emulator.control().model(MODEL).unwrap().state, StateSpec::Hot);

@@ -95,7 +95,7 @@ impl Works {
     pub(crate) const fn caution(self) -> Option<&'static str> {
         match self {
             Self::Yes => None,
-            Self::InBrowser => Some("runs in a browser, which has its say"),
+            Self::InBrowser => Some("in a browser, which has its say"),
             Self::WithTranslator => Some("needs a translator"),
         }
     }
@@ -181,21 +181,23 @@ pub(crate) fn run(arguments: &ClientArguments, context: &Context) -> Result<Exit
 
 fn list(clients: &[ClientReport]) -> Page {
     let mut page = Page::new();
-    let mut table = Table::new(2, vec![Column::left(""), Column::left("")]);
+    let widest = clients.iter().map(|client| client.name.chars().count()).max().unwrap_or(0);
     for client in clients {
         let caution = match client.works {
             "in_browser" => Works::InBrowser.caution(),
             "with_translator" => Works::WithTranslator.caution(),
             _ => None,
         };
-        let mut what = Text::new().plain(client.what);
+        let name = Text::toned(Tone::Strong, client.name).padded_right(widest + 2);
+        let mut line = name.plain(client.what);
         if let Some(caution) = caution {
-            what = what.dim(format!(" ({caution})"));
+            line = line.dim(format!(" ({caution})"));
         }
-        table.row(vec![Text::toned(Tone::Strong, client.name), what]);
+        page.fitting(2, widest + 2, line);
     }
-    page.table(table);
-    page.gap().line(
+    page.gap().fitting(
+        0,
+        2,
         Text::new()
             .dim("Next: ")
             .then(Tone::Strong, "ripcord config client NAME")

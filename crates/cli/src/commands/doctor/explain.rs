@@ -14,6 +14,7 @@ use crate::troubleshooting::{Entry, Found, find};
 
 /// What of standard input is read: an error is not longer.
 const INPUT_LIMIT_BYTES: u64 = 64 * 1024;
+const INPUT_LIMIT_CHARS: usize = 64 * 1024;
 /// With more entries than this each is named only.
 const SHOWN_WHOLE: usize = 2;
 /// So many of an entry's texts remind of what it is about.
@@ -66,6 +67,8 @@ pub(crate) fn explain(asked: &str, printer: &Printer) -> Result<Exit, CommandErr
         "-" => standard_input()?,
         text => text.to_owned(),
     };
+    // Logs are coloured; their escape codes stand inside the words.
+    let asked = clean(&asked, INPUT_LIMIT_CHARS);
     if asked.trim().is_empty() {
         return Err(CommandError::usage("there is no text to explain")
             .hint("paste the error: ripcord doctor --explain \"TEXT\""));

@@ -7,7 +7,7 @@ use ripcord_rules::recommend::{Advice, Grade, Score};
 
 use super::report::{RecommendReport, purpose_word};
 use super::speed::SpeedSource;
-use super::{Choice, Recommendation};
+use super::{Choice, Privacy, Recommendation};
 use crate::commands::models::{price_words, state_cell};
 use crate::printer::table::{Column, Table};
 use crate::printer::text::{Text, Tone};
@@ -184,8 +184,9 @@ fn next_step(recommendation: &Recommendation<'_>) -> Option<Text> {
         )),
         (Advice::Nothing, None) => recommendation.in_use().and_then(|current| {
             hint(format!(
-                "other models, too: ripcord recommend {} --for coding, or for another purpose",
-                current.entry.name
+                "other models, too: ripcord recommend {}{} --for coding, or for another purpose",
+                current.entry.name,
+                if recommendation.privacy == Privacy::Asked { " --tee" } else { "" }
             ))
         }),
         _ => None,

@@ -73,6 +73,9 @@ impl Recommendation<'_> {
             (Advice::Unknown, Some(current), _) => {
                 format!("the state of {} could not be read", current.entry.name)
             }
+            (Advice::Nothing, Some(current), _) if self.ranked.is_empty() => {
+                format!("{} {}, and the catalogue has no {others}", current.entry.name, current.trouble())
+            }
             (Advice::Nothing, Some(current), _) => format!(
                 "{} {}, and no {others} answers at the moment",
                 current.entry.name,

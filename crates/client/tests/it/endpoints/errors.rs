@@ -211,6 +211,11 @@ async fn no_error_shows_a_key() {
         assert!(!format!("{stream:?}").contains("anary"));
         seen.push((place, in_time(stream.next()).await.unwrap().unwrap_err()));
     }
+    let server = answering("200 OK\r\ncontent-type: text/html", PAGE).await;
+    let chutes = client(&server.url()).with_key(canary());
+    let page = in_time(chutes.chat_stream(chat("m", true))).await.unwrap_err();
+    assert!(matches!(page.kind(), ErrorKind::WebPage { status: 200, .. }), "{page:?}");
+    seen.push(("page in place of a stream", page));
     let key = canary();
     for (case, error) in &seen {
         let shown = shown(error);
