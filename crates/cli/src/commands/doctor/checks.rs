@@ -139,8 +139,12 @@ pub(super) async fn network(
 ) -> Reached {
     let public = upstream.public();
     let stopwatch = context.clock.stopwatch();
-    let ping = public.ping().await;
-    let took = stopwatch.elapsed().as_millis();
+    let ping = async {
+        let ping = public.ping().await;
+        (ping, stopwatch.elapsed().as_millis())
+    };
+    // Side by side: where nothing answers, each takes as long as it may.
+    let ((ping, took), (lists, _)) = tokio::join!(ping, upstream.lists());
     let answered = |error: &Error| error.status().is_some();
     let mut anything = match &ping {
         Ok(_) => {
@@ -152,7 +156,6 @@ pub(super) async fn network(
             answered(error)
         }
     };
-    let (lists, _) = upstream.lists().await;
     match &lists.models {
         Some(models) => {
             findings.add(
