@@ -166,8 +166,7 @@ async fn confirm_replacing(
     place: &Path,
 ) -> Result<(), CommandError> {
     let question = format!("Start {} anew? What it holds is lost.", place.display());
-    let agreed =
-        arguments.force || asks && ask::yes(&question, false).await.map_err(source::unheard)?;
+    let agreed = arguments.force || asks && source::agreed(&question, false).await?;
     if agreed {
         return Ok(());
     }
@@ -245,7 +244,7 @@ async fn insists(
         }
         _ => format!("Chutes refuses {}: {why}. Write it all the same?", tried.key),
     };
-    ask::yes(&question, false).await.map_err(source::unheard)
+    source::agreed(&question, false).await
 }
 
 /// What the file already says of an account.

@@ -282,6 +282,20 @@ fn on_a_terminal_the_key_is_not_shown() {
     assert!(held(&world).contains(&alice(0)));
 }
 
+#[test]
+fn a_key_that_is_pasted_where_a_yes_is_asked_for_is_not_shown_either() {
+    let world = fresh();
+    let Some(mut terminal) = Terminal::start(&world, "\"$RIPCORD\" init") else { return };
+    terminal.wait_for("Chutes API key: ");
+    terminal.send(&format!("{}\r", Scenario::key("nobody", 0)));
+    terminal.wait_for("[y/N] ");
+    terminal.send(&format!("{}\r", alice(0)));
+    let outcome = terminal.ended();
+    assert_eq!(outcome.code, 3, "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("[y/N] no"), "{}", outcome.stdout);
+    assert!(!outcome.stdout.contains(&alice(0)[8..]), "{}", outcome.stdout);
+}
+
 /// What the terminal shows once `leave` has made the run end at this question, with its settings at the end.
 fn left_at(question: &str, leave: impl FnOnce(&mut Terminal, &World)) -> Option<Outcome> {
     let world = fresh();

@@ -1,7 +1,7 @@
 //! Questions on the terminal. What is typed as a key is not shown, and the terminal is as before afterwards, also where
 //! Ctrl-C or a signal ends the run.
 
-use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::io::{self, Write as _};
 
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
@@ -55,19 +55,6 @@ impl Drop for Silence {
     }
 }
 
-/// A line with a question that nobody has answered yet; what is said next begins a line of its own.
-struct OpenLine {
-    is_answered: bool,
-}
-
-impl Drop for OpenLine {
-    fn drop(&mut self) {
-        if !self.is_answered {
-            let _ = io::stderr().write_all(b"\n");
-        }
-    }
-}
-
 /// Does the work, unless a signal ends the run before it is done: `None` then, and the work is dropped, which puts the
 /// terminal back.
 pub(super) async fn unless_ended<T>(work: impl Future<Output = T>) -> io::Result<Option<T>> {
@@ -106,22 +93,22 @@ pub(super) async fn secret(question: &str) -> io::Result<Typed> {
     typed
 }
 
-/// Asks a question whose answer is yes or no; the end of the input is a no.
-pub(super) async fn yes(question: &str, usual: bool) -> io::Result<bool> {
+/// Asks a question whose answer is yes or no; anything else is a no. `None` if somebody leaves. Nothing that is typed is
+/// shown but the answer as it was understood: some paste a key here.
+pub(super) async fn yes(question: &str, usual: bool) -> io::Result<Option<bool>> {
     let choice = if usual { "Y/n" } else { "y/N" };
-    let mut line = OpenLine { is_answered: false };
+    let silence = Silence::begin()?;
     prompt(&format!("{question} [{choice}] "))?;
-    let answer = heard(|| {
-        let mut typed = String::new();
-        io::stdin().lock().take(LONGEST as u64).read_line(&mut typed).map(|_| typed)
-    })
-    .await?;
-    // The end of the input brings no line end.
-    line.is_answered = answer.ends_with('\n');
-    Ok(match answer.trim().to_lowercase().as_str() {
-        "" => usual && line.is_answered,
+    let Typed::Text(answer) = heard(|| read_secret(io::stdin().lock())).await? else {
+        return Ok(None);
+    };
+    let is_yes = match answer.trim().to_lowercase().as_str() {
+        "" => usual,
         answer => answer == "y" || answer == "yes",
-    })
+    };
+    prompt(if is_yes { "yes" } else { "no" })?;
+    drop(silence);
+    Ok(Some(is_yes))
 }
 
 fn prompt(question: &str) -> io::Result<()> {

@@ -80,7 +80,7 @@ async fn of_environment(asks: bool, context: &Context) -> Result<Vec<RawKey>, Co
     }
     let count = number::counted(found.len() as u64, "key", "keys");
     let question = format!("The environment holds {count}. Write it into the configuration?");
-    Ok(if ask::yes(&question, true).await.map_err(unheard)? { found } else { Vec::new() })
+    Ok(if agreed(&question, true).await? { found } else { Vec::new() })
 }
 
 async fn typed(asks: bool, context: &Context) -> Result<Roster, CommandError> {
@@ -115,6 +115,11 @@ async fn typed(asks: bool, context: &Context) -> Result<Roster, CommandError> {
         "copy it again from https://chutes.ai/app/api, or set {}",
         variables::CHUTES_API_KEY
     )))
+}
+
+/// Whether somebody says yes to the question.
+pub(super) async fn agreed(question: &str, usual: bool) -> Result<bool, CommandError> {
+    ask::yes(question, usual).await.map_err(unheard)?.ok_or_else(left)
 }
 
 /// Somebody left before anything was written.
