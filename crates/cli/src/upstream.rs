@@ -48,6 +48,7 @@ pub(crate) struct Reading {
     pub(crate) account: Account,
     /// What it is called: its configured name, else its user name, else the beginning of its key.
     pub(crate) label: String,
+    /// Its user name, cleaned and shortened.
     pub(crate) username: Option<String>,
     pub(crate) snapshot: AccountSnapshot,
     /// Why something could not be read.
@@ -295,12 +296,10 @@ async fn time_answer(chutes: &Chutes, body: String, context: &Context) -> Result
 async fn read(public: Chutes, account: Account, clock: CorrectedClock) -> (Reading, Option<i64>) {
     let keys = AccountKeys { account: account.id.clone(), keys: account.keys.clone() };
     let reading = read_account_with(&public, &keys, &|| clock.now()).await;
-    let label = account
-        .name
-        .clone()
-        .or_else(|| reading.username.as_deref().map(|name| clean(name, LABEL_CHARS)))
-        .filter(|label| !label.is_empty())
-        .unwrap_or_else(|| account.label());
+    let username = reading.username.as_deref().map(|name| clean(name, LABEL_CHARS));
+    let username = username.filter(|name| !name.is_empty());
+    let label =
+        account.name.clone().or_else(|| username.clone()).unwrap_or_else(|| account.label());
     let problem = match reading.snapshot.readable {
         Readable::Forbidden => Some(refused(&public, &account).await),
         Readable::Yes | Readable::Failed => {
@@ -310,7 +309,7 @@ async fn read(public: Chutes, account: Account, clock: CorrectedClock) -> (Readi
     let reading_of_account = Reading {
         problem: problem.map(|problem| problem.account(label.clone())),
         label,
-        username: reading.username,
+        username,
         snapshot: reading.snapshot,
         account,
     };

@@ -440,3 +440,14 @@ fn an_unknown_zone_of_the_machine_is_told() {
     );
     assert!(!told("UTC").contains("`TZ`"), "{}", told("UTC"));
 }
+
+#[test]
+fn a_user_name_of_any_length_is_shortened() {
+    let long = "h".repeat(3_000);
+    let world = World::with(AccountSpec::new(&long, PlanSpec::Pro));
+    for command in [&["usage"][..], &["budget-check"]] {
+        let outcome = world.run(command);
+        assert_eq!(outcome.code, 0, "{}", outcome.seen());
+        assert!(!outcome.stdout.contains(&"h".repeat(61)), "{}", outcome.seen());
+    }
+}
