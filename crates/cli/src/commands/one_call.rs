@@ -64,9 +64,26 @@ pub(crate) struct Choice {
 
 impl Choice {
     /// The name as it was typed or configured.
-    pub(crate) fn as_wanted(typed: Option<&str>, context: &Context) -> Self {
+    fn as_wanted(typed: Option<&str>, context: &Context) -> Self {
         let model = typed.unwrap_or(&context.settings.models.sanity.value).to_owned();
         Self { model, instead_of: None }
+    }
+}
+
+/// Chooses where some of the lists may not have been read: what was not found may stand in those, so their problem is the
+/// answer then.
+pub(crate) fn choose_from(
+    typed: Option<&str>,
+    catalogue: &Catalogue,
+    problems: Vec<CommandError>,
+    context: &Context,
+    choose: fn(Option<&str>, &Catalogue, &Context) -> Result<Choice, CommandError>,
+) -> Result<Choice, CommandError> {
+    match problems.into_iter().next() {
+        // Without the catalogue the name is taken as it is: the call will tell.
+        Some(_) if catalogue.entries.is_empty() => Ok(Choice::as_wanted(typed, context)),
+        Some(problem) => choose(typed, catalogue, context).map_err(|_| problem),
+        None => choose(typed, catalogue, context),
     }
 }
 

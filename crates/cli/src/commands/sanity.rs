@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::args::SanityArguments;
 use crate::catalogue::Catalogue;
-use crate::commands::one_call::{Choice, Deadline, choose, payer};
+use crate::commands::one_call::{Choice, Deadline, choose, choose_from, payer};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -52,13 +52,8 @@ pub(crate) async fn run(
     let deadline = Deadline::new(context);
     let (lists, problems) = deadline.within(async { Ok(upstream.lists().await) }).await?;
     let catalogue = Catalogue::join(lists, context.now());
-    let Choice { model, instead_of } = match problems.into_iter().next() {
-        // Without the catalogue the name is taken as it is: the call will tell.
-        Some(_) if catalogue.entries.is_empty() => {
-            Choice::as_wanted(arguments.model.as_deref(), context)
-        }
-        _ => choose(arguments.model.as_deref(), &catalogue, context)?,
-    };
+    let typed = arguments.model.as_deref();
+    let Choice { model, instead_of } = choose_from(typed, &catalogue, problems, context, choose)?;
     let readings = deadline.within(upstream.selected_readings(context)).await?;
     let reading = payer(&readings, context)?;
     let _slot = slots::for_one_call(&reading.account, "sanity", context).await?;

@@ -451,3 +451,17 @@ fn a_user_name_of_any_length_is_shortened() {
         assert!(!outcome.stdout.contains(&"h".repeat(61)), "{}", outcome.seen());
     }
 }
+
+#[test]
+fn a_host_that_is_out_of_reach_is_not_put_down_to_the_models() {
+    // The model that is configured is in none of the lists that can be read.
+    let world = World::with(pro())
+        .config("[models]\nsanity = \"acme/Gone\"\n")
+        .variable("CHUTES_LLM_URL", "http://127.0.0.1:1/v1");
+    for command in ["sanity", "probe"] {
+        let outcome = world.run(&[command]);
+        assert_eq!(outcome.code, 3, "{}", outcome.seen());
+        assert!(outcome.seen().contains("refused"), "{}", outcome.seen());
+        assert!(!outcome.seen().contains("no model is hot"), "{}", outcome.seen());
+    }
+}
