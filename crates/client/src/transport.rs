@@ -302,6 +302,7 @@ async fn exchange(
     limits: TransportLimits,
 ) -> Result<Response<Body>, Failed> {
     let peer = Arc::clone(lease.peer());
+    let reused = lease.is_reused();
     let Some(Connection { sender, progress, .. }) = lease.connection() else {
         let kind = TransportErrorKind::ShuttingDown;
         return Err(Failed::Later(TransportError::new(TransportPhase::Send, kind, &peer)));
@@ -327,7 +328,8 @@ async fn exchange(
             let sent = progress.is_sent();
             let phase = if sent { TransportPhase::FirstByte } else { TransportPhase::Send };
             let error = TransportError::from_hyper(phase, &peer, failed.into_error())
-                .request_was_sent(sent);
+                .request_was_sent(sent)
+                .over_reused_connection(reused);
             Err(match returned {
                 Some(request) => Failed::BeforeFirstByte(Box::new(request), error),
                 None => Failed::Later(error),

@@ -169,7 +169,13 @@ impl Chutes {
         let limits = plan.limits;
         let target = plan.target;
         let request = self.request(plan, call)?;
-        let sent = self.transport.send_with(target, request, limits).await;
+        let again = (request.method() == Method::GET).then(|| request.clone());
+        let sent = match (self.transport.send_with(target, request, limits).await, again) {
+            (Err(error), Some(request)) if error.is_of_a_connection_gone_stale() => {
+                self.transport.send_with(target, request, limits).await
+            }
+            (sent, _) => sent,
+        };
         let answer = sent.map_err(|error| Error::new(call.clone(), ErrorKind::Transport(error)))?;
         if answer.status().is_success() {
             Ok(answer)

@@ -93,6 +93,7 @@ pub struct TransportError {
     phase: TransportPhase,
     kind: TransportErrorKind,
     request_sent: bool,
+    connection_was_reused: bool,
     peer: Arc<str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -100,7 +101,14 @@ pub struct TransportError {
 impl TransportError {
     pub(crate) fn new(phase: TransportPhase, kind: TransportErrorKind, peer: &Arc<str>) -> Self {
         let request_sent = phase == TransportPhase::Body;
-        Self { phase, kind, request_sent, peer: Arc::clone(peer), source: None }
+        Self {
+            phase,
+            kind,
+            request_sent,
+            connection_was_reused: false,
+            peer: Arc::clone(peer),
+            source: None,
+        }
     }
 
     pub(crate) fn with_source(
@@ -114,6 +122,21 @@ impl TransportError {
     pub(crate) fn request_was_sent(mut self, sent: bool) -> Self {
         self.request_sent = sent;
         self
+    }
+
+    pub(super) fn over_reused_connection(mut self, reused: bool) -> Self {
+        self.connection_was_reused = reused;
+        self
+    }
+
+    /// Whether the peer ended a connection that had carried an exchange before, without a word of an answer. It may have
+    /// closed it before it saw the request: Chutes closes unannounced after some answers (recordings, D6), and what
+    /// changes nothing can be asked again at once (RFC 9110, 9.2.2).
+    #[must_use]
+    pub fn is_of_a_connection_gone_stale(&self) -> bool {
+        self.connection_was_reused
+            && self.phase == TransportPhase::FirstByte
+            && matches!(self.kind, TransportErrorKind::Closed | TransportErrorKind::Reset)
     }
 
     pub(super) fn from_hyper(phase: TransportPhase, peer: &Arc<str>, error: hyper::Error) -> Self {

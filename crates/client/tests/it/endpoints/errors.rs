@@ -247,3 +247,43 @@ async fn nothing_of_a_prompt_or_an_answer_is_in_an_error() {
     let shown = shown(&error);
     assert!(!shown.contains("private story") && !shown.contains("prompt canary"), "{shown}");
 }
+
+/// A server that answers the first request of each connection and closes at the next, as if it had just been about to.
+async fn closing_unannounced() -> RawServer {
+    RawServer::start(|mut stream, _| async move {
+        if read_request(&mut stream).await.is_none() {
+            return;
+        }
+        let body = r#"{"message":"pong"}"#;
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ";
+        let answer = format!("{head}{}\r\n\r\n{body}", body.len());
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        let _ = read_request(&mut stream).await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_read_over_a_connection_that_closes_is_made_again_and_nothing_else_is() {
+    let server = closing_unannounced().await;
+    let client = client(&server.url()).with_key(canary());
+    for round in 1..=5 {
+        in_time(client.ping()).await.unwrap();
+        assert_eq!(server.connections(), round, "one more connection, and no failure");
+    }
+    // A generation may have begun.
+    let error = in_time(client.chat(chat("acme/One", false))).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Transport(_)), "{error}");
+    assert_eq!(server.connections(), 5);
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_not_asked_again_and_again() {
+    let server = RawServer::start(|mut stream, _| async move {
+        let _ = read_request(&mut stream).await;
+    })
+    .await;
+    let error = in_time(client(&server.url()).ping()).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Transport(_)), "{error}");
+    assert_eq!(server.connections(), 1);
+}
