@@ -204,7 +204,7 @@ fn what_is_typed_reaches_the_command_once_wherever_its_input_and_output_go() {
     let world = World::with(pro());
     // What it sends back to `ripcord` comes after whatever else `ripcord` would have passed on.
     let script = "n=0; trap 'n=$((n+1)); kill -USR1 $PPID' INT; \
-        trap 'echo told $n times; exit 0' USR1; echo ready; while :; do :; done";
+        trap 'echo told $n times; exit 0' USR1; echo ready; while :; do sleep 0.01; done";
     let world = world.variable("SCRIPT", script);
     let line = "exec \"$RIPCORD\" acquire -- sh -c \"$SCRIPT\" < /dev/null 2> /dev/null";
     let Some(mut terminal) = Terminal::start(&world, line) else { return };

@@ -21,8 +21,12 @@ impl Terminal {
             return None;
         }
         let inner = world.command(&[]);
-        let mut command = Command::new("script");
-        command.env_clear().args(["-qec", line, "/dev/null"]);
+        // Signals as a terminal has them: where this test runs in the background they are ignored, and no program below it
+        // could hear them. And an end, so that a program that hears nothing fails the test instead of stopping it.
+        let mut command = Command::new("env");
+        command.env_clear().args(["--default-signal=INT,QUIT,HUP,TERM"]);
+        command.args(["timeout", "--foreground", "--signal=KILL", "60"]);
+        command.args(["script", "-qec", line, "/dev/null"]);
         for (name, value) in inner.get_envs() {
             if let Some(value) = value {
                 command.env(name, value);
