@@ -260,13 +260,8 @@ impl Book {
         margin: Margin,
     ) -> Window {
         // The server may not have turned the window yet where our clock has.
-        let surely = now.before(CLOCKS_DIFFER);
+        let surely = surely(now);
         let mut standing = window.at(surely);
-        if standing.resets_at.is_some_and(|turned| turned <= now)
-            && window.kind != WindowKind::Month
-        {
-            standing.resets_at = standing.resets_at.map(|turned| turned.after(CLOCKS_DIFFER));
-        }
         let (Some(used), Cap::Limited(cap)) = (standing.used, standing.cap) else {
             return standing;
         };
