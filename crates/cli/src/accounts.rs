@@ -57,6 +57,26 @@ impl Account {
             wanted.len() >= 8 && self.id.as_ref().is_some_and(|id| id.as_str().starts_with(wanted));
         by_key || by_id || self.name.as_deref() == Some(wanted)
     }
+
+    /// Takes over the keys of what turned out to be the same Chutes user, and says so.
+    pub(crate) fn absorb(&mut self, other: Self) -> String {
+        let told = one_user(&self.label(), &other.label());
+        for key in other.keys {
+            if !self.keys.contains(&key) {
+                self.keys.push(key);
+            }
+        }
+        self.name = self.name.take().or(other.name);
+        self.id = self.id.take().or(other.id);
+        told
+    }
+}
+
+/// What is said of two accounts that are one: the first one's name and spending rule count.
+pub(crate) fn one_user(first: &str, second: &str) -> String {
+    format!(
+        "the accounts `{first}` and `{second}` are one Chutes user and share its quota; `{first}` is used for both"
+    )
 }
 
 // === impl Roster ===
@@ -148,9 +168,7 @@ impl Roster {
                 if let (Some(first), Some(second)) = (account.name.as_deref(), name)
                     && first != second
                 {
-                    let text = format!(
-                        "{place}: the accounts `{first}` and `{second}` are one Chutes user and share its quota; `{first}` is used for both"
-                    );
+                    let text = format!("{place}: {}", one_user(first, second));
                     if !self.repairs.contains(&text) {
                         self.repairs.push(text);
                     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ripcord_client::chutes::{ChuteQuery, Chutes, ChutesSettings};
 use ripcord_client::endpoints::{Endpoints, PlainHttp};
 use ripcord_client::error::{Error, ErrorKind};
+use ripcord_client::key::AccountId;
 use ripcord_client::snapshot::{AccountKeys, read_account_with};
 use ripcord_client::transport::{Transport, TransportLimits, TransportSettings};
 use ripcord_rules::cause::Cause;
@@ -27,6 +28,8 @@ use crate::troubleshooting;
 const AT_ONCE: usize = 5;
 /// Pages of the list of chutes, of a thousand each, that are read at most.
 const MOST_PAGES: u32 = 12;
+/// How long the gateway's start waits for who a token belongs to.
+const IDENTIFIED_WITHIN: Duration = Duration::from_secs(5);
 /// What of a user name is shown.
 const LABEL_CHARS: usize = 60;
 /// The question of `sanity`: long enough an answer to measure a pace, and cheap.
@@ -194,10 +197,46 @@ impl Upstream {
     /// their figures were taken for those of other windows then.
     pub(crate) async fn readings(&self, accounts: Vec<Account>, context: &Context) -> Vec<Reading> {
         let (readings, behind) = self.readings_at(accounts.clone(), context).await;
-        if behind.is_some_and(|behind| context.compare_clocks(behind)) {
-            return self.readings_at(accounts, context).await.0;
-        }
+        let readings = if behind.is_some_and(|behind| context.compare_clocks(behind)) {
+            self.readings_at(accounts, context).await.0
+        } else {
+            readings
+        };
+        let (readings, told) = one_for_each_user(readings);
+        told.iter().for_each(|told| context.printer.warn(told));
         readings
+    }
+
+    /// Puts accounts together whose tokens name nobody, but are of one user by `GET /users/me`. Who does not answer in time
+    /// stays an account of its own.
+    pub(crate) async fn identified(&self, accounts: &[Account], context: &Context) -> Vec<Account> {
+        let mut asked = JoinSet::new();
+        for (index, account) in accounts.iter().enumerate() {
+            let Some(key) = account.keys.first().filter(|_| account.id.is_none()) else { continue };
+            let chutes = self.public.clone().with_key(key.clone());
+            asked.spawn(async move {
+                let me = tokio::time::timeout(IDENTIFIED_WITHIN, chutes.me()).await;
+                let id = me.ok().and_then(Result::ok).and_then(|me| me.value.user_id);
+                (index, id.as_deref().and_then(AccountId::from_hex))
+            });
+        }
+        let mut accounts = accounts.to_vec();
+        while let Some(answer) = asked.join_next().await {
+            if let Ok((index, id)) = answer
+                && let Some(account) = accounts.get_mut(index)
+            {
+                account.id = id;
+            }
+        }
+        let mut grouped: Vec<Account> = Vec::new();
+        for account in accounts {
+            let is_it = |known: &&mut Account| known.id.is_some() && known.id == account.id;
+            match grouped.iter_mut().find(is_it) {
+                Some(known) => context.printer.warn(&known.absorb(account)),
+                None => grouped.push(account),
+            }
+        }
+        grouped
     }
 
     /// The accounts, and by how much the clock they were read by is behind that of Chutes.
@@ -293,9 +332,14 @@ async fn time_answer(chutes: &Chutes, body: String, context: &Context) -> Result
 }
 
 /// Reads one account, with the first of its keys that may, and by how much the clock is behind that of Chutes.
-async fn read(public: Chutes, account: Account, clock: CorrectedClock) -> (Reading, Option<i64>) {
+async fn read(
+    public: Chutes,
+    mut account: Account,
+    clock: CorrectedClock,
+) -> (Reading, Option<i64>) {
     let keys = AccountKeys { account: account.id.clone(), keys: account.keys.clone() };
     let reading = read_account_with(&public, &keys, &|| clock.now()).await;
+    account.id = reading.account.clone().or(account.id);
     let username = reading.username.as_deref().map(|name| clean(name, LABEL_CHARS));
     let username = username.filter(|name| !name.is_empty());
     let label =
@@ -314,6 +358,27 @@ async fn read(public: Chutes, account: Account, clock: CorrectedClock) -> (Readi
         account,
     };
     (reading_of_account, reading.clock_offset_micros)
+}
+
+/// Readings of one user become one, the best of them: a token does not say whose it is, the answers do. And what is told
+/// of it.
+fn one_for_each_user(readings: Vec<Reading>) -> (Vec<Reading>, Vec<String>) {
+    let (mut kept, mut told): (Vec<Reading>, Vec<String>) = (Vec::new(), Vec::new());
+    for reading in readings {
+        let is_it = |known: &&mut Reading| {
+            known.account.id.is_some() && known.account.id == reading.account.id
+        };
+        let Some(known) = kept.iter_mut().find(is_it) else {
+            kept.push(reading);
+            continue;
+        };
+        if known.snapshot.readable != Readable::Yes && reading.snapshot.readable == Readable::Yes {
+            known.snapshot = reading.snapshot;
+            known.problem = reading.problem;
+        }
+        told.push(known.account.absorb(reading.account));
+    }
+    (kept, told)
 }
 
 /// The account endpoints say the same of a dead key and of one without the scope; the list of models tells the two

@@ -20,7 +20,8 @@ use crate::printer::text::{Text, Tone};
 use crate::settings::Settings;
 use crate::settings::environment::variables;
 use crate::settings::origin::Origin;
-use crate::{slots, upstream};
+use crate::slots;
+use crate::upstream::{self, Upstream};
 
 /// The one line that `ripcord serve --json` prints, as soon as clients may call.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -50,7 +51,6 @@ struct ServedAccount {
 
 /// Runs the gateway.
 pub(crate) fn run(arguments: &ServeArguments, context: &Context) -> Result<Exit, CommandError> {
-    let config = config(arguments, context)?;
     let ledger = Arc::new(open_ledger(&context.settings)?);
     let machine = slots::open("serve", context)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -58,6 +58,9 @@ pub(crate) fn run(arguments: &ServeArguments, context: &Context) -> Result<Exit,
         .build()
         .map_err(|problem| CommandError::unknown(format!("could not start: {problem}")))?;
     runtime.block_on(async {
+        let upstream = Upstream::new(context)?;
+        let accounts = upstream.identified(context.roster().usable()?, context).await;
+        let config = config(arguments, &accounts, context)?;
         let accounts = introduce(&config);
         let gateway = Gateway::start(config, Arc::clone(&ledger) as _, &machine)
             .await
@@ -84,10 +87,13 @@ pub(crate) fn run(arguments: &ServeArguments, context: &Context) -> Result<Exit,
 }
 
 /// The gateway's configuration from the settings.
-fn config(arguments: &ServeArguments, context: &Context) -> Result<Config, CommandError> {
+fn config(
+    arguments: &ServeArguments,
+    accounts: &[Account],
+    context: &Context,
+) -> Result<Config, CommandError> {
     let settings = &context.settings;
     let gateway = &settings.gateway;
-    let accounts = context.roster().usable()?;
     let count = |figure: u64| usize::try_from(figure).unwrap_or(usize::MAX);
     Ok(Config {
         listen: arguments.listen.unwrap_or(gateway.listen.value),

@@ -310,6 +310,30 @@ fn counts_are_per_account_and_pooled() {
 }
 
 #[test]
+fn a_token_counts_on_the_account_that_it_turns_out_to_be_of() {
+    let alice = pro().used_units(4930.0).token(&["profile", "account:read", "chutes:invoke"]);
+    let world = World::of(catalogue().account(alice)).key(&format!(
+        "{},{}",
+        Scenario::oauth_token("alice", 0),
+        Scenario::key("alice", 0)
+    ));
+    let outcome = world.run(&["usage", "--json"]);
+    let report = outcome.report("usage");
+    let accounts = report["accounts"].as_array().unwrap();
+    assert_eq!(accounts.len(), 1, "{report:#}");
+    assert_eq!(accounts[0]["keys"].as_array().unwrap().len(), 2);
+    assert!(
+        outcome.stderr.contains("are one Chutes user and share its quota"),
+        "{}",
+        outcome.stderr
+    );
+    // Ten units are left once, not twice.
+    assert_eq!(world.run(&["can-complete", "11"]).code, 1);
+    let listed = world.run(&["serve", "--listen", "203.0.113.1:0"]);
+    assert!(listed.stderr.contains("are one Chutes user"), "{}", listed.stderr);
+}
+
+#[test]
 fn an_own_quota_of_a_chute_is_shown() {
     let model = "zai-org/GLM-5.2-TEE";
     let world = World::with(pro().chute_quota(model, 10));
