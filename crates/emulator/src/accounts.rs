@@ -11,7 +11,7 @@ use crate::{
     credentials::Key,
     faults::FaultList,
     ids,
-    quota::{self, Booking, Meters, Prices, Terms, Tokens, UNIT},
+    quota::{self, Booking, Meters, Payer, Prices, Short, Tokens, UNIT},
     scenario::{Lag, Scenario},
     specs::{AccountSpec, ModelSpec, PlanSpec},
     usage,
@@ -237,23 +237,15 @@ impl Account {
         if quota == DEFAULT_QUOTA && model.tee && balance_pico <= 0 {
             return Err(Refusal::TeeNeedsSubscription);
         }
-        if used >= to_milli(quota) {
-            if balance_pico <= 0 {
-                return Err(Refusal::QuotaExceeded { balance_pico, has_quota: quota > 0 });
-            }
-            return Ok((Coverage::Balance, headers));
-        }
         let (_, plan_quota) = self.quota_row(ANY, now, lag);
-        let caps = self.meters.caps();
-        let capped = Terms::of_quota(plan_quota)
-            .is_some_and(|terms| terms.is_capped(caps.four_hour_at(now), caps.month_pico));
-        if capped {
-            if balance_pico <= 0 {
-                return Err(Refusal::CapExceeded);
+        match self.meters.payer(&row, quota, plan_quota, balance_pico, now) {
+            Payer::Subscription => Ok((Coverage::Subscription { row }, headers)),
+            Payer::Balance => Ok((Coverage::Balance, headers)),
+            Payer::Nobody(Short::Caps) => Err(Refusal::CapExceeded),
+            Payer::Nobody(Short::Units) => {
+                Err(Refusal::QuotaExceeded { balance_pico, has_quota: quota > 0 })
             }
-            return Ok((Coverage::Balance, headers));
         }
-        Ok((Coverage::Subscription { row }, headers))
     }
 
     /// What this account pays for the model's tokens.
@@ -289,14 +281,9 @@ impl Account {
         let mut charge = Charge { milli_units: 0, cost_pico: 0 };
         match coverage {
             Coverage::Subscription { row } => {
-                let booking = Booking {
-                    row,
-                    chute: &chute,
-                    body_sha256,
-                    value_pico,
-                    lag_micros: micros(lag.cap_figures_seconds),
-                };
-                charge.milli_units = self.meters.book(&booking, now);
+                let booking = Booking { row, chute: &chute, body_sha256, value_pico };
+                let lag_micros = micros(lag.cap_figures_seconds);
+                charge.milli_units = self.meters.book(&booking, lag_micros, now);
                 self.milli_units_ever += charge.milli_units;
                 self.covered_pico += value_pico;
             }

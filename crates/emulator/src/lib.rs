@@ -3,7 +3,7 @@
 //!
 //! One port serves the management API and inference. The arithmetic of quotas and caps is the
 //! emulator's own, written from the description of the service, so that it can prove the product's
-//! rules wrong.
+//! rules wrong. It is a library of its own, without sockets: [`quota`].
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -60,7 +60,7 @@ mod other_calls;
 mod plain;
 mod platform;
 mod query;
-mod quota;
+pub mod quota;
 mod render;
 mod reply;
 mod routing;
