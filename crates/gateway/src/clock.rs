@@ -10,6 +10,9 @@ use tokio::time::Instant;
 pub(crate) struct Clock {
     started: Instant,
     server_ahead_micros: AtomicI64,
+    /// The calendar when it started, for a test in simulated time; the machine's clock without it.
+    #[cfg(test)]
+    simulated: Option<Wall>,
 }
 
 /// Offsets below this are the resolution of a `Date` header, not a wrong clock.
@@ -20,15 +23,23 @@ const GREATEST_OFFSET_MICROS: i64 = 86_400_000_000;
 impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     pub(crate) fn start() -> Self {
-        Self { started: Instant::now(), server_ahead_micros: AtomicI64::new(0) }
+        Self {
+            started: Instant::now(),
+            server_ahead_micros: AtomicI64::new(0),
+            #[cfg(test)]
+            simulated: None,
+        }
+    }
+
+    /// A clock whose calendar begins here and goes on with tokio's time, which a test may pause.
+    #[cfg(test)]
+    pub(crate) fn simulated_from(wall: Wall) -> Self {
+        Self { simulated: Some(wall), ..Self::start() }
     }
 
     pub(crate) fn now(&self) -> Now {
         let ahead = self.server_ahead_micros.load(Ordering::Relaxed);
-        Now {
-            mono: self.mono(),
-            wall: Wall::from_unix_micros(Self::local_wall().as_unix_micros().saturating_add(ahead)),
-        }
+        Now { mono: self.mono(), wall: self.wall_ahead_by(ahead) }
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
@@ -50,8 +61,8 @@ impl Clock {
     }
 
     /// The calendar with a given offset. Whoever measures keeps to one, whatever others learn meanwhile.
-    pub(crate) fn wall_ahead_by(ahead_micros: i64) -> Wall {
-        Wall::from_unix_micros(Self::local_wall().as_unix_micros().saturating_add(ahead_micros))
+    pub(crate) fn wall_ahead_by(&self, ahead_micros: i64) -> Wall {
+        Wall::from_unix_micros(self.calendar().as_unix_micros().saturating_add(ahead_micros))
     }
 
     /// Takes over how far the server's clock was measured to be ahead of this machine's, if that differs from what is
@@ -74,6 +85,14 @@ impl Clock {
     /// How far the server's clock is ahead of this machine's, in seconds.
     pub(crate) fn server_ahead_seconds(&self) -> i64 {
         self.server_ahead_micros.load(Ordering::Relaxed) / 1_000_000
+    }
+
+    fn calendar(&self) -> Wall {
+        #[cfg(test)]
+        if let Some(began) = self.simulated {
+            return began.after(Duration::from_micros(self.mono().as_micros()));
+        }
+        Self::local_wall()
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
@@ -103,5 +122,12 @@ mod tests {
         assert_eq!(clock.server_ahead_micros(), -HOUR);
         clock.learn_server_ahead(20 * 365 * 24 * HOUR);
         assert_eq!(clock.server_ahead_micros(), -HOUR, "that is no clock");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_simulated_calendar_goes_with_tokio_s_time() {
+        let clock = Clock::simulated_from(Wall::from_unix_seconds(1_000));
+        tokio::time::sleep(Duration::from_secs(4 * 3_600)).await;
+        assert_eq!(clock.now().wall.as_unix_seconds(), 15_400);
     }
 }

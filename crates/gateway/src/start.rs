@@ -111,7 +111,8 @@ impl Gateway {
         let address = listener
             .local_addr()
             .map_err(|error| StartError::Listen { address: config.listen, error })?;
-        let shared = Self::shared(&config, ledger, coordination)?;
+        let clock = Arc::new(Clock::start());
+        let shared = Self::shared(&config, clock, ledger, coordination)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         (0..shared.accounts.len()).for_each(|account| shared.apply_budget(account));
@@ -174,12 +175,12 @@ impl Gateway {
         }
     }
 
-    fn shared(
+    pub(crate) fn shared(
         config: &Config,
+        clock: Arc<Clock>,
         ledger: Arc<dyn Ledger>,
         coordination: &dyn Coordination,
     ) -> Result<Arc<Shared>, StartError> {
-        let clock = Arc::new(Clock::start());
         let transport = Transport::new(TransportSettings::default());
         let limits = GateLimits {
             slots_per_account: config.limits.slots_per_account,

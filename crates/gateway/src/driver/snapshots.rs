@@ -46,6 +46,20 @@ pub(crate) async fn run(
     interval: Duration,
     stop: CancellationToken,
 ) {
+    let read = |shared: Arc<Shared>, account| {
+        let endpoints = endpoints.clone();
+        async move { read(&shared, &endpoints, account).await }
+    };
+    run_with(shared, read, interval, stop).await;
+}
+
+/// As [`run`], with another way to read an account.
+pub(crate) async fn run_with<R: Future<Output = Option<AccountSnapshot>> + Send + 'static>(
+    shared: Arc<Shared>,
+    read: impl Fn(Arc<Shared>, usize) -> R,
+    interval: Duration,
+    stop: CancellationToken,
+) {
     let start = shared.clock.mono();
     let mut schedule: Vec<Schedule> =
         shared.accounts.iter().map(|_| Schedule { last: None, due: start }).collect();
@@ -66,8 +80,13 @@ pub(crate) async fn run(
             if reading.len() < AT_ONCE && !busy[account] && schedule[account].due <= now {
                 busy[account] = true;
                 schedule[account].last = Some(now);
-                let (shared, endpoints) = (Arc::clone(&shared), endpoints.clone());
-                let task = reading.spawn(async move { read(&shared, &endpoints, account).await });
+                let figures = read(Arc::clone(&shared), account);
+                let shared = Arc::clone(&shared);
+                let task = reading.spawn(async move {
+                    if let Some(snapshot) = figures.await {
+                        take_over(&shared, account, snapshot);
+                    }
+                });
                 accounts.insert(task.id(), account);
             }
         }
@@ -139,8 +158,8 @@ fn is_near_the_end(shared: &Shared, account: usize, now: Wall) -> bool {
         })
 }
 
-/// Reads one account with the first of its keys that may, and lets the figures open or close it.
-async fn read(shared: &Shared, endpoints: &Endpoints, account: usize) {
+/// Reads one account with the first of its keys that may.
+async fn read(shared: &Shared, endpoints: &Endpoints, account: usize) -> Option<AccountSnapshot> {
     let keys = &shared.accounts[account].keys;
     let mut best: Option<AccountSnapshot> = None;
     for key in keys {
@@ -154,7 +173,11 @@ async fn read(shared: &Shared, endpoints: &Endpoints, account: usize) {
             break;
         }
     }
-    let Some(snapshot) = best else { return };
+    best
+}
+
+/// Lets the figures open or close the account.
+fn take_over(shared: &Shared, account: usize, snapshot: AccountSnapshot) {
     for window in &snapshot.windows {
         if let Some(used) = window.used_permille() {
             let labels = WindowLabels {
@@ -176,7 +199,7 @@ async fn read_with(shared: &Shared, endpoints: &Endpoints, key: &Key) -> Option<
     // Figures stamped by a wrong clock would seem to be from another window, so they are read again by a right one.
     for _ in 0..READINGS_TO_SET_THE_CLOCK {
         let ahead = shared.clock.server_ahead_micros();
-        let now = || Clock::wall_ahead_by(ahead);
+        let now = || shared.clock.wall_ahead_by(ahead);
         let reading = read_account(&chutes, &now).await;
         for (question, error) in &reading.problems {
             tracing::debug!(?question, %error, "account figures");
