@@ -1,9 +1,8 @@
 //! How many calls of a size fit, now and later.
 
-use super::account::{AccountSnapshot, Payer, SpendingPolicy, Verdict, may_spend};
-use super::calendar::{four_hour_window, month_window, next_day_reset};
-use super::plan::Plan;
-use super::window::{Cap, Unit, Window, WindowKind};
+use super::account::{AccountSnapshot, SpendingPolicy};
+use super::outlook::{Limit, Outlook, Pace, Slice};
+use super::window::{Cap, Unit, WindowKind};
 use crate::time::Wall;
 use crate::units::{MilliUnits, NanoUsd};
 
@@ -24,14 +23,22 @@ pub struct Fit {
     /// The window that is short, if one is.
     pub short: Option<WindowKind>,
     /// When the last of them would fit, if all go as early as the windows let them. `None` if they all fit now,
-    /// if it is not known, or if they do not fit within [`HORIZON_DAYS`].
+    /// if it is not known, or if they do not fit within [`HORIZON_DAYS`](super::HORIZON_DAYS).
     pub all_by: Option<Wall>,
+    /// Whether that moment waits for Chutes to bill the month, which may be later than its date.
+    pub waits_for_billing: bool,
     /// Windows counted in dollars that the answer leaves out, because the call has no known price.
     pub uncounted: Vec<WindowKind>,
 }
 
-/// How far ahead [`fit_calls`] looks, in days.
-pub const HORIZON_DAYS: u64 = 62;
+/// A part of a batch in one slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Portion {
+    /// The slice.
+    pub slice: Slice,
+    /// So many calls of the batch go in it.
+    pub calls: u64,
+}
 
 /// How many of `calls` calls at `cost` fit on the account, now and over the next windows.
 #[must_use]
@@ -43,133 +50,86 @@ pub fn fit_calls(
     calls: u64,
     now: Wall,
 ) -> Fit {
-    let mut fit = Fit { now: None, short: None, all_by: None, uncounted: Vec::new() };
-    match may_spend(account, policy, chute_id, now) {
-        Verdict::Unknown(_) => return fit,
-        Verdict::Yes(Payer::Unlimited) => {
-            fit.now = Some(calls);
-            return fit;
+    let mut fit = Fit {
+        now: None,
+        short: None,
+        all_by: None,
+        waits_for_billing: false,
+        uncounted: Vec::new(),
+    };
+    let Some(outlook) = Outlook::new(account, policy, chute_id, cost, now) else { return fit };
+    fit.uncounted = uncounted(account, chute_id, cost, now);
+    let mut left = calls;
+    for slice in outlook {
+        if fit.now.is_none() {
+            fit.now = Some(slice.fits.min(calls));
+            fit.short = match slice.short {
+                Some(Limit::Window(kind)) if slice.fits < calls => Some(kind),
+                Some(Limit::Balance) if slice.fits < calls => short_of_nothing(account, now),
+                _ => None,
+            };
         }
-        Verdict::Yes(_) | Verdict::No { .. } => {}
+        left = left.saturating_sub(slice.fits);
+        if left == 0 {
+            if slice.from > now {
+                fit.all_by = Some(slice.from);
+                fit.waits_for_billing = slice.waits_for_billing;
+            }
+            break;
+        }
     }
-    let windows = account.windows_at(chute_id, now);
-    fit.uncounted = windows
-        .iter()
-        .filter(|window| window.unit == Unit::Usd && cost.usd.is_none())
-        .filter(|window| window.cap != Cap::Uncapped && window.remaining() != Some(0))
-        .map(|window| window.kind)
-        .collect();
-    let by_balance = balance_calls(account, policy, cost);
-    let mut meters: Vec<Meter> = windows
-        .iter()
-        .filter_map(|window| Meter::new(window, cost, policy, account.plan))
-        .collect();
-    let shortest = meters.iter().min_by_key(|meter| meter.calls_left());
-    let covered = shortest.map_or(u64::MAX, Meter::calls_left);
-    let total = covered.saturating_add(by_balance);
-    fit.now = Some(total.min(calls));
-    if total >= calls {
-        return fit;
-    }
-    fit.short = shortest.map(|meter| meter.kind);
-    fit.all_by = when_done(&mut meters, calls - by_balance, now);
     fit
 }
 
-/// Calls that the balance may pay for.
-fn balance_calls(account: &AccountSnapshot, policy: &SpendingPolicy, cost: CallCost) -> u64 {
-    let allowed = policy.allows_paygo(account.plan) == Some(true);
-    let (Some(NanoUsd(balance)), Some(NanoUsd(price)), true) = (account.balance, cost.usd, allowed)
-    else {
-        return 0;
-    };
-    let spendable = balance.saturating_sub(policy.min_balance.0.max(0)).max(0);
-    if price <= 0 { u64::MAX } else { u64::try_from(spendable / price).unwrap_or(0) }
-}
-
-/// The earliest turn of a window by which `calls` calls have fitted, each window filled as soon as it opens.
-fn when_done(meters: &mut [Meter], calls: u64, now: Wall) -> Option<Wall> {
-    let horizon = now.after(std::time::Duration::from_secs(HORIZON_DAYS * 86_400));
+/// How a batch spreads over the slices ahead, each filled as early as it can be: all of it, or what fits within the
+/// horizon. Empty if not even the present is known.
+#[must_use]
+pub fn spread(outlook: Option<Outlook>, calls: u64) -> Vec<Portion> {
     let mut left = calls;
-    let mut moment = now;
-    loop {
-        let batch = meters.iter().map(Meter::calls_left).min()?.min(left);
-        meters.iter_mut().for_each(|meter| meter.take(batch));
-        left -= batch;
+    let mut portions = Vec::new();
+    for slice in outlook.into_iter().flatten() {
+        let taken = slice.fits.min(left);
+        left -= taken;
+        if taken > 0 {
+            portions.push(Portion { slice, calls: taken });
+        }
         if left == 0 {
-            return Some(moment);
+            break;
         }
-        moment = meters.iter().filter_map(|meter| meter.turns_at).min()?;
-        if moment > horizon {
-            return None;
-        }
-        meters.iter_mut().for_each(|meter| meter.roll(moment));
     }
+    portions
 }
 
-/// A limited window as the forecast steps through it.
-struct Meter {
-    kind: WindowKind,
-    cap: i64,
-    left: i64,
-    per_call: i64,
-    turns_at: Option<Wall>,
+/// When a batch of `calls` would end at this pace, if it begins now and takes what the windows let it have; `None` if
+/// that is not known or lies beyond the horizon.
+#[must_use]
+pub fn ends_at(outlook: Option<Outlook>, pace: Pace, calls: u64) -> Option<Wall> {
+    let portions = spread(outlook.map(|outlook| outlook.at_pace(Some(pace))), calls);
+    let placed: u64 = portions.iter().fold(0, |sum, portion| sum.saturating_add(portion.calls));
+    let last = portions.last().filter(|_| placed == calls)?;
+    Some(last.slice.from.after(pace.time_for(last.calls)))
 }
 
-// === impl Meter ===
+/// The window that would have to cover the calls that the balance pays for.
+fn short_of_nothing(account: &AccountSnapshot, now: Wall) -> Option<WindowKind> {
+    let windows = account.windows_at(None, now);
+    windows.iter().find(|window| window.cap == Cap::Limited(0)).map(|window| window.kind)
+}
 
-impl Meter {
-    /// `None` where the window does not limit a call of that cost, or cannot be counted.
-    fn new(
-        window: &Window,
-        cost: CallCost,
-        policy: &SpendingPolicy,
-        plan: Option<Plan>,
-    ) -> Option<Self> {
-        let (Cap::Limited(cap), Some(left)) = (window.cap, window.remaining()) else { return None };
-        let kept = policy.kept(cap, plan);
-        let (cap, left) = (cap.saturating_sub(kept), left.saturating_sub(kept).max(0));
-        let per_call = match window.unit {
-            Unit::Requests => cost.units.0,
-            Unit::Usd => match cost.usd {
-                Some(usd) => usd.0,
-                // Nothing fits into a window that is used up, whatever it would cost.
-                None if left == 0 => 1,
-                None => return None,
-            },
-        };
-        (per_call > 0).then_some(Self {
-            kind: window.kind,
-            cap,
-            left,
-            per_call,
-            turns_at: window.resets_at,
-        })
-    }
-
-    fn calls_left(&self) -> u64 {
-        // A call is covered while any room is left when it starts (chutes/api.md 5.3), but a plan that leans on
-        // that overshoot is no plan.
-        u64::try_from(self.left / self.per_call).unwrap_or(0)
-    }
-
-    fn take(&mut self, calls: u64) {
-        let taken =
-            i64::try_from(i128::from(self.per_call) * i128::from(calls)).unwrap_or(i64::MAX);
-        self.left = self.left.saturating_sub(taken);
-    }
-
-    fn roll(&mut self, moment: Wall) {
-        if self.turns_at != Some(moment) {
-            return;
-        }
-        self.left = self.cap;
-        self.turns_at = match self.kind {
-            WindowKind::Day | WindowKind::Chute => Some(next_day_reset(moment)),
-            WindowKind::FourHour => Some(four_hour_window(moment).1),
-            WindowKind::Month => month_window(moment).map(|(_, end)| end),
-        };
-    }
+fn uncounted(
+    account: &AccountSnapshot,
+    chute_id: Option<&str>,
+    cost: CallCost,
+    now: Wall,
+) -> Vec<WindowKind> {
+    let windows = account.windows_at(chute_id, now);
+    let is_left_out = |window: &&super::window::Window| {
+        window.unit == Unit::Usd
+            && cost.usd.is_none()
+            && window.cap != Cap::Uncapped
+            && window.remaining() != Some(0)
+    };
+    windows.iter().filter(is_left_out).map(|window| window.kind).collect()
 }
 
 #[cfg(test)]

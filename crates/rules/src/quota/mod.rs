@@ -6,8 +6,10 @@
 
 mod account;
 mod book;
+mod burn;
 mod calendar;
 mod forecast;
+mod outlook;
 mod plan;
 mod size;
 mod succession;
@@ -18,8 +20,10 @@ pub use account::{
     Verdict, WhenUnknown, may_spend,
 };
 pub use book::{Book, BookSettings, ForeignUse, Margin, Reservation};
+pub use burn::{BurnMeter, BurnRates, BurnSpan, Rate, RunsOut};
 pub use calendar::{FOUR_HOURS, four_hour_window, month_window, next_day_reset};
-pub use forecast::{CallCost, Fit, HORIZON_DAYS, fit_calls};
+pub use forecast::{CallCost, Fit, Portion, ends_at, fit_calls, spread};
+pub use outlook::{HORIZON_DAYS, Limit, Outlook, Pace, Slice};
 pub use plan::Plan;
 pub use size::{CallShape, CallSize, SizeBook};
 pub use window::{Cap, Source, Unit, Window, WindowKind};
