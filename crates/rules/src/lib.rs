@@ -13,6 +13,7 @@
 //! | [`cause`] | what a failed attempt means |
 //! | [`recover`] | what rests after a failure, for how long, and whether to try again |
 //! | [`model_state`] | hot, busy, cold, down or unknown |
+//! | [`events`] | what changed and is worth a word: windows, models, keys |
 //! | [`recommend`] | which model to use: variants, purposes, stay or switch |
 //!
 //! Facts about Chutes are cited by section of the project's `chutes/api.md` reference.
@@ -21,6 +22,7 @@
 
 pub mod admit;
 pub mod cause;
+pub mod events;
 pub mod model_state;
 pub mod quota;
 pub mod recommend;
