@@ -7,7 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::row::{AttemptRow, Coverage, Outcome, RequestRow, RequestStory, Row, Totals};
-use super::{Health, Ledger, LedgerError};
+use super::spent::{self, Spent};
+use super::{Health, Ledger, LedgerError, stretch_us};
 
 /// Keeps the newest rows, up to a number of them. Older requests make room, with all their attempts, and are counted as
 /// lost.
@@ -95,6 +96,22 @@ impl Ledger for MemoryLedger {
             .flat_map(|entry| entry.attempts.values())
             .filter(|attempt| attempt.timing.started_at_unix_us >= since_unix_us);
         Ok(sum_by_account_and_model(attempts))
+    }
+
+    fn spent_since(
+        &self,
+        since_unix_us: i64,
+        stretch: Duration,
+    ) -> Result<Vec<Spent>, LedgerError> {
+        let rows = self.rows.lock();
+        let attempts = rows.by_request.values().flat_map(|entry| entry.attempts.values());
+        Ok(spent::sum(attempts, since_unix_us, stretch_us(stretch)))
+    }
+
+    fn begins_at(&self) -> Result<Option<i64>, LedgerError> {
+        let rows = self.rows.lock();
+        let attempts = rows.by_request.values().flat_map(|entry| entry.attempts.values());
+        Ok(attempts.map(|attempt| attempt.timing.started_at_unix_us).min())
     }
 }
 

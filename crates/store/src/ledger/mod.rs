@@ -2,11 +2,13 @@
 
 pub mod memory;
 pub mod row;
+pub mod spent;
 pub mod sqlite;
 
 use std::time::Duration;
 
 use row::{RequestRow, RequestStory, Row, Totals};
+use spent::Spent;
 
 /// A durable record of requests and attempts.
 ///
@@ -48,6 +50,21 @@ pub trait Ledger: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// When the storage cannot be read.
     fn totals_since(&self, since_unix_us: i64) -> Result<Vec<Totals>, LedgerError>;
+
+    /// What was spent by attempts that ended since a time (inclusive), summed for each stretch of time, account and model
+    /// and ordered by them. Stretches begin at multiples of their length, counted from 1970; they last from a
+    /// second to thirty years.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn spent_since(&self, since_unix_us: i64, stretch: Duration)
+    -> Result<Vec<Spent>, LedgerError>;
+
+    /// When the first attempt that it knows began; `None` without any. What was before, nobody knows.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn begins_at(&self) -> Result<Option<i64>, LedgerError>;
 }
 
 /// The state of a ledger at one moment.
@@ -126,4 +143,9 @@ pub enum LedgerError {
 
 fn because(problem: Option<&Problem>) -> String {
     problem.map(|problem| format!(": {problem}")).unwrap_or_default()
+}
+
+/// The length of a stretch in microseconds, from a second to thirty years.
+fn stretch_us(stretch: Duration) -> i64 {
+    i64::try_from(stretch.as_micros()).unwrap_or(i64::MAX).clamp(1_000_000, 1_000_000_000_000_000)
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ripcord_store::{
-    Cost, Coverage, Ledger, MemoryLedger, Outcome, Row, ServedBy, SqliteLedger, Tokens, Totals,
+    Cost, Coverage, Ledger, MemoryLedger, Outcome, Row, ServedBy, Spent, SqliteLedger, Tokens,
+    Totals,
 };
 
 use crate::world::{Place, append_all, attempt, label, request};
@@ -182,6 +183,56 @@ fn totals_are_summed_by_account_and_model_from_a_time_on() {
 }
 
 #[test]
+fn what_was_spent_is_summed_by_when_it_ended() {
+    const MINUTE: i64 = 60_000_000;
+    on_every_back_end(|ledger| {
+        assert_eq!(ledger.begins_at().unwrap(), None);
+        let at = |id: &str, started: i64, took: i64, outcome: Outcome| {
+            let mut row = attempt(id, 1, started);
+            row.outcome = outcome;
+            row.timing.total_us = took.unsigned_abs();
+            row
+        };
+        // Began in one minute and ended in the next; the others end in the same one.
+        let over = at("r1", MINUTE - 5, 10, Outcome::Completed);
+        let mut broken = at("r2", MINUTE + 1, 2, Outcome::Broken);
+        broken.cost = Cost::default();
+        // An error that costs nothing, and one that Chutes counted.
+        let mut nothing = at("r3", MINUTE + 1, 2, Outcome::Failed);
+        nothing.cost = Cost::default();
+        let counted = at("r4", MINUTE + 1, 2, Outcome::Failed);
+        let before = at("r5", 1, 1, Outcome::Completed);
+        let mut estimated = at("r6", 2 * MINUTE, 7, Outcome::Completed);
+        estimated.tokens.estimated = true;
+        let rows = [over, broken, nothing, counted, before, estimated];
+        append_all(ledger, rows.map(Row::Attempt));
+        ledger.flush(PATIENCE).unwrap();
+        let spent = ledger.spent_since(MINUTE, Duration::from_secs(60)).unwrap();
+        let whose = || Spent {
+            account: label("main"),
+            model: label("lab/example-7b-TEE"),
+            ..Spent::default()
+        };
+        let first = Spent {
+            from_unix_us: MINUTE,
+            attempts: 3,
+            unpriced: 1,
+            list_price_nano_usd: 2_000,
+            measured: 1,
+            prompt_tokens: 10,
+            cached_tokens: 4,
+            completion_tokens: 2,
+            total_us: 10,
+            ..whose()
+        };
+        let second =
+            Spent { from_unix_us: 2 * MINUTE, attempts: 1, list_price_nano_usd: 1_000, ..whose() };
+        assert_eq!(spent, [first, second]);
+        assert_eq!(ledger.begins_at().unwrap(), Some(1));
+    });
+}
+
+#[test]
 fn absurd_values_are_bounded_alike_and_sums_do_not_overflow() {
     let mut answers = Vec::new();
     for ledger in [&MemoryLedger::default() as &dyn Ledger, &Place::new().open()] {
@@ -194,6 +245,12 @@ fn absurd_values_are_bounded_alike_and_sums_do_not_overflow() {
             ledger.append(Row::Attempt(absurd));
         }
         ledger.flush(PATIENCE).unwrap();
+        let stretch = Duration::MAX;
+        assert_eq!(ledger.spent_since(0, stretch).unwrap(), []);
+        ledger.append(Row::Attempt(attempt("r2", 1, i64::MIN)));
+        ledger.append(Row::Attempt(attempt("r3", 1, -8_999_999_999_999_999)));
+        ledger.flush(PATIENCE).unwrap();
+        assert_eq!(ledger.spent_since(i64::MIN, stretch).unwrap().len(), 1);
         answers.push((ledger.totals_since(0).unwrap(), ledger.request("r1").unwrap().unwrap()));
     }
     assert_eq!(answers[0], answers[1]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ripcord_store::{
-    Health, Ledger, LedgerError, MemoryLedger, RequestRow, RequestStory, Row, Totals,
+    Health, Ledger, LedgerError, MemoryLedger, RequestRow, RequestStory, Row, Spent, Totals,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -47,5 +47,17 @@ impl Ledger for Tap {
 
     fn totals_since(&self, since_unix_us: i64) -> Result<Vec<Totals>, LedgerError> {
         self.kept.totals_since(since_unix_us)
+    }
+
+    fn spent_since(
+        &self,
+        since_unix_us: i64,
+        stretch: Duration,
+    ) -> Result<Vec<Spent>, LedgerError> {
+        self.kept.spent_since(since_unix_us, stretch)
+    }
+
+    fn begins_at(&self) -> Result<Option<i64>, LedgerError> {
+        self.kept.begins_at()
     }
 }

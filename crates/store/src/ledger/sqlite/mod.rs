@@ -9,6 +9,7 @@
 mod file;
 mod queries;
 mod queue;
+mod spent;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +22,8 @@ use rusqlite::{Connection, ErrorCode};
 
 use self::queue::Queue;
 use super::row::{RequestRow, RequestStory, Row, Totals};
-use super::{Health, Ledger, LedgerError, Problem, ProblemKind};
+use super::spent::Spent;
+use super::{Health, Ledger, LedgerError, Problem, ProblemKind, stretch_us};
 
 /// A row is written at the latest this long after it was appended, if the disk allows.
 pub const LONGEST_DELAY: Duration = Duration::from_millis(100);
@@ -161,6 +163,18 @@ impl Ledger for SqliteLedger {
 
     fn totals_since(&self, since_unix_us: i64) -> Result<Vec<Totals>, LedgerError> {
         self.read(|connection| queries::totals_since(connection, since_unix_us))
+    }
+
+    fn spent_since(
+        &self,
+        since_unix_us: i64,
+        stretch: Duration,
+    ) -> Result<Vec<Spent>, LedgerError> {
+        self.read(|connection| spent::spent_since(connection, since_unix_us, stretch_us(stretch)))
+    }
+
+    fn begins_at(&self) -> Result<Option<i64>, LedgerError> {
+        self.read(spent::begins_at)
     }
 }
 
