@@ -10,11 +10,15 @@
 //! [`Coordination`] is the second contract: what the programs of a machine share while they work, fast and without a word
 //! when it is lost. Today that is the slots of an account ([`MachineCoordination`], [`MemoryCoordination`]; one contract
 //! suite, too). Rests, circuits, reservations and snapshots belong beside them, and a back end for many machines.
+//!
+//! A [`HistoryFile`] keeps what Chutes said an account used by the hour, so that hours that are over are asked for once.
 
 #![warn(missing_docs)]
 
 mod clock;
 pub mod coordination;
+mod directory;
+pub mod history;
 pub mod ledger;
 
 pub use coordination::machine::MachineCoordination;
@@ -22,6 +26,7 @@ pub use coordination::memory::MemoryCoordination;
 pub use coordination::{
     AccountTag, Coordination, CoordinationError, Holder, LINE_POLL, Line, Seat, Seats, Slot, Slots,
 };
+pub use history::{HistoryError, HistoryFile, HourlyUsage, UsageHour};
 pub use ledger::memory::MemoryLedger;
 pub use ledger::row::{
     AttemptRow, Cost, Coverage, Outcome, RequestRow, RequestStory, Row, ServedBy, Timing, Tokens,

@@ -16,7 +16,9 @@ pub struct Spent {
     pub model: Option<Arc<str>>,
     /// Attempts that count: those that have a price, and those that ended with an answer.
     pub attempts: u64,
-    /// Of these, the ones without a price.
+    /// Of these, the ones that completed: Chutes counts every one of them, and may count the others.
+    pub completed: u64,
+    /// Of all, the ones without a price.
     pub unpriced: u64,
     /// Nano-dollars at list price.
     pub list_price_nano_usd: i64,
@@ -62,6 +64,7 @@ pub(super) fn sum<'a>(
             ..Spent::default()
         });
         spent.attempts += 1;
+        spent.completed += u64::from(attempt.outcome == Outcome::Completed);
         spent.unpriced += u64::from(price.is_none());
         spent.list_price_nano_usd += price.unwrap_or(0);
         let tokens = attempt.tokens;

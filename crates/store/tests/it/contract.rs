@@ -216,6 +216,7 @@ fn what_was_spent_is_summed_by_when_it_ended() {
         let first = Spent {
             from_unix_us: MINUTE,
             attempts: 3,
+            completed: 1,
             unpriced: 1,
             list_price_nano_usd: 2_000,
             measured: 1,
@@ -225,8 +226,13 @@ fn what_was_spent_is_summed_by_when_it_ended() {
             total_us: 10,
             ..whose()
         };
-        let second =
-            Spent { from_unix_us: 2 * MINUTE, attempts: 1, list_price_nano_usd: 1_000, ..whose() };
+        let second = Spent {
+            from_unix_us: 2 * MINUTE,
+            attempts: 1,
+            completed: 1,
+            list_price_nano_usd: 1_000,
+            ..whose()
+        };
         assert_eq!(spent, [first, second]);
         assert_eq!(ledger.begins_at().unwrap(), Some(1));
     });

@@ -2,6 +2,7 @@
 
 mod contract;
 mod coordination;
+mod history;
 mod killed;
 mod sqlite;
 mod world;

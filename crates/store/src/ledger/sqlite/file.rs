@@ -1,6 +1,6 @@
 //! Opening the ledger's file: permissions, settings, format.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::{OpenError, problem};
+use crate::directory;
 
 /// Each entry takes the file from the format before it to the next. Never change one that was released: add another.
 const MIGRATIONS: [&str; 1] = [include_str!("../../../../../migrations/sqlite/0001_ledger.sql")];
@@ -30,8 +31,8 @@ pub(super) fn open(path: &Path) -> Result<Connections, OpenError> {
         _ => Path::new("."),
     };
     // SQLite does not wait for another program that makes the same file; so whoever opens one locks its directory.
-    let _only_here = create_directory(directory)
-        .and_then(|()| lock(directory))
+    let _only_here = directory::create(directory)
+        .and_then(|()| directory::lock(directory))
         .map_err(|reason| OpenError::Directory { path: directory.to_owned(), reason })?;
     prepare_file(path).map_err(|reason| OpenError::File { path: path.to_owned(), reason })?;
     let unusable = |error| OpenError::Unusable { path: path.to_owned(), problem: problem(&error) };
@@ -44,23 +45,6 @@ pub(super) fn open(path: &Path) -> Result<Connections, OpenError> {
     let reader = connect(path).map_err(unusable)?;
     reader.pragma_update(None, "query_only", true).map_err(unusable)?;
     Ok(Connections { writer, reader })
-}
-
-fn create_directory(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
-/// The lock goes with the value. A file system without locks is no reason to refuse.
-fn lock(directory: &Path) -> io::Result<File> {
-    let directory = File::open(directory)?;
-    match directory.lock() {
-        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
-        _ => Ok(directory),
-    }
 }
 
 /// Makes the file before SQLite would, for nobody else to read; SQLite gives its side files the same mode. A file that is

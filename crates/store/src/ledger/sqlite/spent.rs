@@ -10,6 +10,7 @@ const LONGEST_ATTEMPT_US: i64 = 86_400_000_000;
 const SPENT_SINCE: &str = "SELECT \
      (ended_at_us - ((ended_at_us % ?2) + ?2) % ?2) AS from_us, account, served_model, \
      COUNT(*) AS attempts, \
+     SUM(outcome = 'completed') AS completed, \
      SUM(list_price_nano_usd IS NULL) AS unpriced, \
      COALESCE(SUM(list_price_nano_usd), 0) AS list_price_nano_usd, \
      SUM(is_measured) AS measured, \
@@ -40,6 +41,7 @@ pub(super) fn spent_since(
                 account: row.get("account")?,
                 model: row.get("served_model")?,
                 attempts: row.get("attempts")?,
+                completed: row.get("completed")?,
                 unpriced: row.get("unpriced")?,
                 list_price_nano_usd: row.get("list_price_nano_usd")?,
                 measured: row.get("measured")?,
@@ -54,4 +56,27 @@ pub(super) fn spent_since(
 
 pub(super) fn begins_at(connection: &Connection) -> rusqlite::Result<Option<i64>> {
     connection.prepare_cached(BEGINS_AT)?.query_row([], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is asked often, or over long spans, must not read the whole ledger.
+    #[test]
+    fn sums_over_time_use_the_index() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(include_str!("../../../../../migrations/sqlite/0001_ledger.sql"))
+            .unwrap();
+        for (query, parameters) in [(SPENT_SINCE, 4), (BEGINS_AT, 0)] {
+            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+            let steps: Vec<String> = plan
+                .query_map(rusqlite::params_from_iter(vec![0; parameters]), |row| row.get("detail"))
+                .unwrap()
+                .collect::<rusqlite::Result<_>>()
+                .unwrap();
+            assert!(steps.iter().any(|step| step.contains("attempts_started")), "{steps:?}");
+        }
+    }
 }
