@@ -14,6 +14,7 @@
 //! | [`recover`] | what rests after a failure, for how long, and whether to try again |
 //! | [`model_state`] | hot, busy, cold, down or unknown |
 //! | [`events`] | what changed and is worth a word: windows, models, keys |
+//! | [`history`] | what hours that are over say: drift, spikes, the plan that would have been cheapest |
 //! | [`recommend`] | which model to use: variants, purposes, stay or switch |
 //!
 //! Facts about Chutes are cited by section of the project's `chutes/api.md` reference.
@@ -23,6 +24,7 @@
 pub mod admit;
 pub mod cause;
 pub mod events;
+pub mod history;
 pub mod model_state;
 pub mod quota;
 pub mod recommend;
