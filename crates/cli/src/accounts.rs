@@ -1,7 +1,7 @@
 //! Keys grouped by the account they belong to: quota, caps and balance are counted per account, not per key.
 
 use ripcord_client::key::{AccountId, Key};
-use ripcord_rules::quota::{Paygo, SpendingPolicy, WhenUnknown};
+use ripcord_rules::quota::{SpendingPolicy, WhenUnknown, Work};
 
 use crate::error::CommandError;
 use crate::settings::Settings;
@@ -18,8 +18,10 @@ pub(crate) struct Account {
     pub(crate) id: Option<AccountId>,
     /// Its keys, in the order in which they were found.
     pub(crate) keys: Vec<Key>,
-    /// What may be spent on it.
+    /// What may be spent on it by whoever types a command: interactive work, which need not leave the reserve alone.
     pub(crate) policy: SpendingPolicy,
+    /// What of each window is kept for interactive work, in thousandths.
+    pub(crate) reserve_permille: u64,
     /// What the gateway does while its figures are not known.
     pub(crate) when_unknown: WhenUnknown,
 }
@@ -45,6 +47,11 @@ impl Account {
             (None, Some(key)) => key.to_string(),
             (None, None) => "account".to_owned(),
         }
+    }
+
+    /// What may be spent on it for work of this kind.
+    pub(crate) fn policy_for(&self, work: Work) -> SpendingPolicy {
+        SpendingPolicy { reserve_permille: self.reserve_permille, ..self.policy }.for_work(work)
     }
 
     /// Whether `--account wanted` means this one, by name, or by the beginning of a key or of its
@@ -89,6 +96,7 @@ impl Roster {
             let policy = SpendingPolicy {
                 paygo: chosen(entry.paygo.as_ref(), &settings.spending.paygo),
                 min_balance: chosen(entry.min_balance.as_ref(), &settings.spending.min_balance),
+                reserve_permille: chosen(entry.reserve.as_ref(), &settings.spending.reserve),
                 ..SpendingPolicy::default()
             };
             let when_unknown = chosen(entry.when_unknown.as_ref(), &settings.spending.when_unknown);
@@ -114,6 +122,7 @@ impl Roster {
         let policy = SpendingPolicy {
             paygo: settings.spending.paygo.value,
             min_balance: settings.spending.min_balance.value,
+            reserve_permille: settings.spending.reserve.value,
             ..SpendingPolicy::default()
         };
         for raw in keys {
@@ -178,7 +187,8 @@ impl Roster {
                 name: name.map(str::to_owned),
                 id,
                 keys: vec![key],
-                policy,
+                policy: policy.for_work(Work::Interactive),
+                reserve_permille: policy.reserve_permille,
                 when_unknown,
             }),
         }
@@ -196,18 +206,11 @@ fn place_of(origin: &Origin) -> String {
     }
 }
 
-/// The words of the configuration for a spending rule.
-pub(crate) const fn paygo_word(paygo: Paygo) -> &'static str {
-    match paygo {
-        Paygo::ByPlan => "by_plan",
-        Paygo::Never => "never",
-        Paygo::Allow => "allow",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+
+    use ripcord_rules::quota::Paygo;
 
     use super::*;
     use crate::args::GlobalArguments;

@@ -8,10 +8,10 @@ use ripcord_client::chutes::{ChuteQuery, Chutes, ChutesSettings};
 use ripcord_client::endpoints::{Endpoints, PlainHttp};
 use ripcord_client::error::{Error, ErrorKind};
 use ripcord_client::key::AccountId;
-use ripcord_client::snapshot::{AccountKeys, read_account_with};
+use ripcord_client::snapshot::{AccountKeys, add_paid_today, read_account_with};
 use ripcord_client::transport::{Transport, TransportLimits, TransportSettings};
 use ripcord_rules::cause::Cause;
-use ripcord_rules::quota::{AccountSnapshot, Readable};
+use ripcord_rules::quota::{AccountSnapshot, Paygo, Readable};
 use ripcord_wire::chutes::Chute;
 use ripcord_wire::text::clean;
 use tokio::sync::Semaphore;
@@ -338,7 +338,11 @@ async fn read(
     clock: CorrectedClock,
 ) -> (Reading, Option<i64>) {
     let keys = AccountKeys { account: account.id.clone(), keys: account.keys.clone() };
-    let reading = read_account_with(&public, &keys, &|| clock.now()).await;
+    let mut reading = read_account_with(&public, &keys, &|| clock.now()).await;
+    if matches!(account.policy.paygo, Paygo::Daily(_)) && reading.snapshot.readable == Readable::Yes
+    {
+        add_paid_today(&public, &keys.keys, &mut reading, &|| clock.now()).await;
+    }
     account.id = reading.account.clone().or(account.id);
     let username = reading.username.as_deref().map(|name| clean(name, LABEL_CHARS));
     let username = username.filter(|name| !name.is_empty());

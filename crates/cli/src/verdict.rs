@@ -1,7 +1,7 @@
 //! "May I go on?" in words and as JSON, the same for every command that asks.
 
 use ripcord_rules::quota::{
-    AccountSnapshot, Missing, Payer, Shortage, SpendingPolicy, Verdict, WindowKind,
+    AccountSnapshot, Missing, Payer, Paygo, Shortage, SpendingPolicy, Verdict, WindowKind,
 };
 use ripcord_rules::time::Wall;
 use schemars::JsonSchema;
@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::printer::moment::{self, Moments};
+use crate::settings::spending::percent;
 
 /// Whether an account may go on, and why.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -16,8 +17,8 @@ pub(crate) struct VerdictReport {
     /// The answer.
     pub(crate) verdict: Answer,
     /// Why: `windows_open`, `balance_pays`, `unlimited`, `paygo_not_allowed`, `window_used_up`,
-    /// `balance_too_low`, or what is not known: `forbidden`, `failed`, `window_unknown`, `balance_unknown`,
-    /// `plan_unknown`.
+    /// `balance_too_low`, `daily_bound_reached`, `kept_for_interactive`, or what is not known: `forbidden`, `failed`,
+    /// `window_unknown`, `balance_unknown`, `paid_today_unknown`, `plan_unknown`.
     pub(crate) reason: &'static str,
     /// The window that decides, if one does: `day`, `four_hour`, `month`, `chute`.
     pub(crate) window: Option<&'static str>,
@@ -134,6 +135,24 @@ impl VerdictReport {
                             policy.min_balance
                         ),
                     ),
+                    Shortage::DailyBoundReached(kind) => (
+                        "daily_bound_reached",
+                        Some(kind.name()),
+                        format!(
+                            "the {} is used up and the balance has paid {}{turns_words}",
+                            window_words(*kind),
+                            paid_words(account, policy, now)
+                        ),
+                    ),
+                    Shortage::KeptForInteractive(kind) => (
+                        "kept_for_interactive",
+                        Some(kind.name()),
+                        format!(
+                            "the last {} of the {} is kept for interactive work{turns_words}",
+                            percent(policy.reserve_permille),
+                            window_words(*kind)
+                        ),
+                    ),
                 };
                 Self {
                     verdict: Answer::No,
@@ -155,7 +174,9 @@ impl VerdictReport {
         let has_money = account.balance.is_some_and(|balance| balance.0 > 0);
         match (self.reason, self.window) {
             ("paygo_not_allowed", _) if has_money => "paygo-not-allowed",
-            ("balance_too_low", _) => "budget-exhausted",
+            ("balance_too_low" | "daily_bound_reached" | "kept_for_interactive", _) => {
+                "budget-exhausted"
+            }
             ("paygo_not_allowed" | "window_used_up", Some("day" | "chute")) => "quota-used-up",
             ("paygo_not_allowed" | "window_used_up", _) => "cap-used-up",
             _ => "account-unreadable",
@@ -175,6 +196,12 @@ impl VerdictReport {
                 Some(format!(
                     "to let the balance ({balance}) pay: paygo = \"allow\" under [spending]"
                 ))
+            }
+            ("daily_bound_reached", Some(balance)) => Some(format!(
+                "to let the balance ({balance}) pay more: a larger `daily_usd`, or paygo = \"allow\", under [spending]"
+            )),
+            ("kept_for_interactive", _) => {
+                Some("to let such work use all of it: reserve = \"0%\" under [spending]".to_owned())
             }
             ("balance_too_low", _) => Some("top up at https://chutes.ai".to_owned()),
             _ => None,
@@ -196,6 +223,11 @@ fn unknown_words(missing: Missing) -> (&'static str, Option<&'static str>, Strin
             format!("the state of the {} is unknown", window_words(kind)),
         ),
         Missing::Balance => ("balance_unknown", None, "the balance is unknown".to_owned()),
+        Missing::PaidToday => (
+            "paid_today_unknown",
+            None,
+            "the windows are used up, and what the balance has paid today is unknown".to_owned(),
+        ),
         Missing::Plan => ("plan_unknown", None, "the plan is unknown".to_owned()),
     }
 }
@@ -214,6 +246,17 @@ fn kept_words(
             format!(" but for the {percent} % that Ripcord leaves for others")
         }
         _ => String::new(),
+    }
+}
+
+/// What the balance has paid today, of what it may.
+pub(crate) fn paid_words(account: &AccountSnapshot, policy: &SpendingPolicy, now: Wall) -> String {
+    let paid = account
+        .paid_today_at(now)
+        .map_or_else(|| "an unknown sum".to_owned(), |paid| paid.to_string());
+    match policy.paygo {
+        Paygo::Daily(bound) => format!("{paid} of the {bound} that it may pay a day"),
+        Paygo::ByPlan | Paygo::Never | Paygo::Allow => format!("{paid} today"),
     }
 }
 

@@ -3,14 +3,16 @@
 //! Every endpoint may fail by itself; what it would have told is then unknown, never zero. Figures become integers
 //! on the safe side: caps are rounded down, usage up.
 
-use ripcord_rules::quota::{AccountSnapshot, Readable};
+use std::time::Duration;
+
+use ripcord_rules::quota::{AccountSnapshot, Readable, next_day_reset};
 use ripcord_rules::time::Wall;
 use ripcord_rules::units::{NanoUsd, Rounding};
 use ripcord_wire::chutes::{
     Me, QuotaUsage, Quotas, ROLE_FREE_ACCOUNT, ROLE_INVOICE_BILLING, SubscriptionUsage,
 };
 
-use crate::chutes::{Chutes, Reply};
+use crate::chutes::{Chutes, Reply, UsageQuery};
 use crate::error::Error;
 use crate::key::{AccountId, Key};
 
@@ -20,6 +22,9 @@ use windows::Facts;
 
 /// An account counts at most this many chutes with quotas of their own here; more are left out and told.
 const MOST_CHUTE_WINDOWS: usize = 32;
+const DAY: Duration = Duration::from_secs(86_400);
+/// A day has 24 hours; a server that gives more says something else than was asked for.
+const MOST_BUCKETS: usize = 1_000;
 
 /// The keys of one account. Quota and caps are shared by all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +63,8 @@ pub enum Question {
     SubscriptionUsage,
     /// `GET /users/me/quota_usage/{chute_id}`.
     ChuteUsage,
+    /// `GET /users/me/usage`, since 00:00 UTC.
+    PaidToday,
 }
 
 /// What could be read of an account.
@@ -130,6 +137,8 @@ pub async fn read_account(chutes: &Chutes, now: &(dyn Fn() -> Wall + Sync)) -> A
         chute_windows: Vec::new(),
         balance: balance(me.as_ref()),
         balance_as_of: as_of,
+        paid_today: None,
+        paid_as_of: as_of,
         rows_read: quotas.is_some(),
         caps_read: subscription.is_some(),
         readable,
@@ -158,6 +167,52 @@ pub async fn read_account(chutes: &Chutes, now: &(dyn Fn() -> Wall + Sync)) -> A
         clock_offset_micros: reader.offset,
         problems: reader.problems,
         chute_windows_left_out,
+    }
+}
+
+/// What the balance has paid since 00:00 UTC, rounded up: the buckets of the account's own history
+/// (api.md 2.6). `None` if the answer does not tell.
+///
+/// # Errors
+/// As every call: see [`Error`].
+pub async fn read_paid_today(chutes: &Chutes, now: Wall) -> Result<Option<NanoUsd>, Error> {
+    let midnight = next_day_reset(now).before(DAY);
+    let query = UsageQuery { from: Some(midnight), ..UsageQuery::default() };
+    let history = chutes.usage_history(&query, MOST_BUCKETS).await?;
+    let paid = history.rows.iter().try_fold(NanoUsd::ZERO, |paid, row| {
+        let began = row.bucket.as_ref()?.unix_micros().map(Wall::from_unix_micros)?;
+        if began < midnight {
+            return Some(paid);
+        }
+        // What a row does not say could be anything.
+        let amount = NanoUsd::from_decimal(row.amount.as_ref()?.as_str(), Rounding::Up)?;
+        Some(paid.plus(amount.max(NanoUsd::ZERO)))
+    });
+    Ok(paid.filter(|_| history.is_whole && history.skipped == 0))
+}
+
+/// [`read_paid_today`] into a reading, with the first of the account's keys that may read it. To be asked only where
+/// somebody set a bound: it is one more call.
+pub async fn add_paid_today(
+    chutes: &Chutes,
+    keys: &[Key],
+    reading: &mut AccountReading,
+    now: &(dyn Fn() -> Wall + Sync),
+) {
+    for key in keys {
+        let as_of = now();
+        match read_paid_today(&chutes.clone().with_key(key.clone()), as_of).await {
+            Ok(paid) => {
+                reading.snapshot.paid_today = paid;
+                reading.snapshot.paid_as_of = as_of;
+                return;
+            }
+            Err(error) if error.is_forbidden() => {}
+            Err(error) => {
+                reading.problems.push((Question::PaidToday, error));
+                return;
+            }
+        }
     }
 }
 

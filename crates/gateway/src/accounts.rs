@@ -112,6 +112,11 @@ impl Account {
             .collect()
     }
 
+    /// Whether it matters what the balance has paid today.
+    pub(crate) const fn has_daily_bound(&self) -> bool {
+        matches!(self.paygo, Paygo::Daily(_))
+    }
+
     /// The keys, the one that is next in turn first.
     pub(crate) fn keys_in_turn(&self) -> impl Iterator<Item = &AccountKey> {
         let first = self.next_key.fetch_add(1, Ordering::Relaxed);

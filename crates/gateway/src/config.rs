@@ -2,7 +2,7 @@
 
 use ripcord_client::endpoints::Endpoints;
 use ripcord_client::key::Key;
-use ripcord_rules::quota::{BookSettings, Paygo, SpendingPolicy, WhenUnknown};
+use ripcord_rules::quota::{BookSettings, Paygo, SpendingPolicy, WhenUnknown, Work};
 use ripcord_store::AccountTag;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -111,6 +111,7 @@ impl AccountConfig {
     /// The policy that decides whether the account takes a request.
     pub(crate) fn policy(&self) -> SpendingPolicy {
         SpendingPolicy { paygo: self.paygo, require_balance: false, ..self.spending }
+            .for_work(Work::Interactive)
     }
 }
 

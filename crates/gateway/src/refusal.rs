@@ -116,6 +116,46 @@ impl Refusal {
         Self::of_request(StatusCode::PAYMENT_REQUIRED, "budget_exhausted", &message)
     }
 
+    pub(crate) fn daily_bound_reached(
+        account: &str,
+        window: WindowKind,
+        reset_at: Option<Wall>,
+        now: Wall,
+    ) -> Self {
+        let message = format!(
+            "the balance of account `{account}` has paid as much today as it may{}. To allow more, raise `daily_usd` in \
+             `paygo = {{ daily_usd = … }}` below [spending] in the configuration, or below this account's [[accounts]]",
+            until(reset_at, now)
+        );
+        Self {
+            retry_after: reset_at.map(|reset| reset.since(now)),
+            ..Self::of_request(StatusCode::PAYMENT_REQUIRED, "budget_exhausted", &message)
+        }
+        .with_window(Some(window), reset_at)
+    }
+
+    pub(crate) fn kept_for_interactive(
+        account: &str,
+        window: WindowKind,
+        reset_at: Option<Wall>,
+        now: Wall,
+    ) -> Self {
+        let message = format!(
+            "what is left of the {} window of account `{account}` is kept for interactive work{}. Requests with \
+             `x-ripcord-priority: interactive` may use it; `reserve` below [spending] in the configuration says how much \
+             is kept",
+            window.in_words(),
+            until(reset_at, now)
+        );
+        Self::waiting(
+            StatusCode::TOO_MANY_REQUESTS,
+            "window_exhausted",
+            &message,
+            reset_at.map(|reset| reset.since(now)),
+        )
+        .with_window(Some(window), reset_at)
+    }
+
     pub(crate) fn unknown_budget(account: &str) -> Self {
         let message = format!(
             "the figures of account `{account}` cannot be read, and its configuration forbids spending that is not known \

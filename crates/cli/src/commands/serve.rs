@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use ripcord_gateway::{AccountConfig, Config, Gateway, Limits, StartError};
-use ripcord_rules::quota::BookSettings;
+use ripcord_rules::quota::{BookSettings, Work};
 use ripcord_store::{OpenError, SqliteLedger};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -105,7 +105,7 @@ fn config(
                 keys: account.keys.clone(),
                 paygo: account.policy.paygo,
                 when_unknown: account.when_unknown,
-                spending: account.policy,
+                spending: account.policy_for(Work::Background),
             })
             .collect(),
         limits: Limits {

@@ -1,11 +1,10 @@
 //! `ripcord usage`, and `ripcord` alone: plan, windows, balance, and when each would run out.
 
-use ripcord_rules::quota::{Cap, Plan, Unit, Verdict, Window, may_spend};
+use ripcord_rules::quota::{Cap, Paygo, Plan, Unit, Verdict, Window, may_spend};
 use ripcord_rules::time::Wall;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::accounts::paygo_word;
 use crate::args::UsageArguments;
 use crate::commands::elsewhere;
 use crate::context::Context;
@@ -15,8 +14,9 @@ use crate::figures::{self, WindowReport};
 use crate::printer::Page;
 use crate::printer::moment;
 use crate::printer::text::{Text, Tone};
+use crate::settings::spending::paygo_word;
 use crate::upstream::{Reading, Upstream};
-use crate::verdict::{Answer, VerdictReport, window_words};
+use crate::verdict::{Answer, VerdictReport, paid_words, window_words};
 
 /// What `ripcord usage --json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -44,8 +44,12 @@ struct AccountUsage {
     windows: Vec<WindowReport>,
     /// Pay-as-you-go money in US dollars; may be negative; null if not known.
     balance_usd: Option<f64>,
-    /// The spending rule in force: `by_plan`, `never`, `allow`.
+    /// The spending rule in force: `by_plan`, `never`, `allow`, `daily`.
     paygo: &'static str,
+    /// What the balance may pay from 00:00 to 00:00 UTC in US dollars; null without a daily bound.
+    paygo_daily_usd: Option<f64>,
+    /// What the balance has paid since 00:00 UTC in US dollars; null if not known. Read only where there is a daily bound.
+    paid_today_usd: Option<f64>,
     /// Whether that rule lets the balance pay; null while the plan is not known.
     paygo_allowed: Option<bool>,
     /// Whether the next call may go.
@@ -174,6 +178,8 @@ fn account(
             .collect(),
         balance_usd: snapshot.balance.map(figures::usd),
         paygo: paygo_word(policy.paygo),
+        paygo_daily_usd: daily_bound(policy.paygo),
+        paid_today_usd: snapshot.paid_today_at(now).map(figures::usd),
         paygo_allowed: policy.allows_paygo(snapshot.plan),
         verdict: VerdictReport::new(
             &verdict(reading, chute_id, now),
@@ -257,7 +263,7 @@ fn draw_account(
             )),
         );
     }
-    page.paragraph_under(2, 2, balance_line(reading, account));
+    page.paragraph_under(2, 2, balance_line(reading, account, now));
     page.paragraph_under(2, 2, verdict_line(&account.verdict));
     if let Some(remedy) = account.verdict.remedy(snapshot, &reading.account.policy) {
         page.paragraph(4, Text::new().dim(remedy));
@@ -318,13 +324,25 @@ fn draw_heading(page: &mut Page, reading: &Reading, context: &Context, now: Wall
     }
 }
 
-fn balance_line(reading: &Reading, account: &AccountUsage) -> Text {
+/// What the balance may pay a day, in US dollars.
+fn daily_bound(paygo: Paygo) -> Option<f64> {
+    match paygo {
+        Paygo::Daily(bound) => Some(figures::usd(bound)),
+        Paygo::ByPlan | Paygo::Never | Paygo::Allow => None,
+    }
+}
+
+fn balance_line(reading: &Reading, account: &AccountUsage, now: Wall) -> Text {
     let line = Text::toned(Tone::Strong, "balance").plain(" ");
     let line = match reading.snapshot.balance {
         None => line.dim("unknown"),
         Some(balance) if balance.0 < 0 => line.then(Tone::Bad, balance.to_string()),
         Some(balance) => line.plain(balance.to_string()),
     };
+    if let Paygo::Daily(_) = reading.account.policy.paygo {
+        let paid = paid_words(&reading.snapshot, &reading.account.policy, now);
+        return line.dim(format!(" · has paid {paid}"));
+    }
     let only_the_balance = reading.snapshot.plan == Some(Plan::PayAsYouGo);
     line.dim(match (account.paygo_allowed, account.paygo) {
         (_, _) if reading.snapshot.plan == Some(Plan::Unlimited) => "",

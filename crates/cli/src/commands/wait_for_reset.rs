@@ -336,7 +336,13 @@ fn ahead(readings: &[Reading], now: Wall) -> Ahead {
             Verdict::Yes(_) => return Ahead::Open,
             Verdict::Unknown(_) => unreadable = true,
             Verdict::No { shortage, turns_at, .. } => match (turns_at, shortage) {
-                (Some(turns), Shortage::PaygoNotAllowed(kind) | Shortage::WindowUsedUp(kind)) => {
+                (
+                    Some(turns),
+                    Shortage::PaygoNotAllowed(kind)
+                    | Shortage::WindowUsedUp(kind)
+                    | Shortage::DailyBoundReached(kind)
+                    | Shortage::KeptForInteractive(kind),
+                ) => {
                     if best.is_none_or(|(_, earliest)| turns < earliest) {
                         best = Some((kind, turns));
                     }
@@ -344,10 +350,17 @@ fn ahead(readings: &[Reading], now: Wall) -> Ahead {
                 (
                     None,
                     Shortage::PaygoNotAllowed(WindowKind::Month)
-                    | Shortage::WindowUsedUp(WindowKind::Month),
+                    | Shortage::WindowUsedUp(WindowKind::Month)
+                    | Shortage::KeptForInteractive(WindowKind::Month),
                 ) => sometime = true,
                 (_, Shortage::BalanceTooLow)
-                | (None, Shortage::PaygoNotAllowed(_) | Shortage::WindowUsedUp(_)) => {}
+                | (
+                    None,
+                    Shortage::PaygoNotAllowed(_)
+                    | Shortage::WindowUsedUp(_)
+                    | Shortage::DailyBoundReached(_)
+                    | Shortage::KeptForInteractive(_),
+                ) => {}
             },
         }
     }

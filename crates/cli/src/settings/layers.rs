@@ -3,18 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ripcord_rules::quota::{Paygo, WhenUnknown};
+use ripcord_rules::quota::WhenUnknown;
 use toml::de::DeTable;
 
 use super::document::{Problem, Section, SourceFile, Value, nearest, read};
 use super::environment::{Environment, VARIABLES, variables};
 use super::keys::{self, RawKey};
 use super::origin::{Origin, Sourced};
-use super::{AccountSettings, DEFAULT_FILE, GatewaySettings, MissingFile, Settings, small_file};
+use super::{
+    AccountSettings, DEFAULT_FILE, GatewaySettings, MissingFile, Settings, small_file, spending,
+};
 use crate::args::{ColorChoice, GlobalArguments};
 
-const PAYGO: &[(&str, Paygo)] =
-    &[("by_plan", Paygo::ByPlan), ("never", Paygo::Never), ("allow", Paygo::Allow)];
 const WHEN_UNKNOWN: &[(&str, WhenUnknown)] =
     &[("allow", WhenUnknown::Allow), ("refuse", WhenUnknown::Refuse)];
 const COLOR: &[(&str, ColorChoice)] =
@@ -145,8 +145,9 @@ fn read_sections(settings: &mut Settings, root: &mut Section<'_>) {
         });
     });
     root.table("spending", |section| {
-        section.read("paygo", &mut settings.spending.paygo, read::word(PAYGO));
+        section.read("paygo", &mut settings.spending.paygo, spending::paygo);
         section.read("min_balance", &mut settings.spending.min_balance, read::usd);
+        section.read("reserve", &mut settings.spending.reserve, spending::reserve);
         section.read("when_unknown", &mut settings.spending.when_unknown, read::word(WHEN_UNKNOWN));
     });
     root.table("models", |section| {
@@ -238,8 +239,9 @@ fn read_account(
             }
         }
     }
-    let paygo = section.read_new("paygo", read::word(PAYGO));
+    let paygo = section.read_new("paygo", spending::paygo);
     let min_balance = section.read_new("min_balance", read::usd);
+    let reserve = section.read_new("reserve", spending::reserve);
     let when_unknown = section.read_new("when_unknown", read::word(WHEN_UNKNOWN));
     let Some(name) = name else {
         section.problem(
@@ -249,7 +251,7 @@ fn read_account(
         );
         return None;
     };
-    Some(AccountSettings { name, keys, paygo, min_balance, when_unknown })
+    Some(AccountSettings { name, keys, paygo, min_balance, reserve, when_unknown })
 }
 
 fn read_key_file(

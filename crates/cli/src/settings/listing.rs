@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Settings;
 use super::origin::{Origin, Sourced};
-use crate::accounts::paygo_word;
+use super::spending::{paygo_value, reserve_value};
 use crate::args::ColorChoice;
 
 /// One setting.
@@ -31,8 +31,9 @@ impl Settings {
             listed("chutes.api_url", &chutes.api_url, |url| json!(without_login(url))),
             listed("chutes.llm_url", &chutes.llm_url, |url| json!(without_login(url))),
             seconds("chutes.refresh_seconds", &chutes.refresh),
-            listed("spending.paygo", &spending.paygo, |paygo| json!(paygo_word(*paygo))),
+            listed("spending.paygo", &spending.paygo, |paygo| paygo_value(*paygo)),
             listed("spending.min_balance", &spending.min_balance, |amount| usd(*amount)),
+            listed("spending.reserve", &spending.reserve, |kept| reserve_value(*kept)),
             listed("spending.when_unknown", &spending.when_unknown, |choice| {
                 json!(when_unknown_word(*choice))
             }),

@@ -10,6 +10,7 @@ pub(crate) mod listing;
 pub(crate) mod origin;
 pub(crate) mod recommend;
 pub(crate) mod small_file;
+pub(crate) mod spending;
 mod vocabulary;
 
 use std::net::SocketAddr;
@@ -73,6 +74,8 @@ pub(crate) struct ChutesSettings {
 pub(crate) struct SpendingSettings {
     pub(crate) paygo: Sourced<Paygo>,
     pub(crate) min_balance: Sourced<NanoUsd>,
+    /// In thousandths of each window's cap.
+    pub(crate) reserve: Sourced<u64>,
     pub(crate) when_unknown: Sourced<WhenUnknown>,
 }
 
@@ -125,6 +128,7 @@ pub(crate) struct AccountSettings {
     pub(crate) keys: Vec<RawKey>,
     pub(crate) paygo: Option<Sourced<Paygo>>,
     pub(crate) min_balance: Option<Sourced<NanoUsd>>,
+    pub(crate) reserve: Option<Sourced<u64>>,
     pub(crate) when_unknown: Option<Sourced<WhenUnknown>>,
 }
 
@@ -171,6 +175,7 @@ impl Settings {
             spending: SpendingSettings {
                 paygo: unset(Paygo::ByPlan),
                 min_balance: unset(NanoUsd::ZERO),
+                reserve: unset(0),
                 when_unknown: unset(WhenUnknown::Allow),
             },
             models: ModelSettings { watch: unset(Vec::new()), sanity: unset(String::new()) },

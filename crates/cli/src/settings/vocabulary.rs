@@ -5,8 +5,8 @@ use toml::de::{DeTable, DeValue};
 use super::DEFAULT_FILE;
 
 /// The keys of an `[[accounts]]` entry, which the embedded file has as a comment only.
-pub(super) const ACCOUNT_KEYS: [&str; 7] =
-    ["name", "key_env", "key_file", "keys", "paygo", "min_balance", "when_unknown"];
+pub(super) const ACCOUNT_KEYS: [&str; 8] =
+    ["name", "key_env", "key_file", "keys", "paygo", "min_balance", "reserve", "when_unknown"];
 
 /// The last part of every key, and the whole of it.
 pub(super) fn keys() -> Vec<(String, String)> {

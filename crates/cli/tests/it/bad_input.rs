@@ -213,7 +213,7 @@ fn every_problem_of_the_configuration_at_once() {
     exit 2
     --- stderr
     HOME/.config/ripcord/config.toml:2: unknown key `spending.min_balanse`; did you mean `spending.min_balance`?
-    HOME/.config/ripcord/config.toml:3: `spending.paygo`: expected one of "by_plan", "never", "allow"
+    HOME/.config/ripcord/config.toml:3: `spending.paygo`: expected "by_plan", "never", "allow" or { daily_usd = 2.0 } with an amount above 0
     HOME/.config/ripcord/config.toml:5: unknown key `gatewey`; did you mean `gateway`?
     HOME/.config/ripcord/config.toml:10: could not read the key file HOME/none: No such file or directory (os error 2)
     CHUTES_QUOTA_REFRESH_INTERVAL: must be from 30 to 86400 seconds

@@ -7,7 +7,7 @@ use crate::shared::{FIGURES_LAG, Shared};
 use ripcord_client::chutes::Chutes;
 use ripcord_client::endpoints::Endpoints;
 use ripcord_client::key::Key;
-use ripcord_client::snapshot::read_account;
+use ripcord_client::snapshot::{add_paid_today, read_account};
 use ripcord_rules::cause::Cause;
 use ripcord_rules::quota::{AccountSnapshot, Readable, Window};
 use ripcord_rules::time::{Mono, Wall};
@@ -163,7 +163,8 @@ async fn read(shared: &Shared, endpoints: &Endpoints, account: usize) -> Option<
     let keys = &shared.accounts[account].keys;
     let mut best: Option<AccountSnapshot> = None;
     for key in keys {
-        let snapshot = read_with(shared, endpoints, &key.key).await;
+        let bounded = shared.accounts[account].has_daily_bound();
+        let snapshot = read_with(shared, endpoints, &key.key, bounded).await;
         let readable = snapshot.as_ref().map(|snapshot| snapshot.readable);
         // A key that may not read tells less than one that failed this time.
         if best.is_none() || readable != Some(Readable::Forbidden) {
@@ -193,14 +194,22 @@ fn take_over(shared: &Shared, account: usize, snapshot: AccountSnapshot) {
     shared.reconsider_rest(account);
 }
 
-async fn read_with(shared: &Shared, endpoints: &Endpoints, key: &Key) -> Option<AccountSnapshot> {
+async fn read_with(
+    shared: &Shared,
+    endpoints: &Endpoints,
+    key: &Key,
+    bounded: bool,
+) -> Option<AccountSnapshot> {
     let chutes = Chutes::new(endpoints, shared.transport.clone()).ok()?.with_key(key.clone());
     let mut latest = None;
     // Figures stamped by a wrong clock would seem to be from another window, so they are read again by a right one.
     for _ in 0..READINGS_TO_SET_THE_CLOCK {
         let ahead = shared.clock.server_ahead_micros();
         let now = || shared.clock.wall_ahead_by(ahead);
-        let reading = read_account(&chutes, &now).await;
+        let mut reading = read_account(&chutes, &now).await;
+        if bounded && reading.snapshot.readable == Readable::Yes {
+            add_paid_today(&chutes, std::slice::from_ref(key), &mut reading, &now).await;
+        }
         for (question, error) in &reading.problems {
             tracing::debug!(?question, %error, "account figures");
         }

@@ -174,6 +174,12 @@ fn of_budget(shared: &Shared, account: usize, verdict: &Verdict) -> Refusal {
             Refusal::window_exhausted(label, Some(kind), turns_at, now)
         }
         Verdict::No { shortage: Shortage::BalanceTooLow, .. } => Refusal::balance_too_low(label),
+        Verdict::No { shortage: Shortage::DailyBoundReached(kind), turns_at, .. } => {
+            Refusal::daily_bound_reached(label, kind, turns_at, now)
+        }
+        Verdict::No { shortage: Shortage::KeptForInteractive(kind), turns_at, .. } => {
+            Refusal::kept_for_interactive(label, kind, turns_at, now)
+        }
         Verdict::Yes(_) | Verdict::Unknown(_) => Refusal::unknown_budget(label),
     }
 }

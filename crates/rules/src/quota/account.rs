@@ -4,10 +4,12 @@
 //! as that is positive (`chutes/api.md` 5.3). So "may I go on?" has two halves: is there room, and if not, is
 //! the balance allowed to pay.
 
+use super::calendar::next_day_reset;
 use super::plan::Plan;
+use super::policy::{Paygo, SpendingPolicy, Work};
 use super::window::{Cap, Window, WindowKind};
 use crate::time::Wall;
-use crate::units::{NanoUsd, scaled};
+use crate::units::NanoUsd;
 
 /// Whether the account endpoints could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,10 @@ pub struct AccountSnapshot {
     pub balance: Option<NanoUsd>,
     /// When the balance was true.
     pub balance_as_of: Wall,
+    /// What the balance has paid since 00:00 UTC; `None` if not known. Read only where a policy bounds it.
+    pub paid_today: Option<NanoUsd>,
+    /// When that was true.
+    pub paid_as_of: Wall,
     /// Whether the quota rows were read: then a chute without an own window has none.
     pub rows_read: bool,
     /// Whether the dollar caps were read: then a cap that is not there does not bind.
@@ -41,45 +47,6 @@ pub struct AccountSnapshot {
     pub readable: Readable,
     /// When this was true.
     pub as_of: Wall,
-}
-
-/// Whether the balance may pay when a window is used up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Paygo {
-    /// As the plan suggests: a subscription never, every other account yes.
-    #[default]
-    ByPlan,
-    /// Never.
-    Never,
-    /// Down to the minimum balance.
-    Allow,
-}
-
-/// What to do while an account's figures are not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum WhenUnknown {
-    /// Go on, marked "unguarded", unless the owner wrote `paygo = "never"`.
-    #[default]
-    Allow,
-    /// Refuse.
-    Refuse,
-}
-
-/// What is kept free of a window unless somebody says otherwise, in thousandths: decision 6 has the reasons.
-pub const MARGIN_PERMILLE: u64 = 12;
-
-/// What may be spent on an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SpendingPolicy {
-    /// Whether the balance may pay.
-    pub paygo: Paygo,
-    /// The balance is not drawn below this.
-    pub min_balance: NanoUsd,
-    /// What is kept free of each window where the balance may not pay, in thousandths of its cap: others may use the
-    /// account, and the figures lag.
-    pub margin_permille: u64,
-    /// The balance has to be above the minimum even where a window would pay.
-    pub require_balance: bool,
 }
 
 /// Who would pay for the next call.
@@ -102,6 +69,10 @@ pub enum Shortage {
     WindowUsedUp(WindowKind),
     /// The balance would pay, and is too low.
     BalanceTooLow,
+    /// This window is used up, and the balance has paid as much today as it may.
+    DailyBoundReached(WindowKind),
+    /// What is left of this window is kept for interactive work.
+    KeptForInteractive(WindowKind),
 }
 
 /// Why it is not known.
@@ -115,6 +86,8 @@ pub enum Missing {
     Window(WindowKind),
     /// The balance.
     Balance,
+    /// What the balance has paid today.
+    PaidToday,
     /// The plan.
     Plan,
 }
@@ -138,53 +111,6 @@ pub enum Verdict {
     Unknown(Missing),
 }
 
-// === impl SpendingPolicy ===
-
-impl Default for SpendingPolicy {
-    fn default() -> Self {
-        Self {
-            paygo: Paygo::ByPlan,
-            min_balance: NanoUsd::from_cents(5),
-            margin_permille: MARGIN_PERMILLE,
-            require_balance: false,
-        }
-    }
-}
-
-impl SpendingPolicy {
-    /// Whether the balance may pay on an account of this plan. `None` if that hangs on an unknown plan.
-    #[must_use]
-    pub fn allows_paygo(&self, plan: Option<Plan>) -> Option<bool> {
-        match self.paygo {
-            Paygo::Allow => Some(true),
-            Paygo::Never => Some(false),
-            Paygo::ByPlan => plan.map(|plan| !plan.is_subscription()),
-        }
-    }
-
-    /// Whether `window` counts as used up on an account of this plan; `None` if not known.
-    #[must_use]
-    pub fn is_used_up(&self, window: &Window, plan: Option<Plan>) -> Option<bool> {
-        match window.cap {
-            Cap::Uncapped => Some(false),
-            Cap::Unknown => None,
-            Cap::Limited(cap) => {
-                window.used.map(|used| used >= cap.saturating_sub(self.kept(cap, plan)))
-            }
-        }
-    }
-
-    /// What is kept free of a window with this cap, in its unit.
-    #[must_use]
-    pub fn kept(&self, cap: i64, plan: Option<Plan>) -> i64 {
-        if self.allows_paygo(plan) == Some(false) {
-            scaled(cap, self.margin_permille, 1_000)
-        } else {
-            0
-        }
-    }
-}
-
 // === impl AccountSnapshot ===
 
 impl AccountSnapshot {
@@ -197,6 +123,8 @@ impl AccountSnapshot {
             chute_windows: Vec::new(),
             balance: None,
             balance_as_of: as_of,
+            paid_today: None,
+            paid_as_of: as_of,
             rows_read: false,
             caps_read: false,
             readable,
@@ -216,6 +144,13 @@ impl AccountSnapshot {
         own.into_iter().chain(account_wide).map(|window| window.at(now)).collect()
     }
 
+    /// What the balance has paid on the day of `now`: nothing yet where the figure is of a day before.
+    #[must_use]
+    pub fn paid_today_at(&self, now: Wall) -> Option<NanoUsd> {
+        let has_turned = now >= next_day_reset(self.paid_as_of);
+        self.paid_today.map(|paid| if has_turned { NanoUsd::ZERO } else { paid })
+    }
+
     /// The window of that kind as it stands at `now`.
     #[must_use]
     pub fn window(&self, kind: WindowKind, now: Wall) -> Option<Window> {
@@ -223,9 +158,41 @@ impl AccountSnapshot {
     }
 }
 
-/// Whether the next call on this account may go, to `chute_id` if given.
+/// Whether the next call on this account may go, to `chute_id` if given. Whoever may use the reserve asks with a policy
+/// [`for_work`](SpendingPolicy::for_work) that is interactive.
 #[must_use]
 pub fn may_spend(
+    account: &AccountSnapshot,
+    policy: &SpendingPolicy,
+    chute_id: Option<&str>,
+    now: Wall,
+) -> Verdict {
+    let interactive = may_spend_all(account, &policy.for_work(Work::Interactive), chute_id, now);
+    if policy.reserve_permille == 0 {
+        return interactive;
+    }
+    // A window that includes nothing has nothing to keep.
+    let reserved = account.windows_at(chute_id, now).into_iter().filter(|window| {
+        window.cap != Cap::Limited(0) && policy.is_used_up(window, account.plan) == Some(true)
+    });
+    let Some(reserve) = Blocked::of(&reserved.collect::<Vec<_>>(), now) else { return interactive };
+    match interactive {
+        Verdict::Yes(Payer::Unlimited) => interactive,
+        Verdict::No { shortage, turns_at, by_itself } => Verdict::No {
+            shortage,
+            turns_at: turns_at.zip(reserve.turns_at).map(|(one, other)| one.max(other)),
+            by_itself: by_itself && reserve.by_itself,
+        },
+        // Nor does the balance pay for such work: it goes on with the window.
+        Verdict::Yes(_) | Verdict::Unknown(_) => Verdict::No {
+            shortage: Shortage::KeptForInteractive(reserve.kind),
+            turns_at: reserve.turns_at,
+            by_itself: reserve.by_itself,
+        },
+    }
+}
+
+fn may_spend_all(
     account: &AccountSnapshot,
     policy: &SpendingPolicy,
     chute_id: Option<&str>,
@@ -244,57 +211,130 @@ pub fn may_spend(
         return Verdict::Unknown(Missing::Plan);
     }
     // What is known to be used up decides, whatever else is unknown: all of it has to turn first.
-    let used_up: Vec<&Window> = windows
+    let used_up = windows
         .iter()
         .filter(|window| policy.is_used_up(window, account.plan) == Some(true))
-        .collect();
-    // A month whose reset lies in the past has not been billed yet: nobody knows when it turns.
-    let turn_of = |window: &Window| window.resets_at.filter(|&turns| turns > now);
-    let last = used_up
-        .iter()
-        .copied()
-        .max_by_key(|window| turn_of(window).map_or(i64::MAX, Wall::as_unix_micros));
-    let Some(blocking) = last else {
+        .cloned();
+    let Some(blocked) = Blocked::of(&used_up.collect::<Vec<_>>(), now) else {
         let unknown =
             windows.iter().find(|window| policy.is_used_up(window, account.plan).is_none());
         return match unknown {
             Some(window) => Verdict::Unknown(Missing::Window(window.kind)),
             None if policy.require_balance => {
-                let low = Shortage::BalanceTooLow;
-                by_balance(
-                    account,
-                    policy,
-                    Verdict::No { shortage: low, turns_at: None, by_itself: true },
-                )
+                let shortage = Shortage::BalanceTooLow;
+                let low = Verdict::No { shortage, turns_at: None, by_itself: true };
+                by_balance(account, policy, low).unwrap_or(Verdict::Yes(Payer::Windows))
             }
             None => Verdict::Yes(Payer::Windows),
         };
     };
-    let by_itself = used_up.iter().all(|window| window.kind != WindowKind::Month);
-    let includes_nothing = used_up.iter().any(|window| window.cap == Cap::Limited(0));
-    let turns_at = turn_of(blocking).filter(|_| !includes_nothing);
     match policy.allows_paygo(account.plan) {
         None => Verdict::Unknown(Missing::Plan),
-        Some(false) => {
-            Verdict::No { shortage: Shortage::PaygoNotAllowed(blocking.kind), turns_at, by_itself }
-        }
+        Some(false) => blocked.because(Shortage::PaygoNotAllowed(blocked.kind)),
         Some(true) => {
-            let shortage = if includes_nothing {
+            let shortage = if blocked.includes_nothing {
                 Shortage::BalanceTooLow
             } else {
-                Shortage::WindowUsedUp(blocking.kind)
+                Shortage::WindowUsedUp(blocked.kind)
             };
-            by_balance(account, policy, Verdict::No { shortage, turns_at, by_itself })
+            let pays = Verdict::Yes(Payer::Balance);
+            by_balance(account, policy, blocked.because(shortage))
+                .unwrap_or_else(|| by_day(account, policy, &blocked, now).unwrap_or(pays))
         }
     }
 }
 
-fn by_balance(account: &AccountSnapshot, policy: &SpendingPolicy, otherwise: Verdict) -> Verdict {
+/// Why the balance does not pay, if it does not.
+fn by_balance(
+    account: &AccountSnapshot,
+    policy: &SpendingPolicy,
+    otherwise: Verdict,
+) -> Option<Verdict> {
     match account.balance {
-        None => Verdict::Unknown(Missing::Balance),
+        None => Some(Verdict::Unknown(Missing::Balance)),
         // Chutes refuses at zero, whatever minimum is set here.
-        Some(balance) if balance < policy.min_balance || balance <= NanoUsd::ZERO => otherwise,
-        Some(_) => Verdict::Yes(Payer::Balance),
+        Some(balance) if balance < policy.min_balance || balance <= NanoUsd::ZERO => {
+            Some(otherwise)
+        }
+        Some(_) => None,
+    }
+}
+
+/// Why the balance does not pay any more today, if it does not.
+fn by_day(
+    account: &AccountSnapshot,
+    policy: &SpendingPolicy,
+    blocked: &Blocked,
+    now: Wall,
+) -> Option<Verdict> {
+    let Paygo::Daily(bound) = policy.paygo else { return None };
+    match account.paid_today_at(now) {
+        None => Some(Verdict::Unknown(Missing::PaidToday)),
+        Some(paid) if paid >= bound => Some(Verdict::No {
+            shortage: Shortage::DailyBoundReached(blocked.kind),
+            turns_at: Some(blocked.or_the_next_day(now)),
+            by_itself: true,
+        }),
+        Some(_) => None,
+    }
+}
+
+/// Windows that are used up.
+struct Blocked {
+    /// The one that turns last.
+    kind: WindowKind,
+    turns_at: Option<Wall>,
+    by_itself: bool,
+    includes_nothing: bool,
+}
+
+// === impl Blocked ===
+
+impl Blocked {
+    /// `None` if there are none.
+    fn of(used_up: &[Window], now: Wall) -> Option<Self> {
+        // A month whose reset lies in the past has not been billed yet: nobody knows when it turns.
+        let turn_of = |window: &Window| window.resets_at.filter(|&turns| turns > now);
+        let last = used_up
+            .iter()
+            .max_by_key(|window| turn_of(window).map_or(i64::MAX, Wall::as_unix_micros))?;
+        let includes_nothing = used_up.iter().any(|window| window.cap == Cap::Limited(0));
+        Some(Self {
+            kind: last.kind,
+            turns_at: turn_of(last).filter(|_| !includes_nothing),
+            by_itself: used_up.iter().all(|window| window.kind != WindowKind::Month),
+            includes_nothing,
+        })
+    }
+
+    const fn because(&self, shortage: Shortage) -> Verdict {
+        Verdict::No { shortage, turns_at: self.turns_at, by_itself: self.by_itself }
+    }
+
+    /// When they turn, or else the day, with which the balance may pay again.
+    fn or_the_next_day(&self, now: Wall) -> Wall {
+        let midnight = next_day_reset(now);
+        let turns = self.turns_at.filter(|_| self.by_itself);
+        turns.map_or(midnight, |turns| turns.min(midnight))
+    }
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    /// The verdict for a bearer for whom the balance may pay only so much a day, on top of what the account's policy
+    /// says. `paid` is what it has paid for the bearer today, `cost` what the next call is likely to add.
+    #[must_use]
+    pub fn within(self, bound: NanoUsd, paid: NanoUsd, cost: NanoUsd, now: Wall) -> Self {
+        let is_over = paid >= bound || paid.plus(cost) > bound;
+        if self != Self::Yes(Payer::Balance) || !is_over {
+            return self;
+        }
+        Self::No {
+            shortage: Shortage::DailyBoundReached(WindowKind::Day),
+            turns_at: Some(next_day_reset(now)),
+            by_itself: true,
+        }
     }
 }
 
@@ -337,6 +377,8 @@ pub(super) mod tests {
             chute_windows: Vec::new(),
             balance,
             balance_as_of: NOON,
+            paid_today: None,
+            paid_as_of: NOON,
             rows_read: true,
             caps_read: true,
             readable: Readable::Yes,

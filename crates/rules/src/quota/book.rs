@@ -5,13 +5,14 @@
 //! what the server shows, every own call that ended after those figures were true, every own call under way, and a
 //! margin for whoever else uses the account.
 
-use super::account::{AccountSnapshot, MARGIN_PERMILLE, SpendingPolicy, Verdict, may_spend};
+use super::account::{AccountSnapshot, Verdict, may_spend};
 use super::calendar::{four_hour_window, next_day_reset};
 use super::forecast::CallCost;
+use super::policy::{MARGIN_PERMILLE, SpendingPolicy};
 use super::window::{Cap, Source, Unit, Window, WindowKind};
 use crate::time::Wall;
 use crate::units::{MilliUnits, NanoUsd, scaled};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct BookSettings {
     pub figures_lag: Duration,
     /// How old the request counter may be: it is live (2.3), but clocks differ.
     pub counter_lag: Duration,
+    /// How old what the balance paid today may be. Nobody has measured it, so it is generous.
+    pub paid_lag: Duration,
     /// Kept free in every window for calls of others that no figure shows yet, in thousandths of the cap.
     pub margin_permille: u64,
 }
@@ -58,6 +61,10 @@ pub struct Book {
     open: BTreeMap<Reservation, (Chute, CallCost)>,
     /// Own calls that ended, by the second in which they did, as long as figures may lack them.
     ended: BTreeMap<(i64, Chute), CallCost>,
+    /// Calls under way that the balance may pay for.
+    open_paid: BTreeSet<Reservation>,
+    /// What such calls of the last day did cost, by the second in which they ended.
+    paid: BTreeMap<i64, NanoUsd>,
     drift: BTreeMap<(WindowKind, Chute), Drift>,
     next: u64,
 }
@@ -95,6 +102,7 @@ impl Default for BookSettings {
         Self {
             figures_lag: Duration::from_secs(65),
             counter_lag: CLOCKS_DIFFER,
+            paid_lag: Duration::from_secs(180),
             margin_permille: MARGIN_PERMILLE,
         }
     }
@@ -111,6 +119,8 @@ impl Book {
             snapshot: None,
             open: BTreeMap::new(),
             ended: BTreeMap::new(),
+            open_paid: BTreeSet::new(),
+            paid: BTreeMap::new(),
             drift: BTreeMap::new(),
             next: 0,
         }
@@ -152,6 +162,27 @@ impl Book {
         reservation
     }
 
+    /// Counts a call as [`Self::reserve`] does, for which the balance is expected to pay, or might.
+    pub fn reserve_paid(&mut self, chute: Option<&str>, cost: CallCost) -> Reservation {
+        let reservation = self.reserve(chute, cost);
+        self.open_paid.insert(reservation);
+        reservation
+    }
+
+    /// What the balance may have paid, or be about to pay, for own calls since this moment.
+    #[must_use]
+    pub fn own_paid_since(&self, since: Wall) -> NanoUsd {
+        let open = self.open_paid.iter().filter_map(|call| self.open.get(call)?.1.usd);
+        let ended = self.paid.range(since.as_unix_seconds()..).map(|(_, usd)| *usd);
+        open.chain(ended).fold(NanoUsd::ZERO, NanoUsd::plus)
+    }
+
+    /// The same since 00:00 UTC.
+    #[must_use]
+    pub fn own_paid_today(&self, now: Wall) -> NanoUsd {
+        self.own_paid_since(day_began(surely(now)).before(CLOCKS_DIFFER))
+    }
+
     /// Whether own calls are under way.
     #[must_use]
     pub fn has_open(&self) -> bool {
@@ -167,6 +198,9 @@ impl Book {
     /// Counts a call that ended, at what it did cost, instead of what was reserved.
     pub fn settle(&mut self, reservation: Reservation, ended: Wall, cost: CallCost) {
         let Some((chute, _)) = self.open.remove(&reservation) else { return };
+        if self.open_paid.remove(&reservation) {
+            self.paid_until(ended, cost.usd.unwrap_or(NanoUsd::ZERO));
+        }
         self.add(ended.as_unix_seconds(), chute, cost);
         if self.ended.len() > SECONDS_APART {
             self.thin_out();
@@ -176,6 +210,7 @@ impl Book {
     /// Counts a call that cost nothing no more.
     pub fn cancel(&mut self, reservation: Reservation) {
         self.open.remove(&reservation);
+        self.open_paid.remove(&reservation);
     }
 
     /// What is reserved for calls under way.
@@ -200,6 +235,13 @@ impl Book {
             let own = ended.fold(self.reserved(), sum).usd.unwrap_or(NanoUsd::ZERO);
             NanoUsd(balance.0.saturating_sub(own.0))
         });
+        predicted.paid_today = known.paid_today_at(surely(now)).map(|paid| {
+            let lagging = known.paid_as_of.before(self.settings.paid_lag);
+            let own =
+                self.own_paid_since(lagging.max(day_began(surely(now)).before(CLOCKS_DIFFER)));
+            paid.plus(own)
+        });
+        predicted.paid_as_of = surely(now);
         for (chute, window) in &mut predicted.chute_windows {
             *window = self.predict(window, &Some(Arc::from(chute.as_str())), known, now, margin);
         }
@@ -226,6 +268,14 @@ impl Book {
     pub fn foreign(&self, kind: WindowKind) -> Option<ForeignUse> {
         let drift = self.drift.get(&(kind, None))?;
         (drift.foreign.until > drift.foreign.since).then_some(drift.foreign)
+    }
+
+    fn paid_until(&mut self, ended: Wall, usd: NanoUsd) {
+        let second = ended.as_unix_seconds();
+        let yesterday = ended.before(REMEMBERED).as_unix_seconds();
+        self.paid = self.paid.split_off(&yesterday);
+        let paid = self.paid.entry(second).or_default();
+        *paid = paid.plus(usd);
     }
 
     fn add(&mut self, second: i64, chute: Chute, cost: CallCost) {
@@ -370,12 +420,15 @@ fn counts_in(window: &Window, chute: &Chute, called: &Chute, known: &AccountSnap
     }
 }
 
+/// The last 00:00 UTC.
+fn day_began(now: Wall) -> Wall {
+    next_day_reset(now).before(Duration::from_secs(86_400))
+}
+
 /// When the window that holds `now` began, where the calendar tells.
 fn began_at(kind: WindowKind, now: Wall) -> Option<Wall> {
     match kind {
-        WindowKind::Day | WindowKind::Chute => {
-            Some(next_day_reset(now).before(Duration::from_secs(86_400)))
-        }
+        WindowKind::Day | WindowKind::Chute => Some(day_began(now)),
         WindowKind::FourHour => Some(four_hour_window(now).0),
         WindowKind::Month => None,
     }

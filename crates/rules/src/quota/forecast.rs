@@ -1,7 +1,8 @@
 //! How many calls of a size fit, now and later.
 
-use super::account::{AccountSnapshot, SpendingPolicy};
+use super::account::AccountSnapshot;
 use super::outlook::{Limit, Outlook, Pace, Slice};
+use super::policy::SpendingPolicy;
 use super::window::{Cap, Unit, WindowKind};
 use crate::time::Wall;
 use crate::units::{MilliUnits, NanoUsd};
@@ -150,6 +151,7 @@ mod tests {
         paygo: Paygo::ByPlan,
         min_balance: NanoUsd::ZERO,
         margin_permille: 0,
+        reserve_permille: 0,
         require_balance: false,
     };
 

@@ -11,19 +11,18 @@ mod calendar;
 mod forecast;
 mod outlook;
 mod plan;
+mod policy;
 mod size;
 mod succession;
 mod window;
 
-pub use account::{
-    AccountSnapshot, MARGIN_PERMILLE, Missing, Payer, Paygo, Readable, Shortage, SpendingPolicy,
-    Verdict, WhenUnknown, may_spend,
-};
+pub use account::{AccountSnapshot, Missing, Payer, Readable, Shortage, Verdict, may_spend};
 pub use book::{Book, BookSettings, ForeignUse, Margin, Reservation};
 pub use burn::{BurnMeter, BurnRates, BurnSpan, Rate, RunsOut};
 pub use calendar::{FOUR_HOURS, four_hour_window, month_window, next_day_reset};
 pub use forecast::{CallCost, Fit, Portion, ends_at, fit_calls, spread};
 pub use outlook::{HORIZON_DAYS, Limit, Outlook, Pace, Slice};
 pub use plan::Plan;
+pub use policy::{ClientPolicy, MARGIN_PERMILLE, Paygo, SpendingPolicy, WhenUnknown, Work};
 pub use size::{CallShape, CallSize, SizeBook};
 pub use window::{Cap, Source, Unit, Window, WindowKind};

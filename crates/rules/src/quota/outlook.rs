@@ -1,9 +1,10 @@
 //! The windows ahead, one after the other: how many calls of a size fit into each.
 
-use super::account::{AccountSnapshot, Payer, SpendingPolicy, Verdict, may_spend};
+use super::account::{AccountSnapshot, Payer, Verdict, may_spend};
 use super::calendar::{four_hour_window, month_window, next_day_reset};
 use super::forecast::CallCost;
 use super::plan::Plan;
+use super::policy::{Paygo, SpendingPolicy};
 use super::window::{Cap, Unit, Window, WindowKind};
 use crate::time::Wall;
 use crate::units::NanoUsd;
@@ -77,6 +78,17 @@ struct Purse {
     /// All that may be spent of it.
     spendable: i64,
     per_call: Option<i64>,
+    /// Where there is a bound for each day.
+    daily: Option<Allowance>,
+}
+
+/// What the balance may pay in a day.
+#[derive(Clone, Copy, Debug)]
+struct Allowance {
+    bound: i64,
+    /// Of today's.
+    left: i64,
+    turns_at: Wall,
 }
 
 // === impl Outlook ===
@@ -103,7 +115,7 @@ impl Outlook {
         };
         Some(Self {
             meters,
-            purse: Purse::new(account, policy, cost),
+            purse: Purse::new(account, policy, cost, now),
             pace: None,
             moment: now,
             horizon: now.after(Duration::from_secs(HORIZON_DAYS * 86_400)),
@@ -138,7 +150,8 @@ impl Outlook {
 
     /// The next turn of a window that is counted.
     fn next_turn(&self) -> Option<Wall> {
-        self.meters.iter().filter_map(|meter| meter.turns_at).min()
+        let turns = self.meters.iter().filter_map(|meter| meter.turns_at);
+        turns.chain(self.purse.turns_at()).min()
     }
 
     fn turn(&mut self, moment: Wall) {
@@ -147,6 +160,7 @@ impl Outlook {
             self.waits_for_billing |= turns && meter.kind == WindowKind::Month;
             meter.roll(moment);
         }
+        self.purse.roll(moment);
         self.moment = moment;
     }
 }
@@ -218,28 +232,60 @@ impl Pace {
 // === impl Purse ===
 
 impl Purse {
-    fn new(account: &AccountSnapshot, policy: &SpendingPolicy, cost: CallCost) -> Self {
-        let allowed = policy.allows_paygo(account.plan) == Some(true);
+    fn new(account: &AccountSnapshot, policy: &SpendingPolicy, cost: CallCost, now: Wall) -> Self {
+        // Work that leaves a reserve alone goes on with the window, not with the balance.
+        let waits = policy.reserve_permille > 0
+            && account.windows.iter().any(|window| window.cap != Cap::Limited(0));
+        let paid_today = account.paid_today_at(now);
+        let daily = match policy.paygo {
+            Paygo::Daily(NanoUsd(bound)) => paid_today.map(|NanoUsd(paid)| Allowance {
+                bound,
+                left: bound.saturating_sub(paid).max(0),
+                turns_at: next_day_reset(now),
+            }),
+            Paygo::ByPlan | Paygo::Never | Paygo::Allow => None,
+        };
+        let is_known = daily.is_some() || !matches!(policy.paygo, Paygo::Daily(_));
+        let allowed = policy.allows_paygo(account.plan) == Some(true) && !waits && is_known;
         let spendable = match account.balance {
             Some(NanoUsd(balance)) if allowed => {
                 balance.saturating_sub(policy.min_balance.0.max(0)).max(0)
             }
             _ => 0,
         };
-        Self { spendable, per_call: cost.usd.map(|usd| usd.0) }
+        Self { spendable, per_call: cost.usd.map(|usd| usd.0), daily }
     }
 
     fn calls_left(&self) -> u64 {
+        let today = self.daily.map_or(i64::MAX, |daily| daily.left).min(self.spendable);
         match self.per_call {
             None => 0,
-            Some(_) if self.spendable <= 0 => 0,
+            Some(_) if today <= 0 => 0,
             Some(price) if price <= 0 => u64::MAX,
-            Some(price) => u64::try_from(self.spendable / price).unwrap_or(0),
+            Some(price) => u64::try_from(today / price).unwrap_or(0),
+        }
+    }
+
+    /// When more of it may be spent.
+    fn turns_at(&self) -> Option<Wall> {
+        let pays_for_one = self.per_call.is_some_and(|price| self.spendable >= price.max(1));
+        self.daily.filter(|_| pays_for_one).map(|daily| daily.turns_at)
+    }
+
+    fn roll(&mut self, moment: Wall) {
+        if let Some(daily) = &mut self.daily
+            && daily.turns_at <= moment
+        {
+            *daily = Allowance { left: daily.bound, turns_at: next_day_reset(moment), ..*daily };
         }
     }
 
     fn take(&mut self, calls: u64) {
-        self.spendable = less(self.spendable, self.per_call.unwrap_or(0), calls);
+        let price = self.per_call.unwrap_or(0);
+        self.spendable = less(self.spendable, price, calls);
+        if let Some(daily) = &mut self.daily {
+            daily.left = less(daily.left, price, calls);
+        }
     }
 }
 

@@ -47,12 +47,18 @@ impl AccountSnapshot {
             Some(balance) => (Some(balance), newer.balance_as_of),
             None => (self.balance, self.balance_as_of),
         };
+        let (paid_today, paid_as_of) = match newer.paid_today {
+            Some(paid) => (Some(paid), newer.paid_as_of),
+            None => (self.paid_today, self.paid_as_of),
+        };
         Self {
             plan: newer.plan.or(self.plan),
             windows,
             chute_windows,
             balance,
             balance_as_of,
+            paid_today,
+            paid_as_of,
             rows_read,
             caps_read,
             readable: Readable::Yes,

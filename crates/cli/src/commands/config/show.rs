@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::OriginReport;
-use crate::accounts::paygo_word;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -16,6 +15,7 @@ use crate::printer::text::{Text, Tone};
 use crate::settings::keys::RawKey;
 use crate::settings::listing::{usd, when_unknown_word};
 use crate::settings::origin::{Origin, Sourced};
+use crate::settings::spending::{paygo_value, reserve_value};
 use crate::settings::{AccountSettings, Settings};
 
 /// What `ripcord config show --json` prints.
@@ -40,7 +40,7 @@ pub(crate) struct ConfigShowReport {
 struct SettingReport {
     /// Its name, such as `gateway.listen`.
     key: String,
-    /// Its value: text, number, list, or null.
+    /// Its value: text, number, list, or null; a daily bound of `paygo` is an object with `daily_usd`.
     value: Value,
     /// Where the value comes from.
     origin: OriginReport,
@@ -135,8 +135,9 @@ fn account(account: &AccountSettings, file: Option<&str>) -> AccountReport {
         sourced.map(|sourced| (value(&sourced.value), &sourced.origin))
     }
     let own = [
-        ("paygo", own(account.paygo.as_ref(), |paygo| paygo_word(*paygo).into())),
+        ("paygo", own(account.paygo.as_ref(), |paygo| paygo_value(*paygo))),
         ("min_balance", own(account.min_balance.as_ref(), |amount| usd(*amount))),
+        ("reserve", own(account.reserve.as_ref(), |kept| reserve_value(*kept))),
         (
             "when_unknown",
             own(account.when_unknown.as_ref(), |choice| when_unknown_word(*choice).into()),
@@ -161,6 +162,11 @@ fn words(value: &Value) -> Text {
             items.join(", ").into()
         }
         Value::String(text) => text.as_str().into(),
+        // As the file would hold it.
+        Value::Object(entries) => {
+            let entries = entries.iter().map(|(key, value)| format!("{key} = {value}"));
+            format!("{{ {} }}", entries.collect::<Vec<_>>().join(", ")).into()
+        }
         other => other.to_string().into(),
     }
 }
