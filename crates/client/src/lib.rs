@@ -8,6 +8,7 @@
 //! | [`oauth`] | logging in for somebody else, and what a scope opens |
 //! | [`classify`] | what a failed answer says, as the facts that [`ripcord_rules::cause`] decides on |
 //! | [`snapshot`] | one account's plan, windows and balance as [`ripcord_rules::quota`] values |
+//! | [`terms`] | its own prices, discounts and names for models, likewise |
 //!
 //! Answers are types of [`ripcord_wire`], which read tolerantly: what is missing or odd is `None`, never zero, and a
 //! list keeps its good items and counts the others. Money is decimal text, prices of tokens are US dollars for a
@@ -179,6 +180,7 @@ pub mod error;
 pub mod key;
 pub mod oauth;
 pub mod snapshot;
+pub mod terms;
 pub mod transport;
 
 /// The examples of the README are compiled like all others.

@@ -24,6 +24,7 @@ mod platform;
 mod standing;
 mod statistics;
 mod streams;
+mod terms;
 mod warmup;
 
 pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
