@@ -61,7 +61,6 @@ async fn a_row_that_is_not_understood_leaves_the_whole_list_unknown() {
         r#"[{"chute_id":"a","per_million_in":0.1,"per_million_out":0.4},7]"#,
         r#"[{"per_million_in":0.1,"per_million_out":0.4,"discount":0.1}]"#,
         r#"[{"chute_id":"a","per_million_in":-0.1,"per_million_out":0.4,"discount":1.5}]"#,
-        "null",
     ] {
         let server = Canned::json(bad).await;
         let chutes = client(&server.url()).with_key(key("pro", 0));
