@@ -1,6 +1,7 @@
 //! The accounts of the gateway: their keys, their last figures, and which of them could serve a request.
 
 use crate::config::AccountConfig;
+use crate::terms::Pricing;
 use http::HeaderValue;
 use parking_lot::Mutex;
 use ripcord_rules::cause::Cause;
@@ -29,6 +30,8 @@ pub(crate) struct Account {
     /// Held while the budget is applied to the gate: two at once could apply an older one last.
     pub(crate) applying: Mutex<()>,
     state: Mutex<AccountState>,
+    /// What its calls cost.
+    pub(crate) pricing: Pricing,
 }
 
 /// One key of an account.
@@ -69,12 +72,23 @@ pub(crate) struct Standing {
 /// Whether an account's budget lets a request in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Budget {
-    Open,
+    /// Open; and who pays for the next call.
+    Open(Payer),
     /// Open, though nobody knows what is left.
     Unguarded,
     /// No figures yet: a request may wait for the first ones.
     NotReadYet,
     Closed(Verdict),
+}
+
+impl Budget {
+    /// Who pays for the next call; `None` if it is not let in, or if nobody knows.
+    pub(crate) const fn payer(&self) -> Option<Payer> {
+        match self {
+            Self::Open(payer) => Some(*payer),
+            Self::Unguarded | Self::NotReadYet | Self::Closed(_) => None,
+        }
+    }
 }
 
 impl Account {
@@ -107,6 +121,7 @@ impl Account {
                     is_closed: AtomicBool::new(false),
                     applying: Mutex::new(()),
                     state: Mutex::new(AccountState { book: Book::new(book), rest: None }),
+                    pricing: Pricing::default(),
                 }
             })
             .collect()
@@ -137,12 +152,6 @@ impl Account {
     /// Whether own calls are under way or may be missing in the figures.
     pub(crate) fn has_unseen_calls(&self) -> bool {
         self.state.lock().book.has_unseen()
-    }
-
-    /// Whether some models have windows of their own on it.
-    pub(crate) fn has_chute_windows(&self) -> bool {
-        let state = self.state.lock();
-        state.book.snapshot().is_some_and(|known| !known.chute_windows.is_empty())
     }
 
     /// Takes over a reading, as far as it can be believed.
@@ -222,7 +231,7 @@ impl Account {
         match self.budget_in(&state, chute_id, now) {
             closed @ Budget::Closed(_) => Err(closed),
             Budget::NotReadYet if self.refuses_unknown() => Err(Budget::NotReadYet),
-            open @ (Budget::Open | Budget::Unguarded | Budget::NotReadYet) => {
+            open @ (Budget::Open(_) | Budget::Unguarded | Budget::NotReadYet) => {
                 Ok((state.book.reserve(chute_id, cost), open))
             }
         }
@@ -242,7 +251,7 @@ impl Account {
             Verdict::Yes(Payer::Balance) if is_old(read.balance_as_of) => {
                 self.unknown(Missing::Balance)
             }
-            Verdict::Yes(payer) if !is_stale || payer == Payer::Unlimited => Budget::Open,
+            Verdict::Yes(payer) if !is_stale || payer == Payer::Unlimited => Budget::Open(payer),
             // A subscription that could be charged is not used blindly; one without money cannot be.
             Verdict::Yes(_)
                 if must_not_pay && (may_be_charged(read) || is_old(read.balance_as_of)) =>

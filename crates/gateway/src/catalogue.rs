@@ -1,11 +1,11 @@
 //! The models that Chutes lists: passed on as it sent them, and searched for prices and near names.
 
+use crate::terms::Terms;
 use bytes::Bytes;
 use parking_lot::RwLock;
-use ripcord_rules::quota::CallSize;
+use ripcord_rules::quota::{ModelPrices, members};
 use ripcord_rules::time::Mono;
 use ripcord_rules::units::{NanoUsd, Rounding};
-use ripcord_wire::chat::UsageGlance;
 use ripcord_wire::models::{Model, ModelList};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,19 +28,35 @@ pub(crate) struct Listing {
     pub(crate) bytes: Bytes,
     pub(crate) as_of: Mono,
     models: HashMap<String, Listed>,
-    /// The highest price of a prompt and the highest of an answer, per million tokens.
-    dearest: (NanoUsd, NanoUsd),
+    /// Names by chute.
+    names: HashMap<Arc<str>, String>,
 }
-
-/// Per million tokens of a prompt and of an answer, before any list was read: more than any model cost in 2026.
-const DEARER_THAN_ANY: (NanoUsd, NanoUsd) = (NanoUsd::from_cents(500), NanoUsd::from_cents(2_000));
 
 #[derive(Clone, Debug)]
 struct Listed {
-    chute_id: Option<String>,
-    prompt: Option<NanoUsd>,
-    completion: Option<NanoUsd>,
-    cached: Option<NanoUsd>,
+    name: Arc<str>,
+    chute_id: Option<Arc<str>>,
+    prices: Option<ModelPrices>,
+}
+
+/// A model that may serve a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) name: Arc<str>,
+    pub(crate) chute_id: Option<Arc<str>>,
+    /// What the account pays for it; `None` if nobody knows.
+    prices: Option<ModelPrices>,
+}
+
+/// What a request for a name may cost an account.
+#[derive(Clone, Debug)]
+pub(crate) struct Quote {
+    /// Who may serve it, as far as they are listed.
+    members: Vec<Member>,
+    /// Whether all that may are listed.
+    is_whole: bool,
+    /// The dearest of all that may.
+    pub(crate) dearest: ModelPrices,
 }
 
 impl Catalogue {
@@ -56,52 +72,42 @@ impl Catalogue {
         }
         let models: HashMap<String, Listed> =
             list.data.iter().map(|model| (model.id.clone(), Listed::of(model))).collect();
-        let highest =
-            |price: fn(&Listed) -> Option<NanoUsd>| models.values().filter_map(price).max();
-        let dearest = (
-            highest(|listed| listed.prompt).unwrap_or(DEARER_THAN_ANY.0),
-            highest(|listed| listed.completion).unwrap_or(DEARER_THAN_ANY.1),
-        );
-        let listing = Arc::new(Listing { bytes, as_of: now, models, dearest });
+        let names = models.values().filter_map(|listed| {
+            Some((Arc::clone(listed.chute_id.as_ref()?), listed.name.to_string()))
+        });
+        let names = names.collect();
+        let listing = Arc::new(Listing { bytes, as_of: now, models, names });
         *self.listing.write() = Some(Arc::clone(&listing));
         Some(listing)
     }
 
-    /// What an answer costs at list price; `None` where the model or its price is not known.
-    pub(crate) fn list_price(&self, model: &str, usage: UsageGlance) -> Option<NanoUsd> {
-        let listing = self.listing.read();
-        let prices = listing.as_ref()?.models.get(model)?;
-        let prompt = usage.prompt_tokens?;
-        let cached = usage.cached_tokens.unwrap_or(0).min(prompt);
-        let cached_price = prices.cached.or(prices.prompt)?;
-        Some(
-            NanoUsd::for_tokens(prices.prompt?, prompt - cached)
-                .plus(NanoUsd::for_tokens(cached_price, cached))
-                .plus(NanoUsd::for_tokens(prices.completion?, usage.completion_tokens?)),
-        )
-    }
-
-    /// What these tokens cost at list price at the most: of a list of models that of the dearest; of a name that is not
-    /// listed (an alias, a private chute, an embedding) what the dearest of all costs. Unknown is not free.
-    pub(crate) fn careful_price(&self, model: &str, size: CallSize) -> NanoUsd {
-        let listing = self.listing.read();
+    /// Who may serve a request for this name, and what that may cost an account on these terms: of a list or an alias the
+    /// dearest member counts; of a name that is not listed (a private chute, an embedding, an alias that could not be
+    /// read) the dearest of all. Unknown is not free.
+    pub(crate) fn quote(&self, model: &str, terms: &Terms) -> Quote {
+        let listing = self.listing();
         let known = |name: &str| {
-            let listing = listing.as_ref()?;
-            let bare = name.split(':').next().unwrap_or(name);
-            let listed = listing.models.get(name).or_else(|| listing.models.get(bare))?;
-            listed.uncached(size)
+            let listed = listing.as_ref()?.find(name)?;
+            Some(Member {
+                name: Arc::clone(&listed.name),
+                chute_id: listed.chute_id.clone(),
+                prices: terms.prices.of(listed.chute_id.as_deref(), listed.prices),
+            })
         };
-        let members: Option<Vec<NanoUsd>> =
-            model.split(',').map(|member| known(member.trim())).collect();
-        members.and_then(|prices| prices.into_iter().max()).unwrap_or_else(|| {
-            let dearest = listing.as_ref().map_or(DEARER_THAN_ANY, |listing| listing.dearest);
-            cost(dearest, size)
-        })
+        let found = members(model, &terms.aliases, known);
+        let is_whole = !found.is_empty() && found.iter().all(Option::is_some);
+        let members: Vec<Member> = found.into_iter().flatten().collect();
+        let priced: Option<Vec<ModelPrices>> = members.iter().map(|member| member.prices).collect();
+        let dearest = priced
+            .filter(|_| is_whole)
+            .and_then(|prices| prices.into_iter().reduce(ModelPrices::dearer))
+            .unwrap_or_else(|| dearest_of_all(listing.as_deref(), terms));
+        Quote { members, is_whole, dearest }
     }
 
     /// The chute behind a model.
-    pub(crate) fn chute_id(&self, model: &str) -> Option<String> {
-        self.listing.read().as_ref()?.models.get(model)?.chute_id.clone()
+    pub(crate) fn chute_id(&self, model: &str) -> Option<Arc<str>> {
+        self.listing()?.models.get(model)?.chute_id.clone()
     }
 
     /// Names that someone who wrote `model` may have meant, nearest first.
@@ -151,82 +157,149 @@ impl Listing {
     pub(crate) fn count(&self) -> usize {
         self.models.len()
     }
+
+    /// By name or by chute.
+    fn find(&self, name: &str) -> Option<&Listed> {
+        self.models.get(name).or_else(|| self.models.get(self.names.get(name)?))
+    }
 }
 
-fn cost((prompt, completion): (NanoUsd, NanoUsd), size: CallSize) -> NanoUsd {
-    NanoUsd::for_tokens(prompt, size.prompt_tokens)
-        .plus(NanoUsd::for_tokens(completion, size.completion_tokens))
+/// What the dearest model costs an account, and anything that is not listed.
+fn dearest_of_all(listing: Option<&Listing>, terms: &Terms) -> ModelPrices {
+    let listed = listing.iter().flat_map(|listing| listing.models.values());
+    let prices = listed.filter_map(|listed| {
+        // Also at list price: a discount need not hold for what is not listed.
+        let own = terms.prices.of(listed.chute_id.as_deref(), listed.prices);
+        own.into_iter().chain(listed.prices).reduce(ModelPrices::dearer)
+    });
+    prices
+        .reduce(ModelPrices::dearer)
+        .into_iter()
+        .chain(terms.prices.dearest_override())
+        .reduce(ModelPrices::dearer)
+        .filter(|_| listing.is_some())
+        .unwrap_or(ModelPrices::DEARER_THAN_ANY)
+}
+
+impl Quote {
+    /// Whether all that may serve it are listed.
+    pub(crate) const fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// The only chute that it can be, or the first of several.
+    pub(crate) fn chute_id(&self) -> Option<Arc<str>> {
+        self.members.first()?.chute_id.clone()
+    }
+
+    /// Who served it, if that is sure: the only one that could, or the one that the answer names.
+    pub(crate) fn served_by(&self, answered: Option<&str>) -> Option<&Member> {
+        match self.members.as_slice() {
+            [only] if self.is_whole => Some(only),
+            several => several.iter().find(|member| Some(&*member.name) == answered),
+        }
+    }
+}
+
+impl Member {
+    /// What the account pays for it, at most this if nobody knows.
+    pub(crate) fn prices_or(&self, dearest: ModelPrices) -> ModelPrices {
+        self.prices.unwrap_or(dearest)
+    }
 }
 
 impl Listed {
-    /// What so many tokens cost if nothing of them is cached.
-    fn uncached(&self, size: CallSize) -> Option<NanoUsd> {
-        Some(cost((self.prompt?, self.completion?), size))
-    }
-
     fn of(model: &Model) -> Self {
         let price = |decimal: Option<&ripcord_wire::decimal::Decimal>| {
             decimal.and_then(|decimal| NanoUsd::from_decimal(decimal.as_str(), Rounding::Up))
         };
-        Self {
-            chute_id: model.chute_id.clone(),
-            prompt: price(model.prompt_price()),
-            completion: price(model.completion_price()),
-            cached: price(model.cache_read_price()),
-        }
+        let prompt = price(model.prompt_price());
+        let prices = prompt.zip(price(model.completion_price())).map(|(prompt, completion)| {
+            // Without a price of its own, a cached token counts in full.
+            let cached = price(model.cache_read_price()).unwrap_or(prompt);
+            ModelPrices { prompt, completion, cached }
+        });
+        let chute_id = model.chute_id.as_deref().map(Arc::from);
+        Self { name: model.id.as_str().into(), chute_id, prices }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ripcord_rules::quota::{AccountPrices, CallSize, PriceOverride};
 
     fn catalogue() -> Catalogue {
         let catalogue = Catalogue::default();
         let list = br#"{"object":"list","data":[
             {"id":"acme/Writer-9-TEE","pricing":{"prompt":0.2,"completion":0.8,"input_cache_read":0.1},"x":1},
-            {"id":"acme/Writer-9","pricing":{"prompt":0.1,"completion":0.4}},
+            {"id":"acme/Writer-9","chute_id":"c9","pricing":{"prompt":0.1,"completion":0.4}},
             {"id":"other/Unpriced"}]}"#;
         catalogue.learn(Bytes::from_static(list), Mono::default()).unwrap();
         catalogue
     }
 
-    #[test]
-    fn an_answer_is_priced_with_its_cached_part() {
-        let usage = UsageGlance {
-            prompt_tokens: Some(1_000),
-            completion_tokens: Some(100),
-            cached_tokens: Some(400),
-            ..UsageGlance::default()
-        };
-        let price = |model| catalogue().list_price(model, usage);
-        assert_eq!(price("acme/Writer-9-TEE"), Some(NanoUsd(120_000 + 40_000 + 80_000)));
-        // Without a price of its own, a cached token counts in full.
-        assert_eq!(price("acme/Writer-9"), Some(NanoUsd(100_000 + 40_000)));
-        assert_eq!(price("other/Unpriced"), None, "unknown is not free");
-        assert_eq!(price("nobody"), None);
+    const MILLION: CallSize = CallSize { prompt_tokens: 1_000_000, completion_tokens: 1_000_000 };
+
+    fn quoted(model: &str, terms: &Terms) -> NanoUsd {
+        catalogue().quote(model, terms).dearest.cost(MILLION, 0)
     }
 
     #[test]
     fn what_has_no_price_counts_as_the_dearest() {
-        let million = CallSize { prompt_tokens: 1_000_000, completion_tokens: 1_000_000 };
-        let price = |model| catalogue().careful_price(model, million);
+        let price = |model| quoted(model, &Terms::default());
         let (cheap, dear) = (NanoUsd(500_000_000), NanoUsd(1_000_000_000));
-        assert_eq!(price("acme/Writer-9"), cheap);
-        assert_eq!(price("acme/Writer-9:latency"), cheap);
+        for cheaper in ["acme/Writer-9", "acme/Writer-9:latency", "c9", "acme/Writer-9:THINKING"] {
+            assert_eq!(price(cheaper), cheap, "{cheaper}");
+        }
         assert_eq!(price("acme/Writer-9, acme/Writer-9-TEE:throughput"), dear);
         for unlisted in ["my-alias", "other/Unpriced", "acme/Writer-9,my-alias", ""] {
             assert_eq!(price(unlisted), dear, "{unlisted}");
         }
-        let unread = Catalogue::default().careful_price("acme/Writer-9", million);
-        assert_eq!(unread, NanoUsd::from_cents(2_500));
+        let unread = Catalogue::default().quote("acme/Writer-9", &Terms::default());
+        assert_eq!(unread.dearest, ModelPrices::DEARER_THAN_ANY);
     }
 
     #[test]
-    fn usage_that_says_nothing_has_no_price() {
-        let half = UsageGlance { completion_tokens: Some(0), ..UsageGlance::default() };
-        assert_eq!(catalogue().list_price("acme/Writer-9", half), None);
-        assert_eq!(catalogue().list_price("acme/Writer-9", UsageGlance::default()), None);
+    fn an_alias_that_is_known_costs_what_its_members_cost() {
+        let mut terms = Terms::default();
+        terms.aliases.insert("mine".to_owned(), vec!["c9".to_owned()]);
+        terms.aliases.insert("odd".to_owned(), vec!["c9".to_owned(), "gone".to_owned()]);
+        assert_eq!(quoted("Mine:latency", &terms), NanoUsd(500_000_000));
+        assert_eq!(quoted("odd", &terms), NanoUsd(1_000_000_000));
+    }
+
+    #[test]
+    fn the_account_s_own_price_counts_also_for_what_is_not_listed() {
+        let own = PriceOverride {
+            chute_id: Some("c9".to_owned()),
+            prompt: Some(NanoUsd::from_cents(300)),
+            completion: Some(NanoUsd::from_cents(100)),
+            cache_discount: None,
+            has_rules: false,
+        };
+        let prices = AccountPrices { overrides: Some(vec![own]), discounts: None };
+        let terms = Terms { prices, ..Terms::default() };
+        assert_eq!(quoted("acme/Writer-9", &terms), NanoUsd::from_cents(400));
+        assert_eq!(quoted("acme/Writer-9-TEE", &terms), NanoUsd::from_cents(100));
+        assert_eq!(quoted("my-alias", &terms), NanoUsd::from_cents(400));
+    }
+
+    #[test]
+    fn who_served_is_who_alone_could_or_whom_the_answer_names() {
+        let catalogue = catalogue();
+        let served = |model: &str, answered: Option<&str>| {
+            let quote = catalogue.quote(model, &Terms::default());
+            quote.served_by(answered).map(|member| member.name.to_string())
+        };
+        let (nine, tee) = ("acme/Writer-9", "acme/Writer-9-TEE");
+        assert_eq!(served(nine, Some("whatever")).as_deref(), Some(nine));
+        let list = format!("{tee},{nine}");
+        assert_eq!(served(&list, Some(nine)).as_deref(), Some(nine));
+        for unknown in [None, Some("whatever"), Some("other/Unpriced")] {
+            assert_eq!(served(&list, unknown), None);
+        }
+        assert_eq!(served("my-alias", Some(nine)), None, "that is for another quote");
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! What one attempt takes from its account: counted before it is sent, settled when it is over.
 
 use crate::accounts::Budget;
+use crate::catalogue::{Member, Quote};
 use crate::pipeline::call::Call;
 use crate::shared::Shared;
-use ripcord_rules::quota::{CallCost, CallShape, CallSize, Reservation};
+use crate::terms::Terms;
+use ripcord_rules::quota::{BodyDigest, CallCost, CallShape, CallSize, Ending, Payer, Reservation};
+use ripcord_rules::time::Mono;
 use ripcord_rules::units::{MilliUnits, NanoUsd};
+use ripcord_store::Coverage;
 use ripcord_wire::chat::UsageGlance;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +23,16 @@ pub(crate) struct Charge {
     account: usize,
     reservation: Option<Reservation>,
     model: Arc<str>,
+    terms: Arc<Terms>,
+    quote: Quote,
     shape: CallShape,
+    body: BodyDigest,
+    began: Mono,
     /// How large it seemed to be, and what that costs.
     size: CallSize,
     likely: CallCost,
-    /// Nobody knows what is left on the account.
-    pub(crate) is_unguarded: bool,
+    /// Who is taken to pay; `None` if nobody knows what is left on the account.
+    payer: Option<Payer>,
 }
 
 /// What became of the attempt, as far as its price goes.
@@ -32,6 +40,8 @@ pub(crate) struct Charge {
 pub(crate) enum Bill {
     /// Chutes counted this.
     Counted(UsageGlance),
+    /// It broke off after this much. Whether Chutes counts it hangs on what broke (recordings, D44).
+    Broken(UsageGlance),
     /// It ended, and nobody said what it cost.
     Likely,
     /// It runs on without us and will be counted.
@@ -43,6 +53,18 @@ pub(crate) enum Bill {
     Nothing,
 }
 
+/// What an attempt did cost, for the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Settled {
+    /// At the account's price. A repeat stands with its whole price here, though a tenth of it counts in the windows.
+    pub(crate) price: NanoUsd,
+    /// What stands in for tokens that nobody reported.
+    pub(crate) size: Option<CallSize>,
+    /// Whether that is what it is likely to cost, not what Chutes said.
+    pub(crate) is_estimate: bool,
+    pub(crate) coverage: Option<Coverage>,
+}
+
 impl Charge {
     /// Counts an attempt on this account, if its budget lets it in.
     pub(crate) fn reserve(
@@ -51,61 +73,116 @@ impl Charge {
         call: &Call,
     ) -> Result<Self, Budget> {
         let size = shared.sizes.lock().expect(&call.model, call.shape);
-        let usd = shared.catalogue.careful_price(&call.model, size);
-        let likely = CallCost { units: MilliUnits::ONE, usd: Some(usd) };
-        let has_rows = shared.accounts[account].has_chute_windows();
-        let chute_id = has_rows.then(|| shared.catalogue.chute_id(&call.model)).flatten();
-        let now = shared.clock.now().wall;
+        let pricing = &shared.accounts[account].pricing;
+        let terms = pricing.terms();
+        let quote = shared.catalogue.quote(&call.model, &terms);
+        // In full, though it may turn out to be a repeat.
+        let likely = CallCost { units: MilliUnits::ONE, usd: Some(quote.dearest.cost(size, 0)) };
+        let now = shared.clock.now();
         let (reservation, budget) =
-            shared.accounts[account].reserve(chute_id.as_deref(), likely, now)?;
+            shared.accounts[account].reserve(quote.chute_id().as_deref(), likely, now.wall)?;
+        pricing.repeats.lock().begin(call.digest, now.mono);
         Ok(Self {
             shared: Arc::clone(shared),
             account,
             reservation: Some(reservation),
             model: Arc::clone(&call.model),
+            terms,
+            quote,
             shape: call.shape,
+            body: call.digest,
+            began: now.mono,
             size,
             likely,
-            is_unguarded: budget != Budget::Open,
+            payer: budget.payer(),
         })
     }
 
-    /// Counts it at what it did cost; the list price of that.
-    pub(crate) fn settle(mut self, bill: Bill) -> Option<NanoUsd> {
-        self.settle_as(bill)
+    /// Nobody knows what is left on the account.
+    pub(crate) const fn is_unguarded(&self) -> bool {
+        self.payer.is_none()
     }
 
-    fn settle_as(&mut self, bill: Bill) -> Option<NanoUsd> {
-        let reservation = self.reservation.take()?;
-        let now = self.shared.clock.now().wall;
+    /// Counts it at what it did cost. `answered` is the model that the answer names.
+    pub(crate) fn settle(mut self, bill: Bill, answered: Option<&str>) -> Settled {
+        self.settle_as(bill, answered)
+    }
+
+    fn settle_as(&mut self, bill: Bill, answered: Option<&str>) -> Settled {
+        let Some(reservation) = self.reservation.take() else { return Settled::default() };
+        let now = self.shared.clock.now();
+        let served = self.served_by(answered);
+        let is_repeat = self.ends_as_repeat(bill, served.as_ref(), now.mono);
         let (ended, cost) = match bill {
             Bill::Counted(usage) => {
                 self.learn(usage);
-                (now, Some(self.cost_of(usage)))
+                (now.wall, Some(self.cost_of(usage, served.as_ref())))
             }
-            Bill::Likely => (now, Some(self.likely)),
-            Bill::RunsOn => (now.after(RUNS_ON), Some(self.likely)),
+            Bill::Broken(usage) => (now.wall, Some(self.cost_of(usage, served.as_ref()))),
+            Bill::Likely => (now.wall, Some(self.likely)),
+            Bill::RunsOn => (now.wall.after(RUNS_ON), Some(self.likely)),
             Bill::Left(usage) => {
-                (now, Some(usage.map_or(self.likely, |usage| self.cost_of(usage))))
+                let left = usage.map(|usage| self.cost_of(usage, served.as_ref()));
+                (now.wall, Some(left.unwrap_or(self.likely)))
             }
-            Bill::Nothing => (now, None),
+            Bill::Nothing => (now.wall, None),
         };
-        self.shared.accounts[self.account].settle(reservation, ended, cost);
+        let counted = cost.map(|cost| if is_repeat { cost.of_repeat() } else { cost });
+        self.shared.accounts[self.account].settle(reservation, ended, counted);
         self.shared.budget_changed(self.account);
-        cost.and_then(|cost| cost.usd).filter(|_| !matches!(bill, Bill::Left(_)))
+        self.settled(bill, cost)
+    }
+
+    fn settled(&self, bill: Bill, cost: Option<CallCost>) -> Settled {
+        let price = match bill {
+            Bill::Left(_) | Bill::Nothing => return Settled::default(),
+            _ => cost.and_then(|cost| cost.usd).unwrap_or(NanoUsd::ZERO),
+        };
+        Settled {
+            price,
+            size: matches!(bill, Bill::Likely | Bill::RunsOn).then_some(self.size),
+            is_estimate: !matches!(bill, Bill::Counted(_)),
+            coverage: match self.payer {
+                Some(Payer::Windows | Payer::Unlimited) => Some(Coverage::Covered),
+                Some(Payer::Balance) => Some(Coverage::Paid),
+                None => None,
+            },
+        }
+    }
+
+    /// The member that served it. Of a name that is not known here an answer may tell whose it is.
+    fn served_by(&self, answered: Option<&str>) -> Option<Member> {
+        let known = self.quote.served_by(answered).cloned();
+        known.or_else(|| {
+            let answered = answered.filter(|_| !self.quote.is_whole())?;
+            self.shared.catalogue.quote(answered, &self.terms).served_by(None).cloned()
+        })
+    }
+
+    /// Tells the repeats how it ended; whether it counts a tenth.
+    fn ends_as_repeat(&self, bill: Bill, served: Option<&Member>, now: Mono) -> bool {
+        let ending = match bill {
+            Bill::Nothing => Ending::Nothing,
+            // What the balance pays for is not cheaper, and may not count as the first of a row.
+            Bill::Counted(_) if self.payer == Some(Payer::Windows) => {
+                Ending::Counted(served.map(|member| &*member.name))
+            }
+            _ => Ending::Unsure,
+        };
+        let pricing = &self.shared.accounts[self.account].pricing;
+        pricing.repeats.lock().end(self.body, ending, self.began, now)
     }
 
     /// What this usage costs; what it does not say is as it seemed before.
-    fn cost_of(&self, usage: UsageGlance) -> CallCost {
-        let said = CallSize {
+    fn cost_of(&self, usage: UsageGlance, served: Option<&Member>) -> CallCost {
+        let size = CallSize {
             prompt_tokens: usage.prompt_tokens.unwrap_or(self.size.prompt_tokens),
             completion_tokens: usage.completion_tokens.unwrap_or(self.size.completion_tokens),
         };
-        let catalogue = &self.shared.catalogue;
-        let usd = catalogue
-            .list_price(&self.model, usage)
-            .unwrap_or_else(|| catalogue.careful_price(&self.model, said));
-        CallCost { units: MilliUnits::ONE, usd: Some(usd) }
+        let dearest = self.quote.dearest;
+        let prices = served.map_or(dearest, |member| member.prices_or(dearest));
+        let cached = usage.cached_tokens.unwrap_or(0);
+        CallCost { units: MilliUnits::ONE, usd: Some(prices.cost(size, cached)) }
     }
 
     fn learn(&self, usage: UsageGlance) {
@@ -121,6 +198,6 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.settle_as(Bill::Likely);
+        self.settle_as(Bill::Likely, None);
     }
 }

@@ -52,6 +52,7 @@ mod server;
 mod shared;
 mod start;
 mod story;
+mod terms;
 
 pub use config::{AccountConfig, Config, Limits, slot_tag};
 pub use start::{AbortHandle, Gateway, StartError};

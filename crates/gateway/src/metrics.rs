@@ -1,13 +1,14 @@
 //! What `/metrics` shows. Labels are few and bounded: routes, outcomes, causes, account labels; never a key, a
 //! model name that a client made up, or an address.
 
+use crate::charge::Settled;
 use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::{
     counter::Counter, family::Family, gauge::Gauge, histogram::Histogram,
 };
 use prometheus_client::registry::{Registry, Unit};
-use ripcord_store::Outcome;
+use ripcord_store::{Coverage, Outcome, ServedBy};
 use std::time::Duration;
 
 /// The metrics of one gateway.
@@ -15,6 +16,7 @@ pub(crate) struct Metrics {
     registry: Mutex<Registry>,
     requests: Family<RequestLabels, Counter>,
     attempts: Family<AttemptLabels, Counter>,
+    price: Family<PriceLabels, Counter>,
     pub(crate) requests_in_flight: Gauge,
     pub(crate) requests_queued: Gauge,
     pub(crate) buffered_bytes: Gauge,
@@ -38,6 +40,15 @@ struct AttemptLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PriceLabels {
+    account: String,
+    /// `covered`, `paid`, `unknown`.
+    coverage: &'static str,
+    /// `reported`, `estimated`.
+    tokens: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct AccountLabel {
     pub(crate) account: String,
 }
@@ -58,6 +69,7 @@ impl Metrics {
             registry: Mutex::new(Registry::with_prefix("ripcord")),
             requests: Family::default(),
             attempts: Family::default(),
+            price: Family::default(),
             requests_in_flight: Gauge::default(),
             requests_queued: Gauge::default(),
             buffered_bytes: Gauge::default(),
@@ -82,6 +94,11 @@ impl Metrics {
             "attempts",
             "Attempts ended upstream, by outcome and cause",
             self.attempts.clone(),
+        );
+        registry.register(
+            "price_nano_usd",
+            "Price of the attempts, by account, who pays, and whether Chutes reported the tokens or they are estimated",
+            self.price.clone(),
         );
         registry.register(
             "requests_in_flight",
@@ -137,6 +154,16 @@ impl Metrics {
     pub(crate) fn attempt_ended(&self, outcome: Outcome, cause: Option<&'static str>) {
         let labels = AttemptLabels { outcome: outcome.as_str(), cause: cause.unwrap_or("none") };
         self.attempts.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn settled(&self, served_by: &ServedBy, settled: Settled) {
+        let Ok(price @ 1..) = u64::try_from(settled.price.0) else { return };
+        let labels = PriceLabels {
+            account: served_by.account.as_deref().unwrap_or_default().to_owned(),
+            coverage: settled.coverage.map_or("unknown", Coverage::as_str),
+            tokens: if settled.is_estimate { "estimated" } else { "reported" },
+        };
+        self.price.get_or_create(&labels).inc_by(price);
     }
 
     /// The text that Prometheus reads.

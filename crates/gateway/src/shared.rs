@@ -14,6 +14,7 @@ use ripcord_rules::quota::{Shortage, SizeBook, Verdict, WindowKind};
 use ripcord_rules::recover::{Rest, RestBook, Scope, Tried};
 use ripcord_rules::time::Mono;
 use ripcord_store::Ledger;
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) catalogue: Catalogue,
     /// How large calls are, by model.
     pub(crate) sizes: Mutex<SizeBook>,
+    /// Fingerprints of bodies: not to be foreseen from outside, and another one in every process.
+    pub(crate) body_hasher: RandomState,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) metrics: Metrics,
     pub(crate) transport: Transport,
@@ -119,7 +122,7 @@ impl Shared {
         let close = |until| self.gate.close(account, Closure::Budget, until);
         let standing = self.accounts[account].standing(None, now.wall);
         match &standing.budget {
-            Budget::Open | Budget::Unguarded => {
+            Budget::Open(_) | Budget::Unguarded => {
                 self.accounts[account].is_closed.store(false, Ordering::SeqCst);
                 self.gate.open(account, Closure::Budget);
             }
@@ -181,7 +184,7 @@ impl Shared {
         let read_at =
             self.accounts[account].snapshot().map(|snapshot| snapshot.oldest_figure(None));
         let is_newer = read_at.is_some_and(|read| read.since(rest.since) >= FIGURES_LAG);
-        let has_room = self.accounts[account].budget(None, now.wall) == Budget::Open;
+        let has_room = matches!(self.accounts[account].budget(None, now.wall), Budget::Open(_));
         if !matches!(rest.cause, Cause::WindowUsedUp(_)) || !is_newer || !has_room {
             return;
         }

@@ -6,7 +6,7 @@ use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::{Config, slot_tag};
 use crate::driver::gate::GateDriver;
-use crate::driver::snapshots;
+use crate::driver::{snapshots, terms};
 use crate::metrics::Metrics;
 use crate::router::Callers;
 use crate::server;
@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use ripcord_client::transport::{Transport, TransportError, TransportSettings};
 use ripcord_rules::admit::GateLimits;
 use ripcord_store::{Coordination, CoordinationError, Ledger};
+use std::hash::RandomState;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,6 +123,7 @@ impl Gateway {
             config.quota_refresh_interval,
             stop.clone(),
         ));
+        tasks.spawn(terms::run(Arc::clone(&shared), config.endpoints.clone(), stop.clone()));
         tasks.spawn(read_catalogue(Arc::clone(&shared), stop.clone()));
         let callers = Arc::new(callers(&config));
         let abort = CancellationToken::new();
@@ -204,6 +206,7 @@ impl Gateway {
             rests: Mutex::default(),
             catalogue: Catalogue::default(),
             sizes: Mutex::default(),
+            body_hasher: RandomState::new(),
             ledger,
             metrics: Metrics::new(),
             stale: Notify::new(),

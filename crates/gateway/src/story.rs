@@ -6,7 +6,6 @@
 use crate::charge::{Bill, Charge};
 use crate::shared::Shared;
 use ripcord_rules::time::{Mono, Wall};
-use ripcord_rules::units::NanoUsd;
 use ripcord_store::{AttemptRow, Cost, Outcome, RequestRow, Row, ServedBy, Timing, Tokens};
 use ripcord_wire::chat::UsageGlance;
 use std::sync::Arc;
@@ -37,6 +36,8 @@ struct Attempt {
     served_by: ServedBy,
     charge: Option<Charge>,
     usage: Option<UsageGlance>,
+    /// The model that the answer names.
+    answered: Option<Box<str>>,
     started: Mono,
     started_wall: Wall,
     status: Option<u16>,
@@ -89,6 +90,7 @@ impl Story {
             served_by,
             charge: Some(charge),
             usage: None,
+            answered: None,
             started: now.mono,
             started_wall: now.wall,
             status: None,
@@ -117,8 +119,15 @@ impl Story {
         }
     }
 
-    /// What the upstream says it used, with the list price of that.
-    pub(crate) fn used(&mut self, usage: UsageGlance, price: Option<NanoUsd>) {
+    /// The model that the upstream says it is.
+    pub(crate) fn answered_by(&mut self, model: &str) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.answered = Some(model.into());
+        }
+    }
+
+    /// What the upstream says it used.
+    pub(crate) fn used(&mut self, usage: UsageGlance) {
         if let Some(attempt) = &mut self.attempt {
             attempt.usage = Some(usage);
             attempt.tokens = Tokens {
@@ -127,7 +136,6 @@ impl Story {
                 cached: usage.cached_tokens,
                 estimated: false,
             };
-            attempt.cost = Cost { list_price_nano_usd: price.map(|price| price.0), coverage: None };
         }
     }
 
@@ -135,10 +143,16 @@ impl Story {
     pub(crate) fn end_attempt(&mut self, outcome: Outcome, cause: Option<&'static str>) {
         let Some(mut attempt) = self.attempt.take() else { return };
         let bill = attempt.bill(outcome, self.is_stream);
-        let price = attempt.charge.take().and_then(|charge| charge.settle(bill));
-        if attempt.usage.is_none() && price.is_some() {
-            attempt.tokens.estimated = true;
-            attempt.cost.list_price_nano_usd = price.map(|price| price.0);
+        if let Some(charge) = attempt.charge.take() {
+            let settled = charge.settle(bill, attempt.answered.as_deref());
+            attempt.tokens.estimated = settled.is_estimate;
+            if let Some(size) = settled.size {
+                attempt.tokens.prompt = Some(size.prompt_tokens);
+                attempt.tokens.completion = Some(size.completion_tokens);
+            }
+            attempt.cost =
+                Cost { list_price_nano_usd: Some(settled.price.0), coverage: settled.coverage };
+            self.shared.metrics.settled(&attempt.served_by, settled);
         }
         self.shared.metrics.attempt_ended(outcome, cause);
         self.tokens = add_tokens(self.tokens, attempt.tokens);
@@ -185,7 +199,8 @@ impl Attempt {
     /// What Chutes will count, as far as the ending tells.
     fn bill(&self, outcome: Outcome, is_stream: bool) -> Bill {
         match (outcome, self.usage) {
-            (Outcome::Completed | Outcome::Broken, Some(usage)) => Bill::Counted(usage),
+            (Outcome::Completed, Some(usage)) => Bill::Counted(usage),
+            (Outcome::Broken, Some(usage)) => Bill::Broken(usage),
             (Outcome::Completed | Outcome::Broken, None) => Bill::Likely,
             (Outcome::Cancelled, usage) if is_stream => Bill::Left(usage),
             (Outcome::Cancelled, _) => Bill::RunsOn,

@@ -126,7 +126,7 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
             slots_held_on_machine: shared.gate.held_on_machine(index),
             slots: shared.limits.slots_per_account,
             budget: match (standing.budget, standing.may_settle) {
-                (Budget::Open, _) => "open",
+                (Budget::Open(_), _) => "open",
                 (Budget::Unguarded, _) => "unguarded",
                 (Budget::NotReadYet, _) => "not_read_yet",
                 (Budget::Closed(_), true) => "settling",

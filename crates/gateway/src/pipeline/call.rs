@@ -5,10 +5,11 @@ use crate::refusal::Refusal;
 use crate::shared::Shared;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use ripcord_rules::quota::CallShape;
+use ripcord_rules::quota::{BodyDigest, CallShape};
 use ripcord_rules::recover::AttemptLimits;
 use ripcord_rules::time::Mono;
 use ripcord_wire::body::{RequestBody, Rewrite};
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub(crate) struct Call {
     pub(crate) wants_stream: bool,
     /// How many answers are asked for.
     pub(crate) choices: u64,
+    pub(crate) digest: BodyDigest,
     /// What is known of its size.
     pub(crate) shape: CallShape,
     pub(crate) deadline: Option<Mono>,
@@ -94,6 +96,7 @@ impl Call {
         if steering.tee_required {
             forwarded.insert("x-tee-only", http::HeaderValue::from_static("true"));
         }
+        let body = scanned.rewrite(&rewrite);
         let choices = scanned.choice_count().unwrap_or(1).max(1);
         let shape = CallShape {
             body_bytes: scanned.bytes().len() as u64,
@@ -106,7 +109,8 @@ impl Call {
             wants_stream: scanned.wants_stream(),
             choices,
             shape,
-            body: scanned.rewrite(&rewrite),
+            digest: BodyDigest(shared.body_hasher.hash_one(&body[..])),
+            body,
             requested_model: requested,
             model,
             deadline: steering.deadline.map(|deadline| arrived.after(deadline)),

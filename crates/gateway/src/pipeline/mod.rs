@@ -100,10 +100,10 @@ async fn attempts(
         };
         // The last one may have been set aside meanwhile; then the account is no candidate any more.
         let Some(key) = usable_key(shared, permit.account) else {
-            charge.settle(Bill::Nothing);
+            charge.settle(Bill::Nothing, None);
             continue;
         };
-        let unguarded = charge.is_unguarded;
+        let unguarded = charge.is_unguarded();
         attempts.begin(permit.account);
         let served_by = ServedBy {
             model: Some(Arc::clone(&call.model)),
@@ -156,7 +156,7 @@ fn answer(shared: &Arc<Shared>, call: &Call, granted: Granted, mut story: Story)
     let (status, content_type, body) = match arrived {
         Arrived::Whole { status, content_type, bytes } => {
             story.first_byte(status.as_u16());
-            record_usage(shared, call, &bytes, &mut story);
+            record_usage(&bytes, &mut story);
             story.end(Outcome::Completed, None);
             drop(permit);
             (status, content_type, AnswerBody::from(bytes))
@@ -178,9 +178,13 @@ fn answer(shared: &Arc<Shared>, call: &Call, granted: Granted, mut story: Story)
     }
 }
 
-fn record_usage(shared: &Shared, call: &Call, bytes: &Bytes, story: &mut Story) {
-    if let Some(usage) = ChunkGlance::read(bytes).and_then(|glance| glance.usage) {
-        story.used(usage, shared.catalogue.list_price(&call.model, usage));
+fn record_usage(bytes: &Bytes, story: &mut Story) {
+    let Some(glance) = ChunkGlance::read(bytes) else { return };
+    if let Some(model) = &glance.model {
+        story.answered_by(model);
+    }
+    if let Some(usage) = glance.usage {
+        story.used(usage);
     }
 }
 

@@ -118,7 +118,7 @@ fn of_account(shared: &Shared, call: &Call, account: usize, now: Now) -> Refusal
             let why = format!("the figures of account `{label}` have not been read yet");
             return Refusal::deadline(&why, Some(Duration::from_secs(5)));
         }
-        Budget::Open | Budget::Unguarded => {}
+        Budget::Open(_) | Budget::Unguarded => {}
     }
     if let Some(rest) = shared.accounts[account].resting(now.mono) {
         return match rest.cause {

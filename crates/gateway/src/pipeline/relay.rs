@@ -296,9 +296,7 @@ impl Relay {
     fn settle(&mut self, outcome: Outcome, cause: Option<&'static str>) {
         self.permit = None;
         if let Some(mut story) = self.story.take() {
-            if let Some(usage) = self.watch.usage() {
-                story.used(usage, self.shared.catalogue.list_price(&self.model, usage));
-            }
+            tell(&self.watch, &mut story);
             story.end(outcome, cause);
         }
     }
@@ -327,13 +325,21 @@ impl Relay {
     }
 }
 
+/// What the stream said of itself goes into the record.
+fn tell(watch: &StreamWatch, story: &mut Story) {
+    if let Some(model) = watch.model() {
+        story.answered_by(model);
+    }
+    if let Some(usage) = watch.usage() {
+        story.used(usage);
+    }
+}
+
 impl Drop for Relay {
     /// The client has left, or has what it wanted: some hang up at the last event instead of at the end of the body.
     fn drop(&mut self) {
         let Some(story) = &mut self.story else { return };
-        if let Some(usage) = self.watch.usage() {
-            story.used(usage, self.shared.catalogue.list_price(&self.model, usage));
-        }
+        tell(&self.watch, story);
         let has_all = self.watch.ended().is_ok() && self.ready.is_empty() && self.held.is_empty();
         story.end(if has_all { Outcome::Completed } else { Outcome::Cancelled }, None);
     }

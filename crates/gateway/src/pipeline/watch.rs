@@ -2,6 +2,7 @@
 //!
 //! Pure. The relay shows it every event before the event goes on to the client.
 
+use crate::catalogue::LONGEST_MODEL_NAME;
 use ripcord_wire::chat::{ChunkGlance, UsageGlance};
 use ripcord_wire::sse::{DONE, Event};
 
@@ -35,6 +36,7 @@ pub(crate) enum Break {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StreamWatch {
     id: Option<Box<str>>,
+    model: Option<Box<str>>,
     usage: Option<UsageGlance>,
     is_useful: bool,
     /// How many answers were asked for. All of them have to end.
@@ -81,6 +83,11 @@ impl StreamWatch {
         self.is_useful
     }
 
+    /// The model that the first chunk with a name names.
+    pub(crate) fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
     /// The last running totals.
     pub(crate) const fn usage(&self) -> Option<UsageGlance> {
         self.usage
@@ -102,6 +109,10 @@ impl StreamWatch {
             (Some(known), Some(id)) if **known == *id => {}
             (_, Some(id)) => self.id = Some(id.into()),
             (_, None) => {}
+        }
+        if self.model.is_none() {
+            let named = chunk.model.as_deref().filter(|name| name.len() <= LONGEST_MODEL_NAME);
+            self.model = named.map(Box::from);
         }
         // Running totals: the last ones count, they are never added (chutes/api.md 4.5).
         // Some engines end with a usage that says nothing.

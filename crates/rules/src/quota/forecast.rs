@@ -5,7 +5,7 @@ use super::outlook::{Limit, Outlook, Pace, Slice};
 use super::policy::SpendingPolicy;
 use super::window::{Cap, Unit, WindowKind};
 use crate::time::Wall;
-use crate::units::{MilliUnits, NanoUsd};
+use crate::units::{MilliUnits, NanoUsd, scaled};
 
 /// What one call takes from the windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,18 @@ pub struct CallCost {
     pub units: MilliUnits,
     /// From windows counted in dollars, and from the balance; `None` if the model has no known price.
     pub usd: Option<NanoUsd>,
+}
+
+impl CallCost {
+    /// What it takes from the windows as a repeat: a tenth, rounded up (`chutes/api.md` 5.5). The balance pays all of it.
+    #[must_use]
+    pub fn of_repeat(self) -> Self {
+        let tenth = |amount: i64| scaled(amount, 1, 10);
+        Self {
+            units: MilliUnits(tenth(self.units.0)),
+            usd: self.usd.map(|usd| NanoUsd(tenth(usd.0))),
+        }
+    }
 }
 
 /// How a batch of calls fits.

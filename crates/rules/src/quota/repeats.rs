@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A body's fingerprint. Never its text.
+/// The fingerprint of a body, by a hash that nobody outside can foresee. Never its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BodyDigest(pub u128);
+pub struct BodyDigest(pub u64);
 
 /// The bodies that one account has sent lately.
 #[derive(Clone, Debug, Default)]
