@@ -50,6 +50,8 @@ mod request_body;
 mod router;
 mod server;
 mod shared;
+#[cfg(test)]
+mod simulation;
 mod start;
 mod story;
 mod terms;
