@@ -212,7 +212,7 @@ async fn client(mut world: World, scenario: Scenario, mut random: Random) {
             // Before the next one; what the call itself took is part of it.
             (random.between(0.0, 2.0) * pause - call.takes.as_secs_f64()).max(0.1)
         } else {
-            random.between(20.0, 90.0)
+            random.between(20.0, 600.0)
         };
         tokio::time::sleep(Duration::from_secs_f64(again)).await;
     }
