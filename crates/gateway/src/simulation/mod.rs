@@ -163,19 +163,17 @@ async fn others(upstream: Arc<Upstream>, scenario: Scenario, mut random: Random)
     let mut running = JoinSet::new();
     tokio::time::sleep(BEFORE).await;
     for _ in 0..scenario.windows {
-        let began = tokio::time::Instant::now();
+        let began = upstream.clock.mono();
+        let waited = || upstream.clock.mono().since(began);
+        let mut from = Duration::ZERO;
         if scenario.foreign == Foreign::AllAtOnceWhenNearlyFull {
-            while upstream.used_permille() < 960 && began.elapsed() + BEFORE * 2 < WINDOW {
+            while upstream.used_permille() < 960 && waited() + BEFORE * 2 < WINDOW {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
+            from = waited();
         }
-        let from = if scenario.foreign == Foreign::AllAtOnceWhenNearlyFull {
-            began.elapsed()
-        } else {
-            Duration::ZERO
-        };
         for (at, permille) in scenario.foreign.calls(&mut random) {
-            tokio::time::sleep_until(began + from + at).await;
+            tokio::time::sleep((from + at).saturating_sub(waited())).await;
             let upstream = Arc::clone(&upstream);
             let value = (upstream.four_hour_cap_pico() as f64 * permille / 1_000.0) as i64;
             let takes = random.skewed(6.0, 0.7).min(60.0);
@@ -186,7 +184,7 @@ async fn others(upstream: Arc<Upstream>, scenario: Scenario, mut random: Random)
             });
             while running.try_join_next().is_some() {}
         }
-        tokio::time::sleep_until(began + WINDOW).await;
+        tokio::time::sleep(WINDOW.saturating_sub(waited())).await;
     }
     while running.join_next().await.is_some() {}
 }

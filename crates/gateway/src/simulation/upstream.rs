@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// The server, and who used what of it.
 pub(super) struct Upstream {
-    clock: Arc<Clock>,
+    pub(super) clock: Arc<Clock>,
     quota: u64,
     /// How far its clock is ahead of what the gateway takes it to be.
     ahead_micros: i64,
@@ -172,6 +172,8 @@ impl Upstream {
             chute_windows: Vec::new(),
             balance: Some(NanoUsd(state.account.balance_pico() / 1_000)),
             balance_as_of: as_of,
+            paid_today: None,
+            paid_as_of: as_of,
             rows_read: true,
             caps_read: true,
             readable: Readable::Yes,
