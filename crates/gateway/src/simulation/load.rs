@@ -71,6 +71,8 @@ pub(super) struct OwnCall {
     pub(super) prompt_tokens: u64,
     pub(super) completion_tokens: u64,
     pub(super) body_bytes: u64,
+    /// Which bytes: equal ones are a repeat.
+    pub(super) body: u64,
     pub(super) max_tokens: Option<u64>,
     pub(super) takes: Duration,
     pub(super) fate: Fate,
@@ -117,6 +119,7 @@ impl OwnCall {
             prompt_tokens,
             completion_tokens,
             body_bytes,
+            body: random.number(),
             max_tokens,
             takes: Duration::from_secs_f64(seconds),
             fate,

@@ -25,7 +25,7 @@ use ripcord_client::endpoints::{Endpoints, PlainHttp};
 use ripcord_client::key::Key;
 use ripcord_rules::admit::Candidate;
 use ripcord_rules::quota::{
-    AccountSnapshot, CallShape, Paygo, Readable, SpendingPolicy, WhenUnknown,
+    AccountSnapshot, BodyDigest, CallShape, Paygo, Readable, SpendingPolicy, WhenUnknown,
 };
 use ripcord_rules::recover::AttemptLimits;
 use ripcord_rules::time::Wall;
@@ -177,10 +177,11 @@ async fn others(upstream: Arc<Upstream>, scenario: Scenario, mut random: Random)
             let upstream = Arc::clone(&upstream);
             let value = (upstream.four_hour_cap_pico() as f64 * permille / 1_000.0) as i64;
             let takes = random.skewed(6.0, 0.7).min(60.0);
+            let body = random.number();
             running.spawn(async move {
                 let payer = upstream.check();
                 tokio::time::sleep(Duration::from_secs_f64(takes)).await;
-                upstream.complete(Caller::Foreign, payer, value);
+                upstream.complete(Caller::Foreign, payer, value, ("other", body));
             });
             while running.try_join_next().is_some() {}
         }
@@ -200,11 +201,9 @@ async fn client(mut world: World, scenario: Scenario, mut random: Random) {
     tokio::time::sleep(BEFORE).await;
     let calls_in_window = 1_000.0 / (scenario.median_permille * MEAN_OF_MEDIAN);
     let pause = scenario.fills_in.as_secs_f64() * CLIENTS as f64 / calls_in_window;
+    let cap_pico = world.upstream.four_hour_cap_pico();
+    let mut call = OwnCall::draw(&mut random, scenario.median_permille, cap_pico);
     loop {
-        let call = {
-            let cap_pico = world.upstream.four_hour_cap_pico();
-            OwnCall::draw(&mut random, scenario.median_permille, cap_pico)
-        };
         let was_served = world.serve(call, patience, &mut random).await;
         let again = if was_served {
             // Before the next one; what the call itself took is part of it.
@@ -213,6 +212,10 @@ async fn client(mut world: World, scenario: Scenario, mut random: Random) {
             random.between(20.0, 600.0)
         };
         tokio::time::sleep(Duration::from_secs_f64(again)).await;
+        // Now and then the same bytes again: Chutes counts a tenth.
+        if !random.happens(0.05) {
+            call = OwnCall::draw(&mut random, scenario.median_permille, cap_pico);
+        }
     }
 }
 
@@ -235,7 +238,7 @@ impl World {
             match Charge::reserve(&self.shared, permit.account, &call) {
                 Ok(charge) => {
                     let bill = self.attempt(own, random).await;
-                    charge.settle(bill);
+                    charge.settle(bill, Some(&call.model));
                     drop(permit);
                     return true;
                 }
@@ -262,7 +265,8 @@ impl World {
         };
         while self.background.try_join_next().is_some() {}
         let upstream = Arc::clone(&self.upstream);
-        let book = move || upstream.complete(Caller::Ripcord, payer, value);
+        let model = MODELS[own.model].0;
+        let book = move || upstream.complete(Caller::Ripcord, payer, value, (model, own.body));
         let seen = |share: f64| usage((own.completion_tokens as f64 * share) as u64);
         match own.fate {
             Fate::Whole | Fate::Broken => {
@@ -299,6 +303,7 @@ impl World {
             requested_model: Arc::clone(&model),
             model,
             body: Bytes::new(),
+            digest: BodyDigest(own.body),
             wants_stream: matches!(own.fate, Fate::StreamLeft(_) | Fate::StreamLeftReadOn(_)),
             choices: 1,
             shape: CallShape { body_bytes: own.body_bytes, max_tokens: own.max_tokens, choices: 1 },

@@ -11,10 +11,10 @@ impl Random {
 
     /// Another generator, with numbers of its own.
     pub(super) fn fork(&mut self) -> Self {
-        Self(self.next())
+        Self(self.number())
     }
 
-    fn next(&mut self) -> u64 {
+    pub(super) fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -23,7 +23,7 @@ impl Random {
 
     /// Evenly from 0 up to, but not including, 1.
     pub(super) fn share(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.number() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     pub(super) fn between(&mut self, least: f64, most: f64) -> f64 {
@@ -35,7 +35,7 @@ impl Random {
     }
 
     pub(super) fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound as u64).unwrap()
+        usize::try_from(self.number() % bound as u64).unwrap()
     }
 
     /// Log-normal: half of the draws are below the median, and some are much above.

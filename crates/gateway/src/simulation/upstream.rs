@@ -28,7 +28,6 @@ struct State {
     windows: BTreeMap<i64, Used>,
     /// What was shown last in the bucket before.
     shown: CapFigures,
-    bodies: u64,
     month_ends: i64,
 }
 
@@ -72,7 +71,6 @@ impl Upstream {
                 account,
                 windows: BTreeMap::new(),
                 shown: CapFigures::default(),
-                bodies: 0,
                 month_ends: begins + A_MONTH,
             }),
         }
@@ -87,17 +85,23 @@ impl Upstream {
         self.state.lock().account.check(self.now())
     }
 
-    /// A call ends now and is booked.
-    pub(super) fn complete(&self, caller: Caller, payer: Payer, value_pico: i64) {
+    /// A call ends now and is booked: to a chute, with a body of these bytes.
+    pub(super) fn complete(
+        &self,
+        caller: Caller,
+        payer: Payer,
+        value_pico: i64,
+        (chute, body): (&str, u64),
+    ) {
         let now = self.now();
         let mut state = self.state.lock();
-        state.bodies += 1;
-        // Never the same bytes twice: repeats would count a tenth.
-        let body = state.bodies.to_string();
-        let booking = Booking { row: "*", chute: "model", body_sha256: &body, value_pico };
+        let body = body.to_string();
+        let booking = Booking { row: "*", chute, body_sha256: &body, value_pico };
+        let used_so_far = |state: &State| state.account.meters().caps().four_hour_at(now);
+        let before = used_so_far(&state);
         let paid = state.account.complete(payer, &booking, now);
+        let covered = used_so_far(&state) - before;
         let used = state.windows.entry(quota::bucket_of(now)).or_default();
-        let covered = if payer == Payer::Subscription { value_pico } else { 0 };
         match caller {
             Caller::Ripcord => {
                 used.own += covered;
