@@ -1,11 +1,9 @@
 //! The models of the platform: three public lists joined into one, each entry with its state and the evidence.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use ripcord_rules::model_state::{
-    Because, Listing, ModelEvidence, ModelState, UTILIZATION_FRESH, decide,
-};
+use ripcord_client::model_evidence;
+use ripcord_rules::model_state::{Because, ModelEvidence, ModelState, UTILIZATION_FRESH, decide};
 use ripcord_rules::time::Wall;
 use ripcord_rules::units::{NanoUsd, Rounding};
 use ripcord_wire::chutes::{Chute, Utilization};
@@ -267,7 +265,7 @@ impl Entry {
         listed: bool,
         now: Wall,
     ) -> Self {
-        let evidence = evidence(chute.as_ref(), load.as_ref(), listed, now);
+        let evidence = model_evidence(chute.as_ref(), load.as_ref(), listed, now);
         let (state, because) = decide(&evidence);
         Self { name, chute_id, model, chute, load, evidence, state, because }
     }
@@ -365,43 +363,6 @@ impl Entry {
         let tokens = self.model.as_ref().and_then(Model::context_tokens)?;
         u64::try_from(tokens).ok()
     }
-}
-
-fn evidence(
-    chute: Option<&Chute>,
-    load: Option<&Utilization>,
-    listed: bool,
-    now: Wall,
-) -> ModelEvidence {
-    let listing = match chute {
-        Some(chute) => Listing::Present {
-            hot: chute.hot.unwrap_or(chute.ready_instances() > 0),
-            disabled: chute.disabled == Some(true),
-        },
-        None if listed => Listing::Absent,
-        None => Listing::Unknown,
-    };
-    let sampled = load.and_then(|load| load.timestamp.as_ref()?.unix_micros());
-    let count = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
-    ModelEvidence {
-        listing,
-        listing_age: (listing != Listing::Unknown).then_some(Duration::ZERO),
-        active_instances: load.and_then(|load| count(load.active_instance_count)),
-        utilization_permille: load.and_then(|load| permille(load.utilization_current)),
-        refused_permille: load.and_then(|load| permille(load.rate_limit_ratio_5m)),
-        utilization_age: sampled.map(|micros| now.since(Wall::from_unix_micros(micros))),
-        own: None,
-    }
-}
-
-/// A share from 0 to 1 in thousandths; what is no share is not known.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the value is checked to lie between 0 and 1000"
-)]
-pub(crate) fn permille(share: Option<f64>) -> Option<u64> {
-    share.filter(|share| (0.0..=1.0).contains(share)).map(|share| (share * 1000.0).round() as u64)
 }
 
 #[cfg(test)]

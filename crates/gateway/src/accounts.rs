@@ -139,6 +139,11 @@ impl Account {
             .map(move |step| &self.keys[(first.wrapping_add(step)) % self.keys.len()])
     }
 
+    /// What may be spent.
+    pub(crate) const fn policy(&self) -> &SpendingPolicy {
+        &self.policy
+    }
+
     /// The figures as they were read.
     pub(crate) fn snapshot(&self) -> Option<AccountSnapshot> {
         self.state.lock().book.snapshot().cloned()

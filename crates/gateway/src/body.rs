@@ -1,5 +1,6 @@
 //! What goes back to the client: whole bytes, or a stream that is relayed.
 
+use crate::admin::events::EventStream;
 use crate::pipeline::{early::EarlyStream, relay::Relay};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -12,6 +13,7 @@ pub(crate) enum AnswerBody {
     Whole(Option<Bytes>),
     Relay(Box<Relay>),
     Early(Box<EarlyStream>),
+    Events(Box<EventStream>),
 }
 
 impl From<Bytes> for AnswerBody {
@@ -32,6 +34,7 @@ impl http_body::Body for AnswerBody {
             Self::Whole(bytes) => Poll::Ready(bytes.take()),
             Self::Relay(relay) => relay.poll_bytes(cx),
             Self::Early(early) => early.poll_bytes(cx),
+            Self::Events(events) => events.poll_bytes(cx),
         };
         next.map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -45,7 +48,7 @@ impl http_body::Body for AnswerBody {
             Self::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Self::Relay(_) | Self::Early(_) => SizeHint::default(),
+            Self::Relay(_) | Self::Early(_) | Self::Events(_) => SizeHint::default(),
         }
     }
 }

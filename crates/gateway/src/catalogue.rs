@@ -105,6 +105,11 @@ impl Catalogue {
         Quote { members, is_whole, dearest }
     }
 
+    /// Whether the list has the model.
+    pub(crate) fn lists(&self, model: &str) -> bool {
+        self.listing.read().as_ref().is_some_and(|listing| listing.models.contains_key(model))
+    }
+
     /// The chute behind a model.
     pub(crate) fn chute_id(&self, model: &str) -> Option<Arc<str>> {
         self.listing()?.models.get(model)?.chute_id.clone()

@@ -2,6 +2,7 @@
 
 use ripcord_client::endpoints::Endpoints;
 use ripcord_client::key::Key;
+use ripcord_rules::events::WatchSettings;
 use ripcord_rules::quota::{BookSettings, Paygo, SpendingPolicy, WhenUnknown, Work};
 use ripcord_store::AccountTag;
 use std::net::SocketAddr;
@@ -26,6 +27,12 @@ pub struct Config {
     pub quota_refresh_interval: Duration,
     /// How far the figures may lag, and what is kept free for others.
     pub book: BookSettings,
+    /// When to tell of changes.
+    pub watch: WatchSettings,
+    /// Models whose state is looked at without being asked for.
+    pub watched_models: Vec<String>,
+    /// How often it is.
+    pub models_refresh_interval: Duration,
 }
 
 /// One Chutes account.

@@ -42,6 +42,7 @@ mod clock;
 mod config;
 mod connection;
 mod driver;
+mod events;
 mod metrics;
 mod pipeline;
 mod places;
@@ -57,4 +58,5 @@ mod story;
 mod terms;
 
 pub use config::{AccountConfig, Config, Limits, slot_tag};
+pub use events::{EVENT_SCHEMA, EventReport, Notice, Subscription};
 pub use start::{AbortHandle, Gateway, StartError};

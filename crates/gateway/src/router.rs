@@ -112,6 +112,7 @@ async fn route(
             Ok(json(StatusCode::OK, Bytes::from_static(b"{\"status\":\"ok\"}")))
         }
         ("/-/ready", &Method::GET) => Ok(admin::ready(shared)),
+        ("/-/events", &Method::GET) => admin::events::open(shared, request.headers()),
         ("/-/status", &Method::GET) => Ok(json(StatusCode::OK, admin::status::report(shared))),
         ("/metrics", &Method::GET) => Ok(admin::metrics(shared)),
         (path, method) => Err(unknown(path, method)),
@@ -154,7 +155,10 @@ async fn forward(
         tokio::time::timeout(shared.limits.heartbeat, &mut pending).await;
     match decision {
         Ok(decision) => decision.map(response),
-        Err(_) => Ok(early(EarlyStream::new(pending, shared.limits.heartbeat))),
+        Err(_) => {
+            let early = EarlyStream::new(pending, shared.limits.heartbeat);
+            Ok(event_stream(AnswerBody::Early(Box::new(early))))
+        }
     }
 }
 
@@ -181,8 +185,9 @@ fn response(answer: Answer) -> Response<AnswerBody> {
     response
 }
 
-fn early(stream: EarlyStream) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::Early(Box::new(stream)));
+/// An answer of server-sent events.
+pub(crate) fn event_stream(body: AnswerBody) -> Response<AnswerBody> {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     stream_headers(headers);
@@ -218,7 +223,7 @@ fn refuse_chutes_key(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 fn unknown(path: &str, method: &Method) -> Refusal {
-    const ROUTES: [(&str, &str); 8] = [
+    const ROUTES: [(&str, &str); 9] = [
         ("/v1/chat/completions", "POST"),
         ("/v1/completions", "POST"),
         ("/v1/embeddings", "POST"),
@@ -226,6 +231,7 @@ fn unknown(path: &str, method: &Method) -> Refusal {
         ("/-/health", "GET"),
         ("/-/ready", "GET"),
         ("/-/status", "GET"),
+        ("/-/events", "GET"),
         ("/metrics", "GET"),
     ];
     if let Some((path, allowed)) = ROUTES.iter().find(|(known, _)| *known == path) {

@@ -1,10 +1,11 @@
 //! What every request of one gateway shares.
 
-use crate::accounts::{Account, AccountRest, Budget, Standing};
+use crate::accounts::{Account, AccountKey, AccountRest, Budget, Standing};
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::driver::gate::GateDriver;
+use crate::events::Events;
 use crate::metrics::Metrics;
 use parking_lot::Mutex;
 use ripcord_client::transport::{Target, Transport};
@@ -12,13 +13,13 @@ use ripcord_rules::admit::Closure;
 use ripcord_rules::cause::{Cause, Failure, classify};
 use ripcord_rules::quota::{Shortage, SizeBook, Verdict, WindowKind};
 use ripcord_rules::recover::{Rest, RestBook, Scope, Tried};
-use ripcord_rules::time::Mono;
+use ripcord_rules::time::{Mono, Wall};
 use ripcord_store::Ledger;
 use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// One gateway's parts.
@@ -35,6 +36,10 @@ pub(crate) struct Shared {
     pub(crate) body_hasher: RandomState,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) metrics: Metrics,
+    /// What changed, for whoever listens.
+    pub(crate) events: Events,
+    /// Places for those who listen over HTTP.
+    pub(crate) listeners: Arc<Semaphore>,
     pub(crate) transport: Transport,
     /// The drain is over: whatever is under way ends, with an error that says so.
     pub(crate) closing: CancellationToken,
@@ -68,6 +73,7 @@ impl Shared {
         let now = self.clock.now();
         let cause = classify(failure);
         let rested = self.rests.lock().record(now, tried, failure);
+        self.tell_failure(tried, cause, now.wall);
         if let Some((scope, rest)) = rested {
             let who = match &scope {
                 Scope::Edge => "every account".to_owned(),
@@ -108,9 +114,20 @@ impl Shared {
         self.stale.notify_one();
     }
 
-    /// A key was accepted.
-    pub(crate) fn key_works(&self, key: usize) {
-        self.rests.lock().forgive(&Scope::Key(key));
+    /// A model answered an account's key.
+    pub(crate) fn answered(&self, account: usize, key: &AccountKey, model: &str) {
+        self.rests.lock().forgive(&Scope::Key(key.number));
+        let who = (&*self.accounts[account].label, &*key.label);
+        self.events.answered(who, model, self.clock.now().wall);
+    }
+
+    /// Tells those who listen of a failed attempt, if it says something of the model or the key.
+    fn tell_failure(&self, tried: Tried<'_>, cause: Cause, now: Wall) {
+        let account = &self.accounts[tried.account];
+        let key = account.keys.iter().find(|key| key.number == tried.key);
+        let who = (&*account.label, key.map_or("", |key| &*key.label));
+        let is_model = self.catalogue.lists(tried.model);
+        self.events.failed(cause, who, tried.model, is_model, now);
     }
 
     /// Opens or closes an account for its budget, by its last figures and own calls since.

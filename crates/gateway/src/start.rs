@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::config::{Config, slot_tag};
 use crate::driver::gate::GateDriver;
 use crate::driver::{snapshots, terms};
+use crate::events::{self, Begin, Events, Subscription};
 use crate::metrics::Metrics;
 use crate::router::Callers;
 use crate::server;
@@ -20,7 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -125,6 +126,13 @@ impl Gateway {
         ));
         tasks.spawn(terms::run(Arc::clone(&shared), config.endpoints.clone(), stop.clone()));
         tasks.spawn(read_catalogue(Arc::clone(&shared), stop.clone()));
+        tasks.spawn(events::run(
+            Arc::clone(&shared),
+            config.endpoints.clone(),
+            config.watched_models.clone(),
+            config.models_refresh_interval,
+            stop.clone(),
+        ));
         let callers = Arc::new(callers(&config));
         let abort = CancellationToken::new();
         // Those who wait in the queue during the drain still have deadlines, and accounts still open.
@@ -156,6 +164,12 @@ impl Gateway {
     #[must_use]
     pub fn slots_in_use(&self) -> u32 {
         (0..self.shared.accounts.len()).map(|account| self.shared.gate.in_use(account)).sum()
+    }
+
+    /// What changes, from the start of the gateway on as far as it is kept, until the gateway stops.
+    #[must_use]
+    pub fn events(&self) -> Subscription {
+        self.shared.events.subscribe(Begin::Kept)
     }
 
     /// For cutting [`Self::shutdown`] short.
@@ -209,6 +223,8 @@ impl Gateway {
             body_hasher: RandomState::new(),
             ledger,
             metrics: Metrics::new(),
+            events: Events::new(config.watch),
+            listeners: Arc::new(Semaphore::new(crate::admin::events::LISTENERS)),
             stale: Notify::new(),
             stale_accounts: Mutex::default(),
         }))

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use ripcord_gateway::{AccountConfig, Config, Gateway, Limits, StartError};
+use ripcord_rules::events::WatchSettings;
 use ripcord_rules::quota::{BookSettings, Work};
 use ripcord_store::{OpenError, SqliteLedger};
 use schemars::JsonSchema;
@@ -126,6 +127,9 @@ fn config(
         allowed_origins: gateway.allowed_origins.value.clone(),
         quota_refresh_interval: settings.chutes.refresh.value,
         book: BookSettings::default(),
+        watch: WatchSettings::default(),
+        watched_models: settings.models.watch.value.clone(),
+        models_refresh_interval: settings.chutes.refresh.value,
     })
 }
 

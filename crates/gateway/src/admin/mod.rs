@@ -1,5 +1,6 @@
 //! Routes for those who run the gateway.
 
+pub(crate) mod events;
 pub(crate) mod models;
 pub(crate) mod status;
 

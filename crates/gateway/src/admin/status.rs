@@ -205,7 +205,7 @@ impl WindowStatus {
     }
 }
 
-fn decimal(unit: Unit, value: i64) -> f64 {
+pub(crate) fn decimal(unit: Unit, value: i64) -> f64 {
     let scale = match unit {
         Unit::Requests => 1e3,
         Unit::Usd => 1e9,

@@ -192,6 +192,11 @@ fn take_over(shared: &Shared, account: usize, snapshot: AccountSnapshot) {
     shared.accounts[account].learn(snapshot);
     shared.apply_budget(account);
     shared.reconsider_rest(account);
+    let told = &shared.accounts[account];
+    if let Some(known) = told.snapshot() {
+        let now = shared.clock.now().wall;
+        shared.events.account(&told.label, &known, told.policy(), now);
+    }
 }
 
 async fn read_with(

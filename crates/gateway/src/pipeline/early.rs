@@ -87,5 +87,6 @@ fn poll_body(body: &mut AnswerBody, cx: &mut Context<'_>) -> Poll<Option<Bytes>>
         AnswerBody::Whole(bytes) => Poll::Ready(bytes.take()),
         AnswerBody::Relay(relay) => relay.poll_bytes(cx),
         AnswerBody::Early(early) => early.poll_bytes(cx),
+        AnswerBody::Events(events) => events.poll_bytes(cx),
     }
 }

