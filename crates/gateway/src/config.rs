@@ -27,10 +27,17 @@ pub struct Config {
     pub quota_refresh_interval: Duration,
     /// How far the figures may lag, and what is kept free for others.
     pub book: BookSettings,
-    /// When to tell of changes.
-    pub watch: WatchSettings,
+    /// What is watched for changes.
+    pub watch: WatchConfig,
+}
+
+/// What is told at `/-/events`, and when.
+#[derive(Clone, Debug)]
+pub struct WatchConfig {
+    /// What is news.
+    pub settings: WatchSettings,
     /// Models whose state is looked at without being asked for.
-    pub watched_models: Vec<String>,
+    pub models: Vec<String>,
     /// How often it is.
     pub models_refresh_interval: Duration,
 }
@@ -88,6 +95,16 @@ pub struct Limits {
     pub heartbeat: Duration,
     /// For requests under way at shutdown. What is left then ends with an error `shutting_down`.
     pub drain: Duration,
+}
+
+impl Default for WatchConfig {
+    fn default() -> Self {
+        Self {
+            settings: WatchSettings::default(),
+            models: Vec::new(),
+            models_refresh_interval: Duration::from_secs(300),
+        }
+    }
 }
 
 impl Default for Limits {

@@ -57,6 +57,6 @@ mod start;
 mod story;
 mod terms;
 
-pub use config::{AccountConfig, Config, Limits, slot_tag};
+pub use config::{AccountConfig, Config, Limits, WatchConfig, slot_tag};
 pub use events::{EVENT_SCHEMA, EventReport, Notice, Subscription};
 pub use start::{AbortHandle, Gateway, StartError};

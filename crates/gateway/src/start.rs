@@ -129,8 +129,7 @@ impl Gateway {
         tasks.spawn(events::run(
             Arc::clone(&shared),
             config.endpoints.clone(),
-            config.watched_models.clone(),
-            config.models_refresh_interval,
+            config.watch.clone(),
             stop.clone(),
         ));
         let callers = Arc::new(callers(&config));
@@ -223,7 +222,7 @@ impl Gateway {
             body_hasher: RandomState::new(),
             ledger,
             metrics: Metrics::new(),
-            events: Events::new(config.watch),
+            events: Events::new(config.watch.settings),
             listeners: Arc::new(Semaphore::new(crate::admin::events::LISTENERS)),
             stale: Notify::new(),
             stale_accounts: Mutex::default(),

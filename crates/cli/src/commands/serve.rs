@@ -4,7 +4,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
-use ripcord_gateway::{AccountConfig, Config, Gateway, Limits, StartError};
+use ripcord_gateway::{AccountConfig, Config, Gateway, Limits, StartError, WatchConfig};
 use ripcord_rules::events::WatchSettings;
 use ripcord_rules::quota::{BookSettings, Work};
 use ripcord_store::{OpenError, SqliteLedger};
@@ -127,9 +127,11 @@ fn config(
         allowed_origins: gateway.allowed_origins.value.clone(),
         quota_refresh_interval: settings.chutes.refresh.value,
         book: BookSettings::default(),
-        watch: WatchSettings::default(),
-        watched_models: settings.models.watch.value.clone(),
-        models_refresh_interval: settings.chutes.refresh.value,
+        watch: WatchConfig {
+            settings: WatchSettings::default(),
+            models: settings.models.watch.value.clone(),
+            models_refresh_interval: settings.chutes.refresh.value,
+        },
     })
 }
 

@@ -1,5 +1,6 @@
 //! Looks where nobody else does: at the calendar while a window is used up, and at the models that are watched.
 
+use crate::config::WatchConfig;
 use crate::shared::Shared;
 use ripcord_client::chutes::Chutes;
 use ripcord_client::endpoints::Endpoints;
@@ -19,14 +20,13 @@ const MOST_MODELS: usize = 50;
 pub(crate) async fn run(
     shared: Arc<Shared>,
     endpoints: Endpoints,
-    watched: Vec<String>,
-    interval: Duration,
+    watch: WatchConfig,
     stop: CancellationToken,
 ) {
     tokio::select! {
         () = stop.cancelled() => {}
         () = calendar(&shared) => {}
-        () = models(&shared, &endpoints, watched, interval) => {}
+        () = models(&shared, &endpoints, &watch) => {}
     }
     shared.events.close();
 }
@@ -48,10 +48,11 @@ async fn calendar(shared: &Shared) {
 }
 
 /// Tells of watched models. Never ends, also without any.
-async fn models(shared: &Shared, endpoints: &Endpoints, watched: Vec<String>, interval: Duration) {
+async fn models(shared: &Shared, endpoints: &Endpoints, watch: &WatchConfig) {
     let Some(chutes) = Chutes::new(endpoints, shared.transport.clone()).ok() else {
         return std::future::pending().await;
     };
+    let watched = &watch.models;
     if watched.is_empty() {
         return std::future::pending().await;
     }
@@ -62,10 +63,10 @@ async fn models(shared: &Shared, endpoints: &Endpoints, watched: Vec<String>, in
             "too many models; the first are watched"
         );
     }
-    let watched: Vec<String> = watched.into_iter().take(MOST_MODELS).collect();
+    let watched = &watched[..watched.len().min(MOST_MODELS)];
     loop {
-        look(shared, &chutes, &watched).await;
-        tokio::time::sleep(interval).await;
+        look(shared, &chutes, watched).await;
+        tokio::time::sleep(watch.models_refresh_interval).await;
     }
 }
 

@@ -12,7 +12,7 @@ mod upstream;
 
 use crate::charge::{Bill, Charge};
 use crate::clock::Clock;
-use crate::config::{AccountConfig, Config, Limits};
+use crate::config::{AccountConfig, Config, Limits, WatchConfig};
 use crate::driver::snapshots;
 use crate::pipeline::call::{Call, Route};
 use crate::shared::Shared;
@@ -117,6 +117,7 @@ fn config(scenario: &Scenario) -> Config {
         allowed_origins: Vec::new(),
         quota_refresh_interval: Duration::from_secs(300),
         book: scenario.book,
+        watch: WatchConfig::default(),
     }
 }
 

@@ -9,7 +9,7 @@ use http_body_util::BodyExt as _;
 use ripcord_client::endpoints::{BaseUrl, Endpoints, PlainHttp, Service};
 use ripcord_client::key::Key;
 use ripcord_client::transport::{Body, Target, Transport, TransportSettings};
-use ripcord_gateway::{AccountConfig, Config, Gateway, Limits};
+use ripcord_gateway::{AccountConfig, Config, Gateway, Limits, WatchConfig};
 use ripcord_rules::events::WatchSettings;
 use ripcord_rules::quota::BookSettings;
 use ripcord_rules::quota::{Paygo, SpendingPolicy, WhenUnknown};
@@ -107,9 +107,11 @@ impl Plan {
             allowed_origins: self.allowed_origins,
             quota_refresh_interval: Duration::from_secs(300),
             book: BookSettings::default(),
-            watch: WatchSettings { steady: Duration::ZERO, ..WatchSettings::default() },
-            watched_models: self.watched_models,
-            models_refresh_interval: Duration::from_millis(20),
+            watch: WatchConfig {
+                settings: WatchSettings { steady: Duration::ZERO, ..WatchSettings::default() },
+                models: self.watched_models,
+                models_refresh_interval: Duration::from_millis(20),
+            },
         };
         let ledger = Arc::new(MemoryLedger::default());
         let gateway =
