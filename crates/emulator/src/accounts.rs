@@ -276,25 +276,25 @@ impl Account {
         lag: Lag,
     ) -> Charge {
         let chute = ids::chute_id(&model.name);
-        let value_pico = list_price(model).cost(tokens);
-        let paid_pico = self.prices(model).cost(tokens);
+        // One price for the windows and the balance: the account's own, if it has one (recordings, "user override").
+        let price_pico = self.prices(model).cost(tokens);
         let mut charge = Charge { milli_units: 0, cost_pico: 0 };
         match coverage {
             Coverage::Subscription { row } => {
-                let booking = Booking { row, chute: &chute, body_sha256, value_pico };
+                let booking = Booking { row, chute: &chute, body_sha256, value_pico: price_pico };
                 let lag_micros = micros(lag.cap_figures_seconds);
                 charge.milli_units = self.meters.book(&booking, lag_micros, now);
                 self.milli_units_ever += charge.milli_units;
-                self.covered_pico += value_pico;
+                self.covered_pico += price_pico;
             }
             Coverage::Balance => {
-                charge.cost_pico = paid_pico;
-                self.balance_pico -= paid_pico;
-                self.paid_pico += paid_pico;
+                charge.cost_pico = price_pico;
+                self.balance_pico -= price_pico;
+                self.paid_pico += price_pico;
             }
             Coverage::Invoice => {
-                charge.cost_pico = paid_pico;
-                self.invoiced_pico += paid_pico;
+                charge.cost_pico = price_pico;
+                self.invoiced_pico += price_pico;
             }
             Coverage::FreeModel | Coverage::FreeRole | Coverage::Owner => {}
         }

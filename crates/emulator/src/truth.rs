@@ -70,7 +70,7 @@ pub struct AccountTruth {
     pub four_hour_shown_nano_usd: i64,
     /// The month figure as `subscription_usage` shows it.
     pub month_shown_nano_usd: i64,
-    /// List value of the calls that the subscription covered since the start.
+    /// Value, at the account's prices, of the calls that the subscription covered since the start.
     pub covered_nano_usd: i64,
     /// What the balance paid since the start.
     pub paid_nano_usd: i64,

@@ -6,8 +6,8 @@ use http::HeaderValue;
 use parking_lot::Mutex;
 use ripcord_rules::cause::Cause;
 use ripcord_rules::quota::{
-    AccountSnapshot, Book, BookSettings, CallCost, Margin, Missing, Payer, Paygo, Reservation,
-    SpendingPolicy, Verdict, WhenUnknown, may_spend,
+    AccountSnapshot, Book, BookSettings, CallCost, ForeignUse, Margin, Missing, Payer, Paygo,
+    Reservation, SpendingPolicy, Verdict, WhenUnknown, WindowKind, may_spend,
 };
 use ripcord_rules::time::{Mono, Wall};
 use ripcord_rules::units::NanoUsd;
@@ -152,6 +152,11 @@ impl Account {
     /// The account as it may stand now, own calls and a margin for others included.
     pub(crate) fn predicted(&self, now: Wall) -> Option<AccountSnapshot> {
         self.state.lock().book.predicted(now, Margin::Kept)
+    }
+
+    /// What others use of a window, as far as the figures tell.
+    pub(crate) fn foreign(&self, kind: WindowKind) -> Option<ForeignUse> {
+        self.state.lock().book.foreign(kind)
     }
 
     /// Whether own calls are under way or may be missing in the figures.

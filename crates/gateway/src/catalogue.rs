@@ -3,7 +3,7 @@
 use crate::terms::Terms;
 use bytes::Bytes;
 use parking_lot::RwLock;
-use ripcord_rules::quota::{ModelPrices, members};
+use ripcord_rules::quota::{Aliases, ModelPrices, members};
 use ripcord_rules::time::Mono;
 use ripcord_rules::units::{NanoUsd, Rounding};
 use ripcord_wire::models::{Model, ModelList};
@@ -94,7 +94,8 @@ impl Catalogue {
                 prices: terms.prices.of(listed.chute_id.as_deref(), listed.prices),
             })
         };
-        let found = members(model, &terms.aliases, known);
+        let none = Aliases::new();
+        let found = members(model, terms.aliases.as_ref().unwrap_or(&none), known);
         let is_whole = !found.is_empty() && found.iter().all(Option::is_some);
         let members: Vec<Member> = found.into_iter().flatten().collect();
         let priced: Option<Vec<ModelPrices>> = members.iter().map(|member| member.prices).collect();
@@ -267,9 +268,11 @@ mod tests {
 
     #[test]
     fn an_alias_that_is_known_costs_what_its_members_cost() {
-        let mut terms = Terms::default();
-        terms.aliases.insert("mine".to_owned(), vec!["c9".to_owned()]);
-        terms.aliases.insert("odd".to_owned(), vec!["c9".to_owned(), "gone".to_owned()]);
+        let aliases = [("mine", vec!["c9"]), ("odd", vec!["c9", "gone"])];
+        let aliases = aliases.map(|(alias, members)| {
+            (alias.to_owned(), members.into_iter().map(str::to_owned).collect())
+        });
+        let terms = Terms { aliases: Some(Aliases::from(aliases)), ..Terms::default() };
         assert_eq!(quoted("Mine:latency", &terms), NanoUsd(500_000_000));
         assert_eq!(quoted("odd", &terms), NanoUsd(1_000_000_000));
     }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Terms {
     pub(crate) prices: AccountPrices,
-    pub(crate) aliases: Aliases,
+    /// `None` while they have not been read.
+    pub(crate) aliases: Option<Aliases>,
 }
 
 /// An account as far as the price of its calls goes.
@@ -30,7 +31,7 @@ impl Pricing {
         let known = Terms::clone(&terms);
         *terms = Arc::new(Terms {
             prices: known.prices.followed_by(newer.prices),
-            aliases: newer.aliases.unwrap_or(known.aliases),
+            aliases: newer.aliases.or(known.aliases),
         });
     }
 }

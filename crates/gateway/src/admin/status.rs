@@ -1,9 +1,9 @@
 //! `/-/status`: what the gateway knows and does, as JSON. Never a key, never a prompt.
 
-use crate::accounts::Budget;
+use crate::accounts::{Account, Budget};
 use crate::shared::Shared;
 use bytes::Bytes;
-use ripcord_rules::quota::{Cap, Plan, Readable, Source, Unit, Window};
+use ripcord_rules::quota::{Aliases, Cap, Plan, Readable, Source, Unit, Window};
 use ripcord_rules::recover::Scope;
 use ripcord_rules::time::Wall;
 use ripcord_wire::time::format_timestamp;
@@ -50,6 +50,10 @@ struct AccountStatus<'a> {
     keys: Vec<KeyStatus<'a>>,
     windows: Vec<WindowStatus>,
     balance_usd: Option<f64>,
+    /// Its own prices and discounts; null while they have not been read, and then the list prices count.
+    own_prices: Option<usize>,
+    /// Its own names for models; null likewise.
+    own_names: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -71,6 +75,19 @@ struct WindowStatus {
     resets_at: Option<String>,
     as_of: String,
     source: &'static str,
+    /// The most that may be used by now: own calls that the figure may lack and room for others included. What the next
+    /// call is decided by.
+    used_at_most: Option<f64>,
+    /// What others use of it; null while fewer than two figures of it were read.
+    others: Option<OthersStatus>,
+}
+
+#[derive(Serialize)]
+struct OthersStatus {
+    /// At most this much, since the first figure of the window that was read.
+    used: f64,
+    since: String,
+    until: String,
 }
 
 #[derive(Serialize)]
@@ -107,6 +124,8 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
         .collect();
     let accounts = shared.accounts.iter().enumerate().map(|(index, account)| {
         let snapshot = account.snapshot();
+        let terms = account.pricing.terms();
+        let ahead = account.predicted(now.wall).map(|ahead| ahead.windows).unwrap_or_default();
         let standing = account.standing(None, now.wall);
         let windows = snapshot
             .as_ref()
@@ -151,10 +170,15 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
                     }
                 })
                 .collect(),
-            windows: windows.iter().map(WindowStatus::of).collect(),
+            windows: windows
+                .iter()
+                .map(|window| WindowStatus::of(window, account, &ahead))
+                .collect(),
             balance_usd: snapshot
                 .and_then(|snapshot| snapshot.balance)
                 .map(|balance| decimal(Unit::Usd, balance.0)),
+            own_prices: terms.prices.own_count(),
+            own_names: terms.aliases.as_ref().map(Aliases::len),
         }
     });
     let health = shared.ledger.health();
@@ -180,8 +204,16 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
 }
 
 impl WindowStatus {
-    fn of(window: &Window) -> Self {
+    fn of(window: &Window, account: &Account, ahead: &[Window]) -> Self {
+        let ahead = ahead.iter().find(|ahead| ahead.kind == window.kind);
+        let others = account.foreign(window.kind).map(|others| OthersStatus {
+            used: decimal(window.unit, others.used),
+            since: format_time(others.since),
+            until: format_time(others.until),
+        });
         Self {
+            used_at_most: ahead.and_then(|ahead| Some(decimal(window.unit, ahead.used?))),
+            others,
             window: window.kind.name(),
             unit: match window.unit {
                 Unit::Requests => "requests",

@@ -15,6 +15,7 @@ mod guard;
 mod input;
 mod leaving;
 mod misbehaving;
+mod pricing;
 mod raw;
 mod slots;
 mod world;

@@ -32,6 +32,7 @@ pub(crate) struct Plan {
     pub(crate) watched_models: Vec<String>,
     /// Another address for inference than the emulator's.
     pub(crate) llm_url: Option<String>,
+    pub(crate) book: BookSettings,
 }
 
 pub(crate) struct World {
@@ -79,6 +80,7 @@ impl Plan {
             waits_for_figures: true,
             watched_models: Vec::new(),
             llm_url: None,
+            book: BookSettings::default(),
         }
     }
 
@@ -106,7 +108,7 @@ impl Plan {
             allowed_hosts: Vec::new(),
             allowed_origins: self.allowed_origins,
             quota_refresh_interval: Duration::from_secs(300),
-            book: BookSettings::default(),
+            book: self.book,
             watch: WatchConfig {
                 settings: WatchSettings { steady: Duration::ZERO, ..WatchSettings::default() },
                 models: self.watched_models,

@@ -150,6 +150,12 @@ impl AccountPrices {
         overrides.iter().filter_map(|own| own.prices(None)).reduce(ModelPrices::dearer)
     }
 
+    /// How many prices and discounts of its own it has; `None` if they have not all been read.
+    #[must_use]
+    pub fn own_count(&self) -> Option<usize> {
+        Some(self.overrides.as_ref()?.len() + self.discounts.as_ref()?.len())
+    }
+
     /// What is known after `newer` was read: what could not be read stays.
     #[must_use]
     pub fn followed_by(self, newer: Self) -> Self {
