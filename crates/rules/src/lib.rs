@@ -16,6 +16,7 @@
 //! | [`events`] | what changed and is worth a word: windows, models, keys |
 //! | [`history`] | what hours that are over say: drift, spikes, the plan that would have been cheapest |
 //! | [`recommend`] | which model to use: variants, purposes, stay or switch |
+//! | [`schedule`] | when work may start, when to look again, when a program pauses |
 //!
 //! Facts about Chutes are cited by section of the project's `chutes/api.md` reference.
 #![warn(missing_docs)]
@@ -29,5 +30,6 @@ pub mod model_state;
 pub mod quota;
 pub mod recommend;
 pub mod recover;
+pub mod schedule;
 pub mod time;
 pub mod units;
