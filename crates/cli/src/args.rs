@@ -1,12 +1,14 @@
 //! What the user typed, and nothing else: no files, no environment, no defaults that are settings.
 
 mod examples;
+mod run;
 mod setup;
 
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+pub(crate) use run::RunArguments;
 pub(crate) use setup::{
     ClientArguments, CompletionsArguments, ConfigArguments, ConfigCommand, InitArguments,
     LONGEST_NAME, ManArguments,
@@ -93,6 +95,9 @@ pub(crate) enum Command {
     /// Return when there is budget: at once, or when the window that blocks has turned
     #[command(after_help = examples::WAIT_FOR_RESET)]
     WaitForReset(WaitForResetArguments),
+    /// Wait for budget, then run a command: at once, for a number of calls, or when a condition holds
+    #[command(after_help = examples::RUN)]
+    Run(RunArguments),
     /// Who holds the slots that the programs of this machine share
     Slots,
     /// Hold a slot of an account while a command runs; waits for one if all are held

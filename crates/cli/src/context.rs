@@ -43,6 +43,8 @@ pub(crate) struct Context {
     roster: OnceCell<Roster>,
     /// How far this machine's clock is behind that of Chutes, in microseconds, where that is too much to be passed over.
     behind_micros: Cell<i64>,
+    /// What the last answers said about that, also where it is little; as it was left by that.
+    seen_behind_micros: Cell<Option<i64>>,
 }
 
 // === impl Context ===
@@ -62,6 +64,7 @@ impl Context {
             selected,
             roster: OnceCell::new(),
             behind_micros: Cell::new(0),
+            seen_behind_micros: Cell::new(None),
         }
     }
 
@@ -78,17 +81,24 @@ impl Context {
     /// Takes the time of Chutes from now on if this machine's differs from it by more than a minute, and says so; whether
     /// it does.
     pub(crate) fn compare_clocks(&self, behind_micros: i64) -> bool {
+        self.seen_behind_micros.set(Some(behind_micros));
         let difference = Duration::from_micros(behind_micros.unsigned_abs());
         if difference <= self.clock.pace_of(CLOCKS_AGREE) {
             return false;
         }
         let side = if behind_micros > 0 { "behind" } else { "ahead of" };
         self.correct_clock(behind_micros);
+        self.seen_behind_micros.set(Some(0));
         self.printer.warn(&format!(
             "this machine's clock is {} {side} that of Chutes; resets are counted by the time of Chutes",
             moment::duration(difference)
         ));
         true
+    }
+
+    /// By how much the present is behind that of Chutes by the last answers, if any came since this was asked last.
+    pub(crate) const fn take_seen_behind(&self) -> Option<i64> {
+        self.seen_behind_micros.replace(None)
     }
 
     /// By how much the present has been moved.

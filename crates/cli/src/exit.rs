@@ -31,7 +31,7 @@ impl Exit {
         (Self::Unknown, "it could not be found out: network, a refused key, a failing server"),
         (
             Self::NotStarted,
-            "`acquire`: the command was not started; else it is the command's own code, with 126, 127 and 128 + the signal as shells have them",
+            "`run`, `acquire`: the command was not started; else it is the command's own code, with 126, 127 and 128 + the signal as shells have them",
         ),
     ];
 

@@ -11,6 +11,7 @@
 //! | `accounts.rs` | keys grouped by account |
 //! | `slots.rs`, `child.rs` | the machine's slots, and a command that runs while one is held |
 //! | `upstream.rs` | every question to Chutes |
+//! | `waiting.rs` | waiting for budget, for `wait-for-reset` and `run` |
 //! | `catalogue.rs`, `figures.rs`, `verdict.rs` | models, windows and "may I go on?" as JSON and in words |
 //! | `recipes.rs`, `recipes/` | how clients are set up |
 //! | `troubleshooting.rs` | `docs/TROUBLESHOOTING.md`, looked up by what a user sees |
@@ -34,6 +35,7 @@ mod slots;
 mod troubleshooting;
 mod upstream;
 mod verdict;
+mod waiting;
 
 use std::process::ExitCode;
 

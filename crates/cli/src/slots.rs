@@ -13,6 +13,7 @@ use ripcord_store::{
 use crate::accounts::Account;
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::printer::number;
 use crate::settings::Settings;
 use crate::settings::environment::variables;
@@ -212,6 +213,13 @@ fn holder(seat: &Seat) -> Option<String> {
 /// What a holder does, in its own words, which stand in a file that others can write.
 pub(crate) fn purpose(holder: &Holder) -> String {
     ripcord_wire::text::clean(&holder.purpose, 40)
+}
+
+/// That a command was not started, since no slot came free in time.
+pub(crate) fn none_within(seconds: u64) -> CommandError {
+    let error = CommandError::unknown(format!("no slot came free within {seconds} s"))
+        .hint("`ripcord slots` shows who holds them");
+    CommandError { exit: Exit::NotStarted, ..error }
 }
 
 /// A place for slots that cannot be used.

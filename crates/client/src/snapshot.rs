@@ -78,7 +78,8 @@ pub struct AccountReading {
     pub payment_address: Option<String>,
     /// Plan, windows and balance.
     pub snapshot: AccountSnapshot,
-    /// The server's clock minus ours, in microseconds, from the last `Date` header; good to about a second.
+    /// The server's clock minus ours, in microseconds, from the `Date` headers: at least that, and less than a second more
+    /// but for the way of the answers.
     pub clock_offset_micros: Option<i64>,
     /// What could not be read, and why.
     pub problems: Vec<(Question, Error)>,
@@ -268,7 +269,9 @@ impl Reader {
         match reply {
             Ok(reply) => {
                 if let Some(date) = reply.limits.date {
-                    self.offset = Some(date.saturating_sub(came.as_unix_micros()));
+                    // A `Date` is cut off and old when it comes: the greatest is the nearest.
+                    let offset = date.saturating_sub(came.as_unix_micros());
+                    self.offset = self.offset.max(Some(offset));
                 }
                 Some(reply.value)
             }

@@ -57,6 +57,20 @@ Examples:
   ripcord wait-for-reset --timeout 3600
   ripcord wait-for-reset --next day";
 
+pub(super) const RUN: &str = "\
+Ends with the command's exit code, 126, 127 and 128 + the signal as shells have them, or 75 if it was never started: the time \
+was up, it can never fit, or the accounts could not be read.
+
+EXPRESSION is made of conditions with and, or, not and parentheses: day, four_hour, month or balance with >, >=, < or <= and what \
+remains, as a share (20%), in request units of the day (500) or in dollars ($2, or 2usd); before=16:00 and after=22:00 of the \
+local time, or that of --tz; weekday=mon-fri or sat,sun. A figure that is not known satisfies nothing. Put it in single quotes.
+
+Examples:
+  ripcord run -- ./batch.sh
+  ripcord run --needs 500 --model Qwen/Qwen3-32B-TEE --tokens-in 4000 --tokens-out 800 -- ./batch.sh
+  ripcord run --usd 1.50 --slot --timeout 3600 -- python3 job.py
+  ripcord run --when 'day>20%' -- ./nightly.sh";
+
 pub(super) const SERVE: &str = "\
 Examples:
   ripcord serve

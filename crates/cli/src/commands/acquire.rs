@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::{child, slots};
 
 /// The variable that tells the command whose slot it has.
-const ACCOUNT: &str = "RIPCORD_ACCOUNT";
+pub(super) const ACCOUNT: &str = "RIPCORD_ACCOUNT";
 
 /// Waits for a slot, runs the command, gives the slot back, and ends as the command did.
 pub(crate) async fn run(
@@ -21,10 +21,7 @@ pub(crate) async fn run(
     let timeout = arguments.timeout.map(Duration::from_secs);
     let Some(held) = slots::hold(&accounts, "acquire", timeout, context).await? else {
         let seconds = arguments.timeout.unwrap_or_default();
-        let mut error = CommandError::unknown(format!("no slot came free within {seconds} s"))
-            .hint("`ripcord slots` shows who holds them");
-        error.exit = Exit::NotStarted;
-        return Err(error);
+        return Err(slots::none_within(seconds));
     };
     let account = label(held.account);
     let ended = child::run(&arguments.command, &[(ACCOUNT, &account)], &context.printer).await;

@@ -74,11 +74,19 @@ struct AccountFit {
     error: Option<ErrorReport>,
 }
 
+/// What is known of one call before it is made.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) model: Option<&'a str>,
+    pub(super) tokens_in: Option<u64>,
+    pub(super) tokens_out: Option<u64>,
+}
+
 /// The model as far as it matters to the cost.
-struct Target {
+pub(super) struct Target {
     model: Option<String>,
-    chute_id: Option<String>,
-    cost: CallCost,
+    pub(super) chute_id: Option<String>,
+    pub(super) cost: CallCost,
 }
 
 /// Reads every account and counts.
@@ -87,7 +95,12 @@ pub(crate) async fn run(
     context: &Context,
 ) -> Result<Exit, CommandError> {
     let upstream = Upstream::new(context)?;
-    let target = target(arguments, &upstream, context).await?;
+    let call = Call {
+        model: arguments.model.as_deref(),
+        tokens_in: arguments.tokens_in,
+        tokens_out: arguments.tokens_out,
+    };
+    let target = target(call, &upstream, context).await?;
     let readings = upstream.selected_readings(context).await?;
     let now = context.now();
     let fits: Vec<(Fit, String)> = readings
@@ -136,13 +149,13 @@ pub(crate) async fn run(
 }
 
 /// Finds the model's price and chute. Without a model a call costs one request unit and an unknown price.
-async fn target(
-    arguments: &CanCompleteArguments,
+pub(super) async fn target(
+    call: Call<'_>,
     upstream: &Upstream,
     context: &Context,
 ) -> Result<Target, CommandError> {
     let unpriced = CallCost { units: MilliUnits::ONE, usd: None };
-    let Some(wanted) = &arguments.model else {
+    let Some(wanted) = call.model else {
         return Ok(Target { model: None, chute_id: None, cost: unpriced });
     };
     let (lists, problems) = upstream.lists().await;
@@ -151,14 +164,14 @@ async fn target(
         Some(problem) => problem,
         None => not_found(wanted, &miss),
     })?;
-    let usd = match (arguments.tokens_in, arguments.tokens_out) {
+    let usd = match (call.tokens_in, call.tokens_out) {
         (None, None) => None,
         (input, output) => entry.price_in().zip(entry.price_out()).map(|(price_in, price_out)| {
             NanoUsd::for_tokens(price_in, input.unwrap_or(0))
                 .plus(NanoUsd::for_tokens(price_out, output.unwrap_or(0)))
         }),
     };
-    if usd.is_none() && (arguments.tokens_in.is_some() || arguments.tokens_out.is_some()) {
+    if usd.is_none() && (call.tokens_in.is_some() || call.tokens_out.is_some()) {
         context
             .printer
             .warn(&format!("{} has no known price; only request units are counted", entry.name));

@@ -16,6 +16,7 @@ mod one_call;
 pub(crate) mod probe;
 pub(crate) mod recommend;
 mod reference;
+mod run;
 pub(crate) mod sanity;
 pub(crate) mod serve;
 pub(crate) mod slots;
@@ -54,6 +55,7 @@ pub(crate) fn run(command: Option<Command>, session: &Session<'_>) -> Result<Exi
         }
         Some(Command::Slots) => slots::run(&prepare()?),
         Some(Command::Acquire(arguments)) => wait(acquire::run(&arguments, &prepare()?)),
+        Some(Command::Run(arguments)) => wait(run::run(&arguments, &prepare()?)),
         Some(Command::Doctor(DoctorArguments { explain: Some(asked) })) => {
             doctor::explain(&asked, printer)
         }

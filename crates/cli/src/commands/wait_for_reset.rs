@@ -1,12 +1,9 @@
-//! `ripcord wait-for-reset`: returns when there is budget. Asks at the moment a window turns, and between only as
-//! often as the figures are refreshed anyway, so that a top-up is noticed.
+//! `ripcord wait-for-reset`: returns when there is budget, or when a window turns.
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ripcord_rules::quota::{
-    Readable, Shortage, Verdict, WindowKind, four_hour_window, may_spend, next_day_reset,
-};
+use ripcord_rules::quota::{Readable, WindowKind, four_hour_window, next_day_reset};
+use ripcord_rules::schedule::{Ahead, Demand};
 use ripcord_rules::time::Wall;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -19,14 +16,8 @@ use crate::exit::Exit;
 use crate::printer::moment;
 use crate::printer::text::{Text, Tone};
 use crate::upstream::{Reading, Upstream};
-use crate::verdict::{Answer, window_words};
-
-/// The least time between two looks at the account.
-const LEAST_GAP: Duration = Duration::from_secs(10);
-/// Asked right at the boundary the server may still be on the other side of it.
-const AFTER_THE_TURN: Duration = Duration::from_secs(1);
-/// Once it has begun to wait, a failing network is given this many tries.
-const TRIES: u32 = 10;
+use crate::verdict::Answer;
+use crate::waiting::{Goal, Wait};
 
 /// What `ripcord wait-for-reset --json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -58,21 +49,6 @@ enum Ended {
     Unreadable,
 }
 
-/// What to wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ahead {
-    /// There is budget.
-    Open,
-    /// This window turns then.
-    Turn(WindowKind, Wall),
-    /// Something will help, but nobody knows when: a billing month that is overdue.
-    Sometime,
-    /// Nothing turns by itself.
-    Nothing,
-    /// The accounts could not be read.
-    Unreadable,
-}
-
 // === impl Ended ===
 
 impl Ended {
@@ -95,31 +71,16 @@ impl Ended {
     }
 }
 
-/// One wait.
-struct Wait<'c> {
-    context: &'c Context,
-    began: Wall,
-    deadline: Option<Wall>,
-    bar: Option<ProgressBar>,
-    announced: Option<Wall>,
-}
-
 /// Waits as the arguments say.
 pub(crate) async fn run(
     arguments: &WaitForResetArguments,
     context: &Context,
 ) -> Result<Exit, CommandError> {
-    let began = context.now();
-    let mut wait = Wait {
-        context,
-        began,
-        deadline: arguments.timeout.map(|seconds| began.after(Duration::from_secs(seconds))),
-        bar: None,
-        announced: None,
-    };
+    let mut wait = Wait::new(context, arguments.timeout.map(Duration::from_secs));
+    let upstream = Upstream::new(context)?;
     let (ended, next, readings) = match arguments.next {
-        Some(window) => wait.for_next(window).await?,
-        None => wait.for_budget().await?,
+        Some(window) => for_next(window, &mut wait, &upstream, context).await?,
+        None => for_budget(&mut wait, &upstream).await?,
     };
     wait.clear_bar();
     let about_budget = arguments.next.is_none() || ended == Ended::Unreadable;
@@ -132,7 +93,7 @@ pub(crate) async fn run(
         schema: "ripcord/wait-for-reset/1",
         generated_at: moment::utc(context.now()),
         verdict: ended.answer(),
-        waited_seconds: context.now().since(wait.began).as_secs(),
+        waited_seconds: context.now().since(wait.began()).as_secs(),
         ended: ended.word(),
         next_reset_at: next.map(moment::utc),
         accounts,
@@ -172,204 +133,50 @@ fn last_line(ended: Ended, next: Option<Wall>, context: &Context) -> Text {
 
 type Outcome = (Ended, Option<Wall>, Vec<Reading>);
 
-// === impl Wait ===
-
-impl Wait<'_> {
-    /// Until one account has budget.
-    async fn for_budget(&mut self) -> Result<Outcome, CommandError> {
-        let upstream = Upstream::new(self.context)?;
-        let mut failures = 0;
-        let mut next = None;
-        loop {
-            let readings = self.look(&upstream).await?;
-            let now = self.context.now();
-            let refresh = now.after(self.context.settings.chutes.refresh.value);
-            let wake = match ahead(&readings, now) {
-                Ahead::Open => return Ok((Ended::Budget, None, readings)),
-                Ahead::Nothing => return Ok((Ended::NothingTurns, None, readings)),
-                Ahead::Unreadable => {
-                    // What could not be read at the start will not become readable; later it may be the network.
-                    failures += 1;
-                    if self.announced.is_none() || failures >= TRIES {
-                        return Ok((Ended::Unreadable, next, readings));
-                    }
-                    now.after(Duration::from_secs(30))
-                }
-                Ahead::Sometime => {
-                    self.announce(None, now);
-                    refresh
-                }
-                Ahead::Turn(kind, turns) => {
-                    failures = 0;
-                    next = Some(turns);
-                    self.announce(Some((kind, turns)), now);
-                    turns.after(AFTER_THE_TURN).min(refresh)
-                }
-            };
-            let wake = wake.max(now.after(LEAST_GAP));
-            match self.deadline.filter(|deadline| *deadline < wake) {
-                None => self.sleep_until(wake).await,
-                Some(deadline) => {
-                    self.sleep_until(deadline).await;
-                    // Too soon to ask again, but the calendar may have turned the window meanwhile.
-                    let open = ahead(&readings, self.context.now()) == Ahead::Open;
-                    let ended = if open { Ended::Budget } else { Ended::Timeout };
-                    return Ok((ended, next, readings));
-                }
-            }
-        }
-    }
-
-    /// Reads the accounts. If that corrects the clock, what was counted from the start is counted by the new one.
-    async fn look(&mut self, upstream: &Upstream) -> Result<Vec<Reading>, CommandError> {
-        let before = self.context.behind_micros();
-        let readings = upstream.selected_readings(self.context).await?;
-        let by = self.context.behind_micros().saturating_sub(before);
-        for moment in [Some(&mut self.began), self.deadline.as_mut()].into_iter().flatten() {
-            *moment = Wall::from_unix_micros(moment.as_unix_micros().saturating_add(by));
-        }
-        Ok(readings)
-    }
-
-    /// Until the next reset, budget or not. `day` and `four_hour` follow the calendar, so no account is asked.
-    async fn for_next(&mut self, window: NextWindow) -> Result<Outcome, CommandError> {
-        let now = self.context.now();
-        let (turn, readings) = match window {
-            NextWindow::Day => (Some((WindowKind::Day, next_day_reset(now))), Vec::new()),
-            NextWindow::FourHour => {
-                (Some((WindowKind::FourHour, four_hour_window(now).1)), Vec::new())
-            }
-            NextWindow::Any | NextWindow::Month => {
-                let upstream = Upstream::new(self.context)?;
-                let readings = self.look(&upstream).await?;
-                (next_turn(&readings, window, self.context.now()), readings)
-            }
-        };
-        let now = self.context.now();
-        let Some((kind, turns)) = turn else {
-            let unread = readings.iter().any(|reading| reading.snapshot.readable != Readable::Yes);
-            let ended = if unread { Ended::Unreadable } else { Ended::NothingTurns };
-            return Ok((ended, None, readings));
-        };
-        self.announce(Some((kind, turns)), now);
-        self.sleep_until(turns).await;
-        let ended = if self.context.now() >= turns { Ended::Turned } else { Ended::Timeout };
-        Ok((ended, Some(turns), readings))
-    }
-
-    /// Sleeps until `wake` or the deadline, whichever is first, moving the bar every second.
-    async fn sleep_until(&self, wake: Wall) {
-        let end = self.deadline.map_or(wake, |deadline| deadline.min(wake));
-        loop {
-            let now = self.context.now();
-            let left = end.since(now);
-            if left.is_zero() {
-                return;
-            }
-            if let Some(bar) = &self.bar {
-                bar.set_position(now.since(self.began).as_secs());
-                bar.set_message(
-                    self.announced
-                        .map_or_else(String::new, |turns| moment::duration(turns.since(now))),
-                );
-            }
-            let step =
-                if self.bar.is_some() { Duration::from_secs(1) } else { Duration::from_secs(30) };
-            self.context.clock.sleep(left.min(step)).await;
-        }
-    }
-
-    /// Says what is awaited, once per goal: as a bar where a person looks, else as one line.
-    fn announce(&mut self, goal: Option<(WindowKind, Wall)>, now: Wall) {
-        let turns = goal.map(|(_, turns)| turns);
-        let marker = turns.unwrap_or(now);
-        if self.announced.is_some_and(|announced| turns.is_none() || announced == marker) {
-            return;
-        }
-        self.announced = Some(marker);
-        self.clear_bar();
-        let words = match goal {
-            Some((kind, turns)) => format!(
-                "waiting for the {} to turn at {}",
-                window_words(kind),
-                self.context.printer.moments.at(turns, now)
-            ),
-            None => "waiting for the billing month to turn; it is overdue".to_owned(),
-        };
-        let Some(turns) = turns.filter(|_| self.context.printer.talks_to_a_person()) else {
-            let until =
-                turns.map(|turns| format!(", {}", moment::until(turns, now))).unwrap_or_default();
-            // Under `--json` stderr is for objects alone; the report at the end says how long it was.
-            if !self.context.printer.is_json() {
-                self.context.printer.talk(Text::new().dim(format!("{words}{until}")));
-            }
-            return;
-        };
-        let length = turns.since(self.began).as_secs().max(1);
-        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-        let (template, cells) = if self.context.printer.device().unicode {
-            ("{prefix}\n{wide_bar:.green} {msg}", "█▓░")
-        } else {
-            ("{prefix}\n[{wide_bar}] {msg}", "#>.")
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars(cells));
-        }
-        bar.set_prefix(words);
-        self.bar = Some(bar);
-    }
-
-    fn clear_bar(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
-    }
+/// Until one account has budget.
+async fn for_budget(wait: &mut Wait<'_>, upstream: &Upstream) -> Result<Outcome, CommandError> {
+    let goal = Goal { demand: Demand::OneCall, condition: None, is_patient: false };
+    let outcome = wait.until_open(&goal, upstream, Vec::new()).await?;
+    let ended = match outcome.ahead {
+        Ahead::Open(_) => Ended::Budget,
+        Ahead::Unreadable => Ended::Unreadable,
+        Ahead::Turn(..) | Ahead::Condition(_) | Ahead::Sometime => Ended::Timeout,
+        Ahead::NeedsPrice | Ahead::Never { .. } | Ahead::Nothing => Ended::NothingTurns,
+    };
+    let next = outcome.next.filter(|_| ended != Ended::Budget);
+    Ok((ended, next, outcome.readings))
 }
 
-/// What stands between these accounts and the next call.
-fn ahead(readings: &[Reading], now: Wall) -> Ahead {
-    let mut best = None;
-    let mut sometime = false;
-    let mut unreadable = false;
-    for reading in readings {
-        match may_spend(&reading.snapshot, &reading.account.policy, None, now) {
-            Verdict::Yes(_) => return Ahead::Open,
-            Verdict::Unknown(_) => unreadable = true,
-            Verdict::No { shortage, turns_at, .. } => match (turns_at, shortage) {
-                (
-                    Some(turns),
-                    Shortage::PaygoNotAllowed(kind)
-                    | Shortage::WindowUsedUp(kind)
-                    | Shortage::DailyBoundReached(kind)
-                    | Shortage::KeptForInteractive(kind),
-                ) => {
-                    if best.is_none_or(|(_, earliest)| turns < earliest) {
-                        best = Some((kind, turns));
-                    }
-                }
-                (
-                    None,
-                    Shortage::PaygoNotAllowed(WindowKind::Month)
-                    | Shortage::WindowUsedUp(WindowKind::Month)
-                    | Shortage::KeptForInteractive(WindowKind::Month),
-                ) => sometime = true,
-                (_, Shortage::BalanceTooLow)
-                | (
-                    None,
-                    Shortage::PaygoNotAllowed(_)
-                    | Shortage::WindowUsedUp(_)
-                    | Shortage::DailyBoundReached(_)
-                    | Shortage::KeptForInteractive(_),
-                ) => {}
-            },
+/// Until the next reset, budget or not. `day` and `four_hour` follow the calendar, so no account is asked.
+async fn for_next(
+    window: NextWindow,
+    wait: &mut Wait<'_>,
+    upstream: &Upstream,
+    context: &Context,
+) -> Result<Outcome, CommandError> {
+    let mut readings = Vec::new();
+    let turn = match window {
+        NextWindow::Day => {
+            wait.ask_the_time(upstream).await;
+            Some((WindowKind::Day, next_day_reset(context.now())))
         }
-    }
-    match best {
-        Some((kind, turns)) => Ahead::Turn(kind, turns),
-        None if sometime => Ahead::Sometime,
-        None if unreadable => Ahead::Unreadable,
-        None => Ahead::Nothing,
-    }
+        NextWindow::FourHour => {
+            wait.ask_the_time(upstream).await;
+            Some((WindowKind::FourHour, four_hour_window(context.now()).1))
+        }
+        NextWindow::Any | NextWindow::Month => {
+            wait.look_again(&mut readings, upstream).await?;
+            next_turn(&readings, window, context.now())
+        }
+    };
+    let Some((kind, turns)) = turn else {
+        let unread = readings.iter().any(|reading| reading.snapshot.readable != Readable::Yes);
+        let ended = if unread { Ended::Unreadable } else { Ended::NothingTurns };
+        return Ok((ended, None, readings));
+    };
+    wait.until_turn(kind, turns, upstream).await;
+    let ended = if context.now() >= turns { Ended::Turned } else { Ended::Timeout };
+    Ok((ended, Some(turns), readings))
 }
 
 /// The first window of these accounts that turns, of any kind or of the one asked for.

@@ -78,6 +78,11 @@ impl Moments {
         there.strftime(&format!("{format}{zone}")).to_string()
     }
 
+    /// By how many seconds the zone is ahead of UTC at that moment.
+    pub(crate) fn offset_seconds(&self, moment: Wall) -> i32 {
+        self.zoned(moment).offset().seconds()
+    }
+
     fn zoned(&self, moment: Wall) -> Zoned {
         timestamp(moment).to_zoned(self.zone.clone())
     }

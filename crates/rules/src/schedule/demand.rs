@@ -90,7 +90,10 @@ pub fn fits(
     }
     match (verdict, short) {
         (Verdict::No { shortage, .. }, _) => match shortage {
-            Shortage::PaygoNotAllowed(kind) | Shortage::WindowUsedUp(kind) => Fitting::NotYet(kind),
+            Shortage::PaygoNotAllowed(kind)
+            | Shortage::WindowUsedUp(kind)
+            | Shortage::DailyBoundReached(kind)
+            | Shortage::KeptForInteractive(kind) => Fitting::NotYet(kind),
             Shortage::BalanceTooLow => Fitting::NeedsMoney,
         },
         (_, Some(Short { window: Some(kind), .. })) => Fitting::NotYet(kind),

@@ -93,7 +93,9 @@ impl Ahead {
         }
     }
 
-    const fn moment(self) -> Option<Wall> {
+    /// When that would be over, where it is known.
+    #[must_use]
+    pub const fn moment(self) -> Option<Wall> {
         match self {
             Self::Turn(_, moment) => Some(moment),
             Self::Condition(moment) => moment,
@@ -227,6 +229,21 @@ pub fn believed(older: &AccountSnapshot, newer: AccountSnapshot) -> AccountSnaps
         }
     }
     older.followed_by(newer)
+}
+
+/// The account with its figures so many microseconds younger: it was read by a clock that was so much behind.
+#[must_use]
+pub fn restamped(account: &AccountSnapshot, by_micros: i64) -> AccountSnapshot {
+    let moved =
+        |moment: Wall| Wall::from_unix_micros(moment.as_unix_micros().saturating_add(by_micros));
+    let mut account = account.clone();
+    account.as_of = moved(account.as_of);
+    account.balance_as_of = moved(account.balance_as_of);
+    let chutes = account.chute_windows.iter_mut().map(|(_, window)| window);
+    for window in account.windows.iter_mut().chain(chutes) {
+        window.as_of = moved(window.as_of);
+    }
+    account
 }
 
 fn is_still_the_old_one(old: &Window, new: &Window) -> bool {

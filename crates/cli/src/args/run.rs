@@ -1,0 +1,61 @@
+//! Arguments of `ripcord run`.
+
+use clap::Args;
+use ripcord_rules::schedule::Expression;
+use ripcord_rules::units::{NanoUsd, Rounding};
+
+use super::{MOST, number};
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArguments {
+    /// Start when so many calls fit on one of the accounts at once; at once say so if they never can
+    #[arg(long, value_name = "CALLS", conflicts_with = "usd", allow_negative_numbers = true,
+        value_parser = number::<1, 1_000_000_000>)]
+    pub(crate) needs: Option<u64>,
+
+    /// The model the calls go to; with the token counts it prices them against the dollar windows
+    #[arg(long, requires = "needs")]
+    pub(crate) model: Option<String>,
+
+    /// Prompt tokens of one call
+    #[arg(long, value_name = "TOKENS", requires_all = ["model", "tokens_out"], allow_negative_numbers = true,
+        value_parser = number::<0, MOST>)]
+    pub(crate) tokens_in: Option<u64>,
+
+    /// Completion tokens of one call
+    #[arg(long, value_name = "TOKENS", requires_all = ["model", "tokens_in"], allow_negative_numbers = true,
+        value_parser = number::<0, MOST>)]
+    pub(crate) tokens_out: Option<u64>,
+
+    /// Start when so many dollars at list price fit in every window that is counted in dollars, or are on the balance where
+    /// that pays
+    #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = dollars)]
+    pub(crate) usd: Option<NanoUsd>,
+
+    /// Start only while this holds, such as `day>20% and before=16:00`; see below
+    #[arg(long, value_name = "EXPRESSION", value_parser = expression)]
+    pub(crate) when: Option<Expression>,
+
+    /// Hold one of the account's slots, which all programs of this machine share, while the command runs
+    #[arg(long)]
+    pub(crate) slot: bool,
+
+    /// Do not start the command, and exit with 75, if it could not be started within this many seconds
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number::<0, MOST>)]
+    pub(crate) timeout: Option<u64>,
+
+    /// The command with its arguments. `RIPCORD_ACCOUNT` tells it which account has the budget
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+fn dollars(text: &str) -> Result<NanoUsd, String> {
+    let number = text.trim().trim_start_matches('$');
+    NanoUsd::from_decimal(number, Rounding::Up)
+        .filter(|amount| amount.0 > 0)
+        .ok_or_else(|| "write dollars, more than 0, such as `1.50`".to_owned())
+}
+
+fn expression(text: &str) -> Result<Expression, String> {
+    text.parse().map_err(|problem: ripcord_rules::schedule::ParseError| problem.to_string())
+}

@@ -1,0 +1,212 @@
+//! `ripcord run -- COMMAND`: waits for budget, then for a slot if one is wanted, and runs a command.
+
+use std::time::Duration;
+
+use ripcord_rules::quota::{CallCost, WindowKind};
+use ripcord_rules::schedule::{Ahead, Demand, Expression};
+use ripcord_rules::units::{MilliUnits, NanoUsd};
+
+use crate::accounts::Account;
+use crate::args::RunArguments;
+use crate::commands::acquire::ACCOUNT;
+use crate::commands::can_complete;
+use crate::commands::serve::label;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::printer::{moment, number};
+use crate::slots::Held;
+use crate::upstream::{Reading, Upstream};
+use crate::verdict::{VerdictReport, window_words};
+use crate::waiting::{Goal, Outcome, Wait};
+use crate::{child, slots};
+
+/// Waits, runs the command, and ends as it did.
+pub(crate) async fn run(arguments: &RunArguments, context: &Context) -> Result<Exit, CommandError> {
+    let upstream = Upstream::new(context)?;
+    if let Some(condition) = &arguments.when {
+        check_times(condition, context)?;
+    }
+    let demand = demand(arguments, &upstream, context).await?;
+    let goal = Goal { demand, condition: arguments.when.clone(), is_patient: true };
+    let mut wait = Wait::new(context, arguments.timeout.map(Duration::from_secs));
+    let mut readings = Vec::new();
+    loop {
+        let outcome = wait.until_open(&goal, &upstream, readings).await?;
+        wait.clear_bar();
+        let Ahead::Open(index) = outcome.ahead else {
+            return Err(not_started(&outcome, &goal, arguments, context));
+        };
+        readings = outcome.readings;
+        let open = open_accounts(&wait, &goal, &readings, index, context);
+        if !arguments.slot {
+            let Some(account) = open.first() else { continue };
+            return start(account, arguments, context).await;
+        }
+        let Some(held) = slots::hold(&open, "run", wait.left(), context).await? else {
+            let seconds = arguments.timeout.unwrap_or_default();
+            return Err(slots::none_within(seconds));
+        };
+        // It may have taken hours.
+        wait.look_again(&mut readings, &upstream).await?;
+        if is_open(&wait, &goal, &readings, held.account, context) {
+            let exit = start(held.account, arguments, context).await;
+            drop::<Held<'_>>(held);
+            return exit;
+        }
+        context.printer.warn("there is a slot, but the budget is used up meanwhile; waiting again");
+    }
+}
+
+async fn start(
+    account: &Account,
+    arguments: &RunArguments,
+    context: &Context,
+) -> Result<Exit, CommandError> {
+    child::run(&arguments.command, &[(ACCOUNT, &label(account))], &context.printer).await
+}
+
+/// The accounts that can take it now, the one that was found first.
+fn open_accounts(
+    wait: &Wait<'_>,
+    goal: &Goal,
+    readings: &[Reading],
+    found: usize,
+    context: &Context,
+) -> Vec<Account> {
+    let first = readings.get(found).map(|reading| &reading.account);
+    let others = readings.iter().enumerate().filter(|(index, _)| *index != found);
+    let others = others
+        .map(|(_, reading)| &reading.account)
+        .filter(|account| is_open(wait, goal, readings, account, context));
+    first.into_iter().chain(others).cloned().collect()
+}
+
+fn is_open(
+    wait: &Wait<'_>,
+    goal: &Goal,
+    readings: &[Reading],
+    account: &Account,
+    context: &Context,
+) -> bool {
+    let own = readings.iter().position(|reading| reading.account.keys == account.keys);
+    let own = own.and_then(|index| readings.get(index..=index)).unwrap_or_default();
+    matches!(wait.ahead(goal, own, context.now()), Ahead::Open(_))
+}
+
+/// A condition that no time of the week satisfies is a mistake.
+fn check_times(condition: &Expression, context: &Context) -> Result<(), CommandError> {
+    let zone = |moment| context.printer.moments.offset_seconds(moment);
+    if condition.next_possible(context.now(), &zone).is_some() {
+        return Ok(());
+    }
+    Err(CommandError::usage(format!("`{condition}` never holds: its times exclude one another"))
+        .hint("a span over midnight is `after=22:00 or before=06:00`"))
+}
+
+async fn demand(
+    arguments: &RunArguments,
+    upstream: &Upstream,
+    context: &Context,
+) -> Result<Demand, CommandError> {
+    if let Some(dollars) = arguments.usd {
+        return Ok(Demand::Usd(dollars));
+    }
+    let Some(count) = arguments.needs else { return Ok(Demand::OneCall) };
+    if arguments.model.is_none() {
+        let cost = CallCost { units: MilliUnits::ONE, usd: None };
+        return Ok(Demand::Calls { count, cost, chute_id: None });
+    }
+    let call = can_complete::Call {
+        model: arguments.model.as_deref(),
+        tokens_in: arguments.tokens_in,
+        tokens_out: arguments.tokens_out,
+    };
+    let target = can_complete::target(call, upstream, context).await?;
+    Ok(Demand::Calls { count, cost: target.cost, chute_id: target.chute_id })
+}
+
+/// Why the command was not started.
+fn not_started(
+    outcome: &Outcome,
+    goal: &Goal,
+    arguments: &RunArguments,
+    context: &Context,
+) -> CommandError {
+    let error = match outcome.ahead {
+        Ahead::NeedsPrice => {
+            return CommandError::usage("the balance pays, so the price of a call is needed")
+                .hint("add --model, --tokens-in and --tokens-out");
+        }
+        Ahead::Never { most, window } => never(&goal.demand, most, window),
+        Ahead::Nothing => nothing_turns(outcome, context),
+        Ahead::Unreadable => unreadable(outcome, context),
+        Ahead::Open(_) | Ahead::Turn(..) | Ahead::Condition(_) | Ahead::Sometime => {
+            late(outcome, goal, arguments, context)
+        }
+    };
+    CommandError { exit: Exit::NotStarted, ..error }
+}
+
+fn never(demand: &Demand, most: u64, window: Option<WindowKind>) -> CommandError {
+    let window = window.map_or("window", window_words);
+    match demand {
+        Demand::Usd(dollars) => {
+            let most = NanoUsd(i64::try_from(most).unwrap_or(i64::MAX));
+            CommandError::refused(format!("{dollars} never fit: an empty {window} has room for {most}"))
+                .hint("split the work into runs that fit")
+        }
+        Demand::OneCall | Demand::Calls { .. } => CommandError::refused(format!(
+            "so many calls never fit at once: an empty {window} has room for {}",
+            number::grouped(most)
+        ))
+        .hint("split the work into runs that fit, or let the gateway spread it: it waits where a window is used up"),
+    }
+}
+
+fn nothing_turns(outcome: &Outcome, context: &Context) -> CommandError {
+    let mut error =
+        CommandError::refused("nothing to wait for: no window that turns by itself would help");
+    let now = context.now();
+    for reading in &outcome.readings {
+        let policy = &reading.account.policy;
+        let verdict = ripcord_rules::quota::may_spend(&reading.snapshot, policy, None, now);
+        let moments = &context.printer.moments;
+        let told = VerdictReport::new(&verdict, &reading.snapshot, policy, moments, now);
+        error.hints.push(format!("{}: {}", reading.label, told.explanation));
+    }
+    error.hint("the balance is topped up at https://chutes.ai")
+}
+
+fn unreadable(outcome: &Outcome, context: &Context) -> CommandError {
+    let mut problems = outcome.readings.iter().filter_map(|reading| reading.problem.clone());
+    let Some(first) = problems.next() else {
+        return CommandError::unknown("whether there is budget could not be found out")
+            .hint("`ripcord usage` shows what is known");
+    };
+    problems.for_each(|problem| context.printer.error(&problem));
+    first
+}
+
+fn late(
+    outcome: &Outcome,
+    goal: &Goal,
+    arguments: &RunArguments,
+    context: &Context,
+) -> CommandError {
+    let seconds = arguments.timeout.unwrap_or_default();
+    let what = match (&goal.condition, outcome.ahead) {
+        (Some(condition), Ahead::Condition(_)) => format!("`{condition}` did not hold"),
+        _ => "there was no budget".to_owned(),
+    };
+    let error = CommandError::refused(format!("{what} within {seconds} s"));
+    let now = context.now();
+    match outcome.next.filter(|next| *next > now) {
+        Some(next) => error.hint(format!(
+            "it may be {}, at {}",
+            moment::until(next, now),
+            context.printer.moments.at(next, now)
+        )),
+        None => error,
+    }
+}
