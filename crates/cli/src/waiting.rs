@@ -111,8 +111,11 @@ impl<'c> Wait<'c> {
                 // The figures are old, and what time it is nobody knows.
                 ahead = Ahead::Unreadable;
             }
-            if ahead == Ahead::Unreadable && !self.goes_on(goal, &readings) {
-                return Ok(Outcome { ahead, next, readings });
+            if ahead == Ahead::Unreadable {
+                if !self.goes_on(goal, &readings) {
+                    return Ok(Outcome { ahead, next, readings });
+                }
+                self.complain(&readings);
             }
             let Some(wake) = ahead.next_look(now, self.context.settings.chutes.refresh.value)
             else {
@@ -162,8 +165,7 @@ impl<'c> Wait<'c> {
             let now = self.context.now();
             self.announce(&turn_words(kind, turns, now, self.context), Some(turns), now);
             self.sleep_until(turns).await;
-            let is_over = self.deadline.is_some_and(|deadline| deadline <= self.context.now());
-            if !std::mem::take(&mut self.is_shaken) || is_over {
+            if !std::mem::take(&mut self.is_shaken) || self.is_over() {
                 return;
             }
             self.keep_apart().await;
@@ -198,8 +200,7 @@ impl<'c> Wait<'c> {
         loop {
             let now = self.context.now();
             let Some(possible) = condition.next_possible(now, &zone) else { return };
-            let is_over = self.deadline.is_some_and(|deadline| deadline <= now);
-            if possible <= now || is_over {
+            if possible <= now || self.is_over() {
                 return;
             }
             let ahead = Ahead::Condition(Some(possible));
@@ -241,25 +242,29 @@ impl<'c> Wait<'c> {
                 }
             }
         }
-        self.complain(&newer, !readings.is_empty());
+        if !readings.is_empty() {
+            self.complain(&newer);
+        }
         *readings = newer;
         Ok(())
     }
 
-    /// Says once that the accounts cannot be read any more, and once that they can.
-    fn complain(&mut self, readings: &[Reading], is_waiting: bool) {
+    /// Says once that the accounts cannot be read, and once that they can again.
+    fn complain(&mut self, readings: &[Reading]) {
         let problem = readings.iter().find_map(|reading| reading.problem.as_ref());
-        if !is_waiting || problem.is_some() == self.complained {
+        if problem.is_some() == self.complained || self.is_over() {
             return;
         }
         self.complained = problem.is_some();
-        if self.context.printer.is_json() {
-            return;
-        }
         self.suspended(|printer| match problem {
             Some(problem) => printer.warn(&format!("{problem}; waiting on")),
+            None if printer.is_json() => {}
             None => printer.talk(Text::new().dim("the account can be read again")),
         });
+    }
+
+    fn is_over(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= self.context.now())
     }
 
     /// Whether to wait on although nothing could be read: what could not be read at the start may be a wrong key.
@@ -358,7 +363,7 @@ impl<'c> Wait<'c> {
 
     /// Says what is awaited, once per change: as a bar where a person looks, else as one line.
     fn announce(&mut self, words: &str, until: Option<Wall>, now: Wall) {
-        if self.announced.as_ref().is_some_and(|(told, _)| told == words) {
+        if self.announced.as_ref().is_some_and(|(told, _)| told == words) || self.is_over() {
             return;
         }
         self.clear_bar();

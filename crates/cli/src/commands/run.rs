@@ -194,12 +194,16 @@ fn late(
     arguments: &RunArguments,
     context: &Context,
 ) -> CommandError {
-    let seconds = arguments.timeout.unwrap_or_default();
-    let what = match (&goal.condition, outcome.ahead) {
-        (Some(condition), Ahead::Condition(_)) => format!("`{condition}` did not hold"),
-        _ => "there was no budget".to_owned(),
-    };
-    let error = CommandError::refused(format!("{what} within {seconds} s"));
+    let error = CommandError::refused(match (&goal.condition, outcome.ahead, arguments.timeout) {
+        (Some(condition), Ahead::Condition(_), Some(0)) => {
+            format!("`{condition}` does not hold now")
+        }
+        (Some(condition), Ahead::Condition(_), seconds) => {
+            format!("`{condition}` did not hold within {} s", seconds.unwrap_or_default())
+        }
+        (_, _, Some(0)) => "there is no budget now".to_owned(),
+        (_, _, seconds) => format!("there was no budget within {} s", seconds.unwrap_or_default()),
+    });
     let now = context.now();
     match outcome.next.filter(|next| *next > now) {
         Some(next) => error.hint(format!(
