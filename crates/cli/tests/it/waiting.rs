@@ -26,7 +26,9 @@ fn it_returns_when_the_window_turns_and_asks_sparingly() {
     assert_eq!(outcome.code, 0, "{}", outcome.seen());
     let report = outcome.report("wait-for-reset");
     assert_eq!(report["ended"], "budget");
-    assert!(report["waited_seconds"].as_u64().unwrap() >= 30, "{report}");
+    assert!(report["generated_at"].as_str().unwrap() >= "2026-09-27T12:00:00Z", "{report}");
+    // Time passes at Chutes, too, until it is asked.
+    assert!((1..60).contains(&report["waited_seconds"].as_u64().unwrap()), "{report}");
     let log = world.emulator().control().log();
     let looks: Vec<i64> = log
         .iter()
