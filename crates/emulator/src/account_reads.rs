@@ -78,7 +78,13 @@ fn own(state: &mut State, asked: &Asked<'_>, account: usize, what: &str) -> Repl
         "quotas" => quotas(account),
         "subscription_usage" => {
             let caps = account.meters.shown_caps(now, micros(lag.cap_figures_seconds));
-            subscription_usage(account, caps.four_hour_at(now), caps.month_pico, now)
+            let turned = now - micros(lag.turn_seconds);
+            let four_hour = if quota::bucket_of(turned) == quota::bucket_of(now) {
+                caps.four_hour_at(now)
+            } else {
+                account.meters.last_of_bucket(turned)
+            };
+            subscription_usage(account, four_hour, caps.month_pico, now)
         }
         "discounts" => discounts(account),
         "price_overrides" => price_overrides(account),

@@ -103,6 +103,8 @@ pub(crate) enum Refusal {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Charge {
     pub(crate) milli_units: i64,
+    /// Counted against the caps.
+    pub(crate) covered_pico: i64,
     pub(crate) cost_pico: i64,
 }
 
@@ -278,12 +280,14 @@ impl Account {
         let chute = ids::chute_id(&model.name);
         // One price for the windows and the balance: the account's own, if it has one (recordings, "user override").
         let price_pico = self.prices(model).cost(tokens);
-        let mut charge = Charge { milli_units: 0, cost_pico: 0 };
+        let mut charge = Charge::default();
         match coverage {
             Coverage::Subscription { row } => {
                 let booking = Booking { row, chute: &chute, body_sha256, value_pico: price_pico };
                 let lag_micros = micros(lag.cap_figures_seconds);
                 charge.milli_units = self.meters.book(&booking, lag_micros, now);
+                // A repeat counts a tenth of its unit and of its value.
+                charge.covered_pico = booking.value_pico * charge.milli_units / UNIT;
                 self.milli_units_ever += charge.milli_units;
                 self.covered_pico += price_pico;
             }

@@ -147,6 +147,7 @@ impl CallGuard {
             && ticket.generation == self.generation
         {
             entry.milli_units = charge.milli_units;
+            entry.covered_nano_usd = nano(charge.covered_pico);
             entry.paid_nano_usd = nano(charge.cost_pico);
         }
     }
@@ -186,6 +187,7 @@ pub(crate) fn log_entry(started_micros: i64, method: &str, path: &str) -> LogEnt
         side_effect: None,
         coverage: None,
         milli_units: 0,
+        covered_nano_usd: 0,
         paid_nano_usd: 0,
         account_in_flight: 0,
         model_in_flight: 0,

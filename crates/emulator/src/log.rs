@@ -63,6 +63,8 @@ pub struct LogEntry {
     pub coverage: Option<Coverage>,
     /// Request units counted, in thousandths.
     pub milli_units: i64,
+    /// Counted against the caps, in nano-dollars.
+    pub covered_nano_usd: i64,
     /// Charged to the balance, in nano-dollars.
     pub paid_nano_usd: i64,
     /// Calls of the same account running when this one started, itself included.

@@ -80,6 +80,8 @@ pub struct Scenario {
 pub struct Lag {
     /// The figures of `subscription_usage` behind the truth.
     pub cap_figures_seconds: f64,
+    /// For so long after a turn the four-hour figure is still that of the window before.
+    pub turn_seconds: f64,
     /// The balance inference sees behind the truth.
     pub balance_seconds: f64,
     /// The quota rows inference and `quota_usage` see behind the truth.
@@ -96,6 +98,7 @@ impl Default for Lag {
     fn default() -> Self {
         Self {
             cap_figures_seconds: 60.0,
+            turn_seconds: 0.0,
             balance_seconds: 60.0,
             quota_seconds: 60.0,
             deleted_key_seconds: 60.0,
@@ -111,6 +114,7 @@ impl Lag {
     pub fn none() -> Self {
         Self {
             cap_figures_seconds: 0.0,
+            turn_seconds: 0.0,
             balance_seconds: 0.0,
             quota_seconds: 0.0,
             deleted_key_seconds: 0.0,

@@ -68,6 +68,8 @@ pub struct Meters {
     units: BTreeMap<String, i64>,
     free_calls: u32,
     caps: CapFigures,
+    /// As they were when the last bucket that was used had ended.
+    before: CapFigures,
     /// What `subscription_usage` shows: the truth as of the last multiple of the lag.
     shown: CapFigures,
     shown_slot: i64,
@@ -125,6 +127,13 @@ impl Meters {
     #[must_use]
     pub fn caps(&self) -> CapFigures {
         self.caps
+    }
+
+    /// What was used in the bucket that holds a moment: the running one, or the one used before it.
+    #[must_use]
+    pub fn last_of_bucket(&self, moment: i64) -> i64 {
+        let running = self.caps.bucket == bucket_of(moment);
+        if running { self.caps.four_hour_pico } else { self.before.four_hour_at(moment) }
     }
 
     /// Sets what was used in the running four hours, in the running month, or both; it shows at once.
@@ -215,6 +224,7 @@ impl Meters {
     fn roll_bucket(&mut self, now: i64) {
         let bucket = bucket_of(now);
         if self.caps.bucket != bucket {
+            self.before = self.caps;
             self.caps.bucket = bucket;
             self.caps.four_hour_pico = 0;
         }

@@ -2,7 +2,7 @@
 
 use super::load::Scenario;
 use crate::clock::Clock;
-use chutes_emulator::quota::{self, Booking, CapFigures, Payer, SECOND, Subscriber, Terms, UNIT};
+use chutes_emulator::quota::{self, Booking, Payer, SECOND, Subscriber, Terms, UNIT};
 use parking_lot::Mutex;
 use ripcord_rules::quota::{
     AccountSnapshot, Cap, Plan, Readable, Source, Unit, Window, WindowKind,
@@ -26,8 +26,6 @@ pub(super) struct Upstream {
 struct State {
     account: Subscriber,
     windows: BTreeMap<i64, Used>,
-    /// What was shown last in the bucket before.
-    shown: CapFigures,
     month_ends: i64,
 }
 
@@ -70,7 +68,6 @@ impl Upstream {
             state: Mutex::new(State {
                 account,
                 windows: BTreeMap::new(),
-                shown: CapFigures::default(),
                 month_ends: begins + A_MONTH,
             }),
         }
@@ -141,9 +138,8 @@ impl Upstream {
         let figures = state.account.shown(now);
         let since_turn = now - quota::bucket_end(now) + 14_400 * SECOND;
         let four_hour = if since_turn < self.old_after_turn_micros {
-            state.shown.four_hour_pico
+            state.account.meters().last_of_bucket(now - since_turn - 1)
         } else {
-            state.shown = figures;
             figures.four_hour_at(now)
         };
         let terms = Terms::of_quota(self.quota).unwrap();

@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::disallowed_methods,
-    reason = "a test that fails should fail loudly, measures time, and aborts its own tasks"
+    clippy::print_stdout,
+    reason = "a test that fails should fail loudly, measures time, aborts its own tasks, and tells its figures"
 )]
 
 mod connections;
@@ -17,5 +18,7 @@ mod leaving;
 mod misbehaving;
 mod pricing;
 mod raw;
+mod riding;
 mod slots;
 mod world;
+mod zero_paid;

@@ -8,7 +8,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use ripcord_client::endpoints::{BaseUrl, Endpoints, PlainHttp, Service};
 use ripcord_client::key::Key;
-use ripcord_client::transport::{Body, Target, Transport, TransportSettings};
+use ripcord_client::transport::{Body, Target, Transport, TransportLimits, TransportSettings};
 use ripcord_gateway::{AccountConfig, Config, Gateway, Limits, WatchConfig};
 use ripcord_rules::events::WatchSettings;
 use ripcord_rules::quota::BookSettings;
@@ -32,6 +32,7 @@ pub(crate) struct Plan {
     pub(crate) watched_models: Vec<String>,
     /// Another address for inference than the emulator's.
     pub(crate) llm_url: Option<String>,
+    pub(crate) read_every: Duration,
     pub(crate) book: BookSettings,
 }
 
@@ -42,6 +43,7 @@ pub(crate) struct World {
     pub(crate) ledger: Arc<MemoryLedger>,
     transport: Transport,
     target: Target,
+    upstream: Target,
 }
 
 /// A whole answer.
@@ -80,6 +82,7 @@ impl Plan {
             waits_for_figures: true,
             watched_models: Vec::new(),
             llm_url: None,
+            read_every: Duration::from_secs(300),
             book: BookSettings::default(),
         }
     }
@@ -107,7 +110,7 @@ impl Plan {
             limits: self.limits,
             allowed_hosts: Vec::new(),
             allowed_origins: self.allowed_origins,
-            quota_refresh_interval: Duration::from_secs(300),
+            quota_refresh_interval: self.read_every,
             book: self.book,
             watch: WatchConfig {
                 settings: WatchSettings { steady: Duration::ZERO, ..WatchSettings::default() },
@@ -124,7 +127,17 @@ impl Plan {
             BaseUrl::parse(Service::Llm, &format!("http://{address}"), PlainHttp::LoopbackOnly)
                 .unwrap();
         let target = transport.target(&base).unwrap();
-        let world = World { emulator, gateway: Some(gateway), address, ledger, transport, target };
+        let upstream = BaseUrl::parse(Service::Llm, &url, PlainHttp::LoopbackOnly).unwrap();
+        let upstream = transport.target(&upstream).unwrap();
+        let world = World {
+            emulator,
+            gateway: Some(gateway),
+            address,
+            ledger,
+            transport,
+            target,
+            upstream,
+        };
         if !self.waits_for_figures {
             return world;
         }
@@ -197,9 +210,20 @@ impl World {
     }
 
     pub(crate) async fn send(&self, request: Request<Bytes>) -> Answered {
-        let (head, body) = self.open(request).await.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Answered { status: head.status, headers: head.headers, body }
+        Answered::of(self.open(request).await).await
+    }
+
+    /// As [`Self::send`], for whoever waits in the queue as long as it takes.
+    pub(crate) async fn send_patiently(&self, request: Request<Bytes>) -> Answered {
+        let hour = Duration::from_secs(3_600);
+        let limits = TransportLimits { first_byte: hour, idle: hour, ..TransportLimits::default() };
+        let answer = self.transport.send_with(&self.target, request, limits).await.unwrap();
+        Answered::of(answer).await
+    }
+
+    /// Past the gateway.
+    pub(crate) async fn send_upstream(&self, request: Request<Bytes>) -> Answered {
+        Answered::of(self.transport.send(&self.upstream, request).await.unwrap()).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answered {
@@ -265,6 +289,12 @@ pub(crate) fn post(path: &str, body: impl Into<Bytes>) -> Request<Bytes> {
 }
 
 impl Answered {
+    async fn of(answer: Response<Body>) -> Self {
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Self { status: head.status, headers: head.headers, body }
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
     }

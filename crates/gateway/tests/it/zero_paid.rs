@@ -1,0 +1,79 @@
+//! Not a cent is paid, over sockets: 32 clients, others with another key of the account, figures that lag, the ends of
+//! windows.
+
+use crate::riding::{Ridden, Ride};
+use chutes_emulator::PlanSpec;
+use std::time::Duration;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+impl Ridden {
+    /// What is promised: not a cent, and nearly all of every window.
+    fn assert_kept(&self) {
+        println!("{self}");
+        for used in self.windows.iter().chain([&self.after]) {
+            assert_eq!(used.own_paid, 0, "{self}");
+        }
+        for used in &self.windows {
+            assert!(used.share() >= 9_700, "{self}");
+        }
+        assert!(self.after.own_calls > 0, "the queue goes on after the last turn: {self}");
+        assert!(self.least_between_readings >= Duration::from_millis(9_900), "{self}");
+    }
+}
+
+/// As in `cargo xtask soak`, with figures that lag by a second and a window that is nearly used up.
+#[tokio::test]
+async fn the_end_of_a_window_costs_nothing() {
+    let ride = Ride {
+        plan: PlanSpec::Pro,
+        seed: 1,
+        begins: "11:59:54",
+        lag: seconds(1),
+        taken_to_lag: seconds(2),
+        windows: 1,
+        used_before_permille: 920,
+        others_permille: 10,
+        others_take: seconds(3),
+        others_at_the_end: 1,
+        answer: Duration::from_millis(150),
+        settled_after: Duration::from_millis(1_500),
+        longest: seconds(5),
+        before_the_end: seconds(6),
+        afterwards: Duration::from_millis(3_500),
+        read_every: seconds(300),
+    };
+    ride.run().await.assert_kept();
+}
+
+/// The whole of it, at the emulator's own lag and at the pace of the real clock. Minutes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a quarter of an hour; part of `cargo xtask soak`"]
+async fn two_whole_windows_cost_nothing() {
+    let ride = |plan, seed| Ride {
+        plan,
+        seed,
+        begins: "08:00:01",
+        lag: seconds(60),
+        taken_to_lag: seconds(65),
+        windows: 2,
+        used_before_permille: 0,
+        others_permille: 197,
+        others_take: seconds(240),
+        others_at_the_end: 4,
+        answer: Duration::from_millis(1_200),
+        settled_after: seconds(45),
+        longest: seconds(480),
+        before_the_end: seconds(30),
+        afterwards: seconds(20),
+        read_every: seconds(20),
+    };
+    let seed = 7;
+    let (pro, plus) =
+        tokio::join!(ride(PlanSpec::Pro, seed).run(), ride(PlanSpec::Plus, seed + 1).run());
+    println!("{pro}\n{plus}");
+    pro.assert_kept();
+    plus.assert_kept();
+}
