@@ -2,4 +2,4 @@
 
 mod gate;
 
-pub use gate::{Candidate, Closure, Gate, GateLimits, Offer, Refused, Ticket, Wake, Waking};
+pub use gate::{Candidate, Class, Closure, Gate, GateLimits, Offer, Refused, Ticket, Wake, Waking};

@@ -8,7 +8,7 @@
 use super::account::{AccountSnapshot, Verdict, may_spend};
 use super::calendar::{four_hour_window, next_day_reset};
 use super::forecast::CallCost;
-use super::policy::{MARGIN_PERMILLE, SpendingPolicy};
+use super::policy::{MARGIN_PERMILLE, Paygo, SpendingPolicy};
 use super::window::{Cap, Source, Unit, Window, WindowKind};
 use crate::time::Wall;
 use crate::units::{MilliUnits, NanoUsd, scaled};
@@ -183,6 +183,12 @@ impl Book {
         self.own_paid_since(day_began(surely(now)).before(CLOCKS_DIFFER))
     }
 
+    /// Whether own calls are under way that the balance may pay for.
+    #[must_use]
+    pub fn has_open_paid(&self) -> bool {
+        !self.open_paid.is_empty()
+    }
+
     /// Whether own calls are under way.
     #[must_use]
     pub fn has_open(&self) -> bool {
@@ -261,6 +267,25 @@ impl Book {
         // The margin is in the figures already.
         let policy = SpendingPolicy { margin_permille: 0, ..*policy };
         Some(may_spend(&predicted, &policy, chute_id, surely(now)))
+    }
+
+    /// The same for a call at this cost: where the balance would pay, it has to fit into what it may pay today.
+    #[must_use]
+    pub fn verdict_of_call(
+        &self,
+        policy: &SpendingPolicy,
+        chute_id: Option<&str>,
+        cost: CallCost,
+        now: Wall,
+        margin: Margin,
+    ) -> Option<Verdict> {
+        let verdict = self.verdict(policy, chute_id, now, margin)?;
+        let Paygo::Daily(bound) = policy.paygo else { return Some(verdict) };
+        let predicted = self.predicted(now, margin)?;
+        let paid = predicted.paid_today_at(surely(now));
+        // What has no price could cost all of it.
+        let cost = cost.usd.unwrap_or(bound);
+        Some(paid.map_or(verdict, |paid| verdict.within(bound, paid, cost, now)))
     }
 
     /// What others use of the window of the whole account, if its figures have been read twice.

@@ -32,7 +32,7 @@ pub enum WhenUnknown {
 }
 
 /// For whom a request is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 pub enum Work {
     /// Somebody waits for it, and it may use what is kept for that.
     #[default]
@@ -181,3 +181,6 @@ impl ClientPolicy {
         if self.may_use_reserve { asked } else { Work::Background }
     }
 }
+
+#[cfg(test)]
+mod tests;
