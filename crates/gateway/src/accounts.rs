@@ -6,8 +6,8 @@ use http::HeaderValue;
 use parking_lot::Mutex;
 use ripcord_rules::cause::Cause;
 use ripcord_rules::quota::{
-    AccountSnapshot, Book, BookSettings, CallCost, ForeignUse, Margin, Missing, Payer, Paygo,
-    Reservation, SpendingPolicy, Verdict, WhenUnknown, WindowKind, may_spend,
+    AccountSnapshot, Book, BookSettings, CallCost, ForeignUse, Margin, Paygo, Reservation,
+    SpendingPolicy, WhenUnknown, WindowKind,
 };
 use ripcord_rules::time::{Mono, Wall};
 use ripcord_rules::units::NanoUsd;
@@ -15,17 +15,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+pub(crate) mod budget;
+
 /// One Chutes account.
 pub(crate) struct Account {
     pub(crate) label: Arc<str>,
     pub(crate) keys: Vec<AccountKey>,
+    /// Its reserve included.
     policy: SpendingPolicy,
     /// Figures older than this are no longer believed to show room.
     trusted_for: Duration,
-    paygo: Paygo,
     when_unknown: WhenUnknown,
     next_key: AtomicUsize,
-    /// The gate is closed for its budget, so whatever changes the budget may open it.
+    /// The gate is closed for its budget, to some at least, so whatever changes the budget may open it.
     pub(crate) is_closed: AtomicBool,
     /// Held while the budget is applied to the gate: two at once could apply an older one last.
     pub(crate) applying: Mutex<()>,
@@ -59,38 +61,6 @@ pub(crate) struct AccountRest {
     pub(crate) since: Wall,
 }
 
-/// An account's budget, and whether waiting for own calls could change it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
-    pub(crate) budget: Budget,
-    /// Own calls are under way that may cost less than is reserved for them.
-    pub(crate) calls_run: bool,
-    /// Own calls are counted that newer figures may show, or the figures show room all the same.
-    pub(crate) may_settle: bool,
-}
-
-/// Whether an account's budget lets a request in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Budget {
-    /// Open; and who pays for the next call.
-    Open(Payer),
-    /// Open, though nobody knows what is left.
-    Unguarded,
-    /// No figures yet: a request may wait for the first ones.
-    NotReadYet,
-    Closed(Verdict),
-}
-
-impl Budget {
-    /// Who pays for the next call; `None` if it is not let in, or if nobody knows.
-    pub(crate) const fn payer(&self) -> Option<Payer> {
-        match self {
-            Self::Open(payer) => Some(*payer),
-            Self::Unguarded | Self::NotReadYet | Self::Closed(_) => None,
-        }
-    }
-}
-
 impl Account {
     pub(crate) fn all(
         configs: &[AccountConfig],
@@ -115,7 +85,6 @@ impl Account {
                     keys: keys.collect(),
                     policy: config.policy(),
                     trusted_for,
-                    paygo: config.paygo,
                     when_unknown: config.when_unknown,
                     next_key: AtomicUsize::new(0),
                     is_closed: AtomicBool::new(false),
@@ -129,7 +98,7 @@ impl Account {
 
     /// Whether it matters what the balance has paid today.
     pub(crate) const fn has_daily_bound(&self) -> bool {
-        matches!(self.paygo, Paygo::Daily(_))
+        matches!(self.policy.paygo, Paygo::Daily(_))
     }
 
     /// The keys, the one that is next in turn first.
@@ -169,6 +138,11 @@ impl Account {
         self.state.lock().book.learn(newer);
     }
 
+    /// Takes over what the balance paid before this program began.
+    pub(crate) fn remember_paid(&self, ended: Wall, usd: NanoUsd) {
+        self.state.lock().book.remember_paid(ended, usd);
+    }
+
     /// Counts a call that ended, at what it cost; nothing if `None`.
     pub(crate) fn settle(&self, reservation: Reservation, ended: Wall, cost: Option<CallCost>) {
         let mut state = self.state.lock();
@@ -202,99 +176,4 @@ impl Account {
     pub(crate) fn resting(&self, now: Mono) -> Option<AccountRest> {
         self.state.lock().rest.filter(|rest| rest.until > now)
     }
-
-    /// Whoever wrote `never` himself meant it, also for what nobody can see.
-    pub(crate) fn refuses_unknown(&self) -> bool {
-        self.paygo == Paygo::Never || self.when_unknown == WhenUnknown::Refuse
-    }
-
-    /// Whether the budget lets a request in.
-    ///
-    /// `chute_id` counts where the account has a window of its own for it.
-    pub(crate) fn budget(&self, chute_id: Option<&str>, now: Wall) -> Budget {
-        self.budget_in(&self.state.lock(), chute_id, now)
-    }
-
-    /// The budget of one moment with what could change it.
-    pub(crate) fn standing(&self, chute_id: Option<&str>, now: Wall) -> Standing {
-        let state = self.state.lock();
-        let read = state.book.snapshot();
-        let is_used_up = read.is_some_and(|read| {
-            matches!(may_spend(read, &self.policy, chute_id, now), Verdict::No { .. })
-        });
-        Standing {
-            budget: self.budget_in(&state, chute_id, now),
-            calls_run: state.book.has_open(),
-            may_settle: !is_used_up && state.book.has_unseen(),
-        }
-    }
-
-    /// Counts a call that is about to be sent, if the budget lets it in. Both at once: of two calls that come together
-    /// each sees the other.
-    pub(crate) fn reserve(
-        &self,
-        chute_id: Option<&str>,
-        cost: CallCost,
-        now: Wall,
-    ) -> Result<(Reservation, Budget), Budget> {
-        let mut state = self.state.lock();
-        match self.budget_in(&state, chute_id, now) {
-            closed @ Budget::Closed(_) => Err(closed),
-            Budget::NotReadYet if self.refuses_unknown() => Err(Budget::NotReadYet),
-            open @ (Budget::Open(_) | Budget::Unguarded | Budget::NotReadYet) => {
-                Ok((state.book.reserve(chute_id, cost), open))
-            }
-        }
-    }
-
-    fn budget_in(&self, state: &AccountState, chute_id: Option<&str>, now: Wall) -> Budget {
-        let Some(read) = state.book.snapshot() else { return Budget::NotReadYet };
-        // Only where going over could cost what it must not is the last of a window left alone.
-        let must_not_pay = self.policy.allows_paygo(read.plan) != Some(true);
-        let margin = if must_not_pay { Margin::Kept } else { Margin::None };
-        let Some(verdict) = state.book.verdict(&self.policy, chute_id, now, margin) else {
-            return Budget::NotReadYet;
-        };
-        let is_old = |as_of| now.since(as_of) > self.trusted_for;
-        let is_stale = is_old(read.oldest_figure(chute_id));
-        match verdict {
-            Verdict::Yes(Payer::Balance) if is_old(read.balance_as_of) => {
-                self.unknown(Missing::Balance)
-            }
-            Verdict::Yes(payer) if !is_stale || payer == Payer::Unlimited => Budget::Open(payer),
-            // A subscription that could be charged is not used blindly; one without money cannot be.
-            Verdict::Yes(_)
-                if must_not_pay && (may_be_charged(read) || is_old(read.balance_as_of)) =>
-            {
-                Budget::Closed(Verdict::Unknown(Missing::Failed))
-            }
-            Verdict::Yes(_) => self.unknown(Missing::Failed),
-            verdict @ Verdict::No { .. } => Budget::Closed(verdict),
-            Verdict::Unknown(missing) => self.unknown(missing),
-        }
-    }
-
-    /// Who goes first while several accounts have a free slot: what is paid for already, then what nobody can see,
-    /// then what costs money.
-    pub(crate) fn tier(&self, now: Wall) -> u8 {
-        let state = self.state.lock();
-        let verdict = state.book.snapshot().map(|known| may_spend(known, &self.policy, None, now));
-        match verdict {
-            Some(Verdict::Yes(Payer::Windows | Payer::Unlimited)) => 0,
-            Some(Verdict::Unknown(_)) | None => 1,
-            Some(Verdict::Yes(Payer::Balance) | Verdict::No { .. }) => 2,
-        }
-    }
-
-    fn unknown(&self, missing: Missing) -> Budget {
-        if self.refuses_unknown() {
-            Budget::Closed(Verdict::Unknown(missing))
-        } else {
-            Budget::Unguarded
-        }
-    }
-}
-
-fn may_be_charged(snapshot: &AccountSnapshot) -> bool {
-    snapshot.balance.is_none_or(|balance| balance > NanoUsd::ZERO)
 }

@@ -1,6 +1,7 @@
 //! What one attempt takes from its account: counted before it is sent, settled when it is over.
 
-use crate::accounts::Budget;
+use crate::accounts::budget::Budget;
+use crate::bearers::Spender;
 use crate::catalogue::{Member, Quote};
 use crate::pipeline::call::Call;
 use crate::shared::Shared;
@@ -33,6 +34,8 @@ pub(crate) struct Charge {
     likely: CallCost,
     /// Who is taken to pay; `None` if nobody knows what is left on the account.
     payer: Option<Payer>,
+    /// Whose call it is, where the balance may have to pay.
+    paid_for: Option<Spender>,
 }
 
 /// What became of the attempt, as far as its price goes.
@@ -79,8 +82,12 @@ impl Charge {
         // In full, though it may turn out to be a repeat.
         let likely = CallCost { units: MilliUnits::ONE, usd: Some(quote.dearest.cost(size, 0)) };
         let now = shared.clock.now();
-        let (reservation, budget) =
-            shared.accounts[account].reserve(quote.chute_id().as_deref(), likely, now.wall)?;
+        let (reservation, budget) = shared.accounts[account].reserve(
+            &call.spender,
+            quote.chute_id().as_deref(),
+            likely,
+            now.wall,
+        )?;
         pricing.repeats.lock().begin(call.digest, now.mono);
         Ok(Self {
             shared: Arc::clone(shared),
@@ -95,6 +102,7 @@ impl Charge {
             size,
             likely,
             payer: budget.payer(),
+            paid_for: budget.may_be_paid().then(|| call.spender.clone()),
         })
     }
 
@@ -129,6 +137,11 @@ impl Charge {
         };
         let counted = cost.map(|cost| if is_repeat { cost.of_repeat() } else { cost });
         self.shared.accounts[self.account].settle(reservation, ended, counted);
+        if let Some(spender) = &self.paid_for {
+            let usd = |cost: CallCost| cost.usd.unwrap_or(NanoUsd::ZERO);
+            // What the balance pays for is not cheaper for being a repeat.
+            spender.bearer.settle(usd(self.likely), cost.map_or(NanoUsd::ZERO, usd), now.wall);
+        }
         self.shared.budget_changed(self.account);
         self.settled(bill, cost)
     }

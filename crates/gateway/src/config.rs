@@ -3,7 +3,7 @@
 use ripcord_client::endpoints::Endpoints;
 use ripcord_client::key::Key;
 use ripcord_rules::events::WatchSettings;
-use ripcord_rules::quota::{BookSettings, Paygo, SpendingPolicy, WhenUnknown, Work};
+use ripcord_rules::quota::{BookSettings, Paygo, SpendingPolicy, WhenUnknown};
 use ripcord_store::AccountTag;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -135,7 +135,6 @@ impl AccountConfig {
     /// The policy that decides whether the account takes a request.
     pub(crate) fn policy(&self) -> SpendingPolicy {
         SpendingPolicy { paygo: self.paygo, require_balance: false, ..self.spending }
-            .for_work(Work::Interactive)
     }
 }
 

@@ -35,6 +35,7 @@
 
 mod accounts;
 mod admin;
+mod bearers;
 mod body;
 mod catalogue;
 mod charge;

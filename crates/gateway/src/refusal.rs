@@ -156,6 +156,11 @@ impl Refusal {
         .with_window(Some(window), reset_at)
     }
 
+    pub(crate) fn key_revoked() -> Self {
+        let message = "the client key was revoked while the request waited";
+        Self::of_request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
+    }
+
     pub(crate) fn unknown_budget(account: &str) -> Self {
         let message = format!(
             "the figures of account `{account}` cannot be read, and its configuration forbids spending that is not known \

@@ -95,11 +95,13 @@ async fn route(
         }
         ("/v1/models", &Method::GET) => {
             refuse_chutes_key(request.headers())?;
+            shared.bearers.bearer_of(request.headers())?;
             let listing = admin::models::listing(shared).await?;
             Ok(json(StatusCode::OK, listing.bytes.clone()))
         }
         (path, &Method::GET) if path.starts_with("/v1/models/") => {
             refuse_chutes_key(request.headers())?;
+            shared.bearers.bearer_of(request.headers())?;
             let id = path.trim_start_matches("/v1/models/").replace("%2F", "/").replace("%2f", "/");
             let listing = admin::models::listing(shared).await?;
             let model = listing.model(&id);
@@ -128,7 +130,9 @@ async fn forward(
 ) -> Result<Response<AnswerBody>, Refusal> {
     let (head, body) = request.into_parts();
     refuse_chutes_key(&head.headers)?;
+    let bearer = shared.bearers.bearer_of(&head.headers)?;
     let mut story = Story::begin(shared, Arc::clone(request_id), route.name());
+    story.called_by(bearer.label.clone());
     let refuse = |refusal: Refusal, story: &mut Story| {
         story.refused(refusal.status.as_u16(), refusal.cause);
         refusal
@@ -137,7 +141,7 @@ async fn forward(
         Ok(read) => read,
         Err(refusal) => return Err(refuse(refusal, &mut story)),
     };
-    let call = match Call::read(shared, route, &head.headers, bytes, arrived) {
+    let call = match Call::read(shared, route, &head.headers, bytes, bearer, arrived) {
         Ok(call) => call,
         Err(refusal) => return Err(refuse(refusal, &mut story)),
     };

@@ -1,19 +1,22 @@
 //! What every request of one gateway shares.
 
-use crate::accounts::{Account, AccountKey, AccountRest, Budget, Standing};
+use crate::accounts::budget::{Budget, Standing};
+use crate::accounts::{Account, AccountKey, AccountRest};
+use crate::bearers::{Bearers, Spender};
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::driver::gate::GateDriver;
 use crate::events::Events;
 use crate::metrics::Metrics;
+use crate::pipeline::call::Call;
 use parking_lot::Mutex;
 use ripcord_client::transport::{Target, Transport};
 use ripcord_rules::admit::Closure;
 use ripcord_rules::cause::{Cause, Failure, classify};
 use ripcord_rules::quota::{Shortage, SizeBook, Verdict, WindowKind};
 use ripcord_rules::recover::{Rest, RestBook, Scope, Tried};
-use ripcord_rules::time::{Mono, Wall};
+use ripcord_rules::time::{Mono, Now, Wall};
 use ripcord_store::Ledger;
 use std::hash::RandomState;
 use std::sync::Arc;
@@ -28,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) accounts: Vec<Account>,
     pub(crate) gate: Arc<GateDriver>,
+    pub(crate) bearers: Bearers,
     pub(crate) rests: Mutex<RestBook>,
     pub(crate) catalogue: Catalogue,
     /// How large calls are, by model.
@@ -50,6 +54,16 @@ pub(crate) struct Shared {
     pub(crate) stale_accounts: Mutex<Vec<usize>>,
 }
 
+/// An account that does not take this one call, though it takes others.
+pub(crate) struct Apart {
+    pub(crate) account: usize,
+    /// When to ask again.
+    pub(crate) until: Mono,
+    /// When it may have room for it; `None` if nobody knows.
+    pub(crate) turns: Option<Mono>,
+    pub(crate) verdict: Verdict,
+}
+
 /// When an account without room is looked at again before its window turns; `None` if only the turn helps.
 fn look_again(standing: &Standing, now: Mono) -> Option<Mono> {
     // Calls under way may cost less than is reserved for them, and newer figures may show room.
@@ -64,6 +78,8 @@ pub(crate) const FIRST_FIGURES: Duration = Duration::from_secs(10);
 const TURN_MARGIN: Duration = Duration::from_secs(2);
 /// An account that is closed for calls under way is looked at again after this long, if none of them ends before.
 const SETTLES_IN: Duration = Duration::from_secs(1);
+/// A single call that an account does not take asks again after this long, if nothing turns before.
+const ASKS_AGAIN: Duration = Duration::from_secs(30);
 /// One that is closed only for what its figures may lack.
 pub(crate) const RECONSIDERED: Duration = Duration::from_secs(12);
 
@@ -130,26 +146,43 @@ impl Shared {
         self.events.failed(cause, who, tried.model, is_model, now);
     }
 
-    /// Opens or closes an account for its budget, by its last figures and own calls since.
+    /// Opens or closes an account for its budget, by its last figures and own calls since, for each class by itself.
     pub(crate) fn apply_budget(&self, account: usize) {
         let _alone = self.accounts[account].applying.lock();
         self.accounts[account].is_closed.store(true, Ordering::SeqCst);
         // From here on whoever changes the budget comes here, too, so the last look is the newest.
         let now = self.clock.now();
-        let close = |until| self.gate.close(account, Closure::Budget, until);
-        let standing = self.accounts[account].standing(None, now.wall);
+        let standings: Vec<(Spender, Standing)> = self
+            .bearers
+            .spenders()
+            .into_iter()
+            .map(|spender| {
+                let standing = self.accounts[account].standing(&spender, None, now.wall);
+                (spender, standing)
+            })
+            .collect();
+        let is_open =
+            |standing: &Standing| matches!(standing.budget, Budget::Open(_) | Budget::Unguarded);
+        if standings.iter().all(|(_, standing)| is_open(standing)) {
+            self.accounts[account].is_closed.store(false, Ordering::SeqCst);
+        }
+        for (spender, standing) in &standings {
+            self.apply(account, spender, standing, now);
+        }
+    }
+
+    fn apply(&self, account: usize, spender: &Spender, standing: &Standing, now: Now) {
+        let closure = Closure::Budget(spender.class());
+        let close = |until| self.gate.close(account, closure, until);
         match &standing.budget {
-            Budget::Open(_) | Budget::Unguarded => {
-                self.accounts[account].is_closed.store(false, Ordering::SeqCst);
-                self.gate.open(account, Closure::Budget);
-            }
-            Budget::NotReadYet if self.accounts[account].refuses_unknown() => close(None),
+            Budget::Open(_) | Budget::Unguarded => self.gate.open(account, closure),
+            Budget::NotReadYet if self.accounts[account].refuses_unknown(spender) => close(None),
             Budget::NotReadYet => close(Some(now.mono.after(FIRST_FIGURES))),
             // What turns by itself opens by itself; everything else waits for a reading that says so.
             Budget::Closed(Verdict::No { turns_at, by_itself, .. }) => {
                 let turn = turns_at.filter(|_| *by_itself);
                 let turn = turn.map(|turns| now.mono.after(turns.since(now.wall) + TURN_MARGIN));
-                match look_again(&standing, now.mono) {
+                match look_again(standing, now.mono) {
                     None => close(turn),
                     Some(soon) => {
                         close(Some(turn.map_or(soon, |turn| turn.min(soon))));
@@ -157,7 +190,7 @@ impl Shared {
                     }
                 }
             }
-            Budget::Closed(_) => close(None),
+            Budget::Closed(_) | Budget::TooDear(_) => close(None),
         }
     }
 
@@ -168,30 +201,64 @@ impl Shared {
         }
     }
 
-    /// The gate let a call through that the account's budget does not: closes what has to be closed.
-    pub(crate) fn close_for(&self, account: usize, model: &str, budget: &Budget) {
-        let Budget::Closed(Verdict::No { shortage, turns_at, .. }) = budget else {
+    /// The gate let a call through that the account's budget does not: closes what has to be closed. If that is nothing
+    /// but this call, until when it stays away.
+    pub(crate) fn close_for(&self, account: usize, call: &Call, budget: &Budget) -> Option<Apart> {
+        let (Budget::Closed(verdict) | Budget::TooDear(verdict)) = budget else {
             self.apply_budget(account);
-            return;
+            return None;
         };
-        let (Shortage::PaygoNotAllowed(kind) | Shortage::WindowUsedUp(kind)) = shortage else {
+        let Verdict::No { shortage, turns_at, .. } = verdict else {
             self.apply_budget(account);
-            return;
+            return None;
         };
-        if *kind != WindowKind::Chute {
+        let is_of_chute = matches!(
+            shortage,
+            Shortage::PaygoNotAllowed(WindowKind::Chute)
+                | Shortage::WindowUsedUp(WindowKind::Chute)
+                | Shortage::DailyBoundReached(WindowKind::Chute)
+                | Shortage::KeptForInteractive(WindowKind::Chute)
+        );
+        let is_too_dear = matches!(budget, Budget::TooDear(_));
+        if !is_of_chute && !is_too_dear {
             self.apply_budget(account);
-            return;
+            return None;
+        }
+        let now = self.clock.now();
+        let chute_id = self.catalogue.chute_id(&call.model);
+        let standing =
+            self.accounts[account].standing(&call.spender, chute_id.as_deref(), now.wall);
+        let turn = turns_at.map(|turns| now.mono.after(turns.since(now.wall) + TURN_MARGIN));
+        let anyone = self.bearers.anyone();
+        let of_anyone = self.accounts[account].budget(&anyone, chute_id.as_deref(), now.wall);
+        if is_too_dear || !matches!(of_anyone, Budget::Closed(Verdict::No { .. })) {
+            // Others may go on with it.
+            let runs = self.accounts[account].standing(&call.spender, None, now.wall).calls_run;
+            let soon = now.mono.after(if runs { SETTLES_IN } else { ASKS_AGAIN });
+            let until = turn.map_or(soon, |turn| turn.min(soon));
+            let turns = if runs { Some(until) } else { turn };
+            return Some(Apart { account, until, turns, verdict: *verdict });
         }
         // Only this model has no room: it has a window of its own.
-        let now = self.clock.now();
-        let chute_id = self.catalogue.chute_id(model);
-        let standing = self.accounts[account].standing(chute_id.as_deref(), now.wall);
-        let turn = turns_at.map(|turns| now.mono.after(turns.since(now.wall) + TURN_MARGIN));
         let soon = look_again(&standing, now.mono);
         let until = turn.into_iter().chain(soon).min();
         let until = until.unwrap_or_else(|| now.mono.after(FIRST_FIGURES));
-        let scope = Scope::AccountModel(account, model.to_owned());
+        let scope = Scope::AccountModel(account, call.model.to_string());
         self.rests.lock().rest_until(scope, Cause::WindowUsedUp(Some(WindowKind::Chute)), until);
+        None
+    }
+
+    /// Client keys were added or revoked.
+    pub(crate) fn bearers_changed(&self, before: &[Spender]) {
+        let spenders = self.bearers.spenders();
+        for account in 0..self.accounts.len() {
+            self.apply_budget(account);
+            // Whoever waits with a key that is gone has to hear of it.
+            let gone = before.iter().map(Spender::class);
+            for class in gone.filter(|class| !spenders.iter().any(|one| one.class() == *class)) {
+                self.gate.open(account, Closure::Budget(class));
+            }
+        }
     }
 
     /// After a reading: a rest for a used-up window ends when newer figures show room again.
@@ -201,7 +268,9 @@ impl Shared {
         let read_at =
             self.accounts[account].snapshot().map(|snapshot| snapshot.oldest_figure(None));
         let is_newer = read_at.is_some_and(|read| read.since(rest.since) >= FIGURES_LAG);
-        let has_room = matches!(self.accounts[account].budget(None, now.wall), Budget::Open(_));
+        let anyone = self.bearers.anyone();
+        let has_room =
+            matches!(self.accounts[account].budget(&anyone, None, now.wall), Budget::Open(_));
         if !matches!(rest.cause, Cause::WindowUsedUp(_)) || !is_newer || !has_room {
             return;
         }

@@ -2,11 +2,12 @@
 
 use crate::accounts::Account;
 use crate::admin::models;
+use crate::bearers::Bearers;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::{Config, slot_tag};
 use crate::driver::gate::GateDriver;
-use crate::driver::{snapshots, terms};
+use crate::driver::{client_keys, snapshots, terms};
 use crate::events::{self, Begin, Events, Subscription};
 use crate::metrics::Metrics;
 use crate::router::Callers;
@@ -15,7 +16,7 @@ use crate::shared::{FIGURES_LAG, Shared};
 use parking_lot::Mutex;
 use ripcord_client::transport::{Transport, TransportError, TransportSettings};
 use ripcord_rules::admit::GateLimits;
-use ripcord_store::{Coordination, CoordinationError, Ledger};
+use ripcord_store::{Coordination, CoordinationError, Ledger, LedgerError};
 use std::hash::RandomState;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub enum StartError {
     /// Others could reach it.
     #[error(
         "will not listen on {0}: anyone who can reach it could spend your quota. Beyond this machine the gateway needs \
-         client keys, which this version does not have yet; listen on 127.0.0.1 and put an authenticating proxy before it"
+         an admin token besides client keys, which this version does not have yet; listen on 127.0.0.1 and put an authenticating proxy before it"
     )]
     NotLoopback(SocketAddr),
     /// The port is taken.
@@ -58,6 +59,9 @@ pub enum StartError {
     /// An upstream address cannot be used.
     #[error("cannot use the address of Chutes: {0}")]
     Target(#[from] TransportError),
+    /// Who may call is not known.
+    #[error("client keys: {0}")]
+    ClientKeys(#[from] LedgerError),
     /// Slots cannot be shared with the other programs of the machine.
     #[error("slots of the machine: {0}")]
     Slots(#[from] CoordinationError),
@@ -115,6 +119,7 @@ impl Gateway {
             .map_err(|error| StartError::Listen { address: config.listen, error })?;
         let clock = Arc::new(Clock::start());
         let shared = Self::shared(&config, clock, ledger, coordination)?;
+        client_keys::begin(&shared)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         (0..shared.accounts.len()).for_each(|account| shared.apply_budget(account));
@@ -125,6 +130,7 @@ impl Gateway {
             stop.clone(),
         ));
         tasks.spawn(terms::run(Arc::clone(&shared), config.endpoints.clone(), stop.clone()));
+        tasks.spawn(client_keys::run(Arc::clone(&shared), stop.clone()));
         tasks.spawn(read_catalogue(Arc::clone(&shared), stop.clone()));
         tasks.spawn(events::run(
             Arc::clone(&shared),
@@ -216,6 +222,7 @@ impl Gateway {
             clock,
             limits: config.limits,
             accounts,
+            bearers: Bearers::default(),
             rests: Mutex::default(),
             catalogue: Catalogue::default(),
             sizes: Mutex::default(),

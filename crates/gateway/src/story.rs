@@ -15,6 +15,8 @@ use std::time::Duration;
 pub(crate) struct Story {
     shared: Arc<Shared>,
     pub(crate) request_id: Arc<str>,
+    /// The name of the client key.
+    client_key: Option<Arc<str>>,
     route: &'static str,
     requested_model: Option<Arc<str>>,
     is_stream: bool,
@@ -53,6 +55,7 @@ impl Story {
         Self {
             shared: Arc::clone(shared),
             request_id,
+            client_key: None,
             route,
             requested_model: None,
             is_stream: false,
@@ -68,6 +71,10 @@ impl Story {
             attempt: None,
             ending: None,
         }
+    }
+
+    pub(crate) fn called_by(&mut self, client_key: Option<Arc<str>>) {
+        self.client_key = client_key;
     }
 
     pub(crate) fn asks_for(&mut self, model: &str, is_stream: bool) {
@@ -222,7 +229,7 @@ impl Drop for Story {
         self.shared.metrics.request_ended(self.route, outcome, self.waited);
         self.shared.ledger.append(Row::Request(RequestRow {
             request_id: Arc::clone(&self.request_id),
-            client_key: None,
+            client_key: self.client_key.clone(),
             route: self.route.into(),
             requested_model: self.requested_model.take(),
             served_by: std::mem::take(&mut self.served_by),

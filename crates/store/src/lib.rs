@@ -5,7 +5,7 @@
 //! [`MemoryLedger`] only as long as the process lives. Both pass one contract suite (`tests/it/contract.rs`).
 //!
 //! What is kept is about a call, never of it: ids, labels, times, counts and prices. There is no field for a prompt, an
-//! answer or a key.
+//! answer or a key. Of the gateway's own client keys ([`ClientKeys`]) it keeps the SHA-256.
 //!
 //! [`Coordination`] is the second contract: what the programs of a machine share while they work, fast and without a word
 //! when it is lost. Today that is the slots of an account ([`MachineCoordination`], [`MemoryCoordination`]; one contract
@@ -27,6 +27,9 @@ pub use coordination::{
     AccountTag, Coordination, CoordinationError, Holder, LINE_POLL, Line, Seat, Seats, Slot, Slots,
 };
 pub use history::{HistoryError, HistoryFile, HourlyUsage, UsageHour};
+pub use ledger::client_keys::{
+    AddKeyError, ClientKey, ClientKeys, ClientPaygo, ClientRules, MOST_CLIENT_KEYS, Paid,
+};
 pub use ledger::memory::MemoryLedger;
 pub use ledger::row::{
     AttemptRow, Cost, Coverage, Outcome, RequestRow, RequestStory, Row, ServedBy, Timing, Tokens,

@@ -1,6 +1,7 @@
 //! `/-/status`: what the gateway knows and does, as JSON. Never a key, never a prompt.
 
-use crate::accounts::{Account, Budget};
+use crate::accounts::Account;
+use crate::accounts::budget::Budget;
 use crate::shared::Shared;
 use bytes::Bytes;
 use ripcord_rules::quota::{Aliases, Cap, Plan, Readable, Source, Unit, Window};
@@ -111,6 +112,7 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
     let wall_of =
         |mono: ripcord_rules::time::Mono| format_time(now.wall.after(mono.since(now.mono)));
     let rests = shared.rests.lock();
+    let anyone = shared.bearers.anyone();
     let models_resting = rests
         .in_force(now.mono)
         .filter_map(|(scope, rest)| match scope {
@@ -126,7 +128,7 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
         let snapshot = account.snapshot();
         let terms = account.pricing.terms();
         let ahead = account.predicted(now.wall).map(|ahead| ahead.windows).unwrap_or_default();
-        let standing = account.standing(None, now.wall);
+        let standing = account.standing(&anyone, None, now.wall);
         let windows = snapshot
             .as_ref()
             .map(|snapshot| snapshot.windows_at(None, now.wall))
@@ -148,12 +150,12 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
                 (Budget::Open(_), _) => "open",
                 (Budget::Unguarded, _) => "unguarded",
                 (Budget::NotReadYet, _) => "not_read_yet",
-                (Budget::Closed(_), true) => "settling",
-                (Budget::Closed(_), false) => "closed",
+                (Budget::Closed(_) | Budget::TooDear(_), true) => "settling",
+                (Budget::Closed(_) | Budget::TooDear(_), false) => "closed",
             },
             opens_at: shared
                 .gate
-                .opens_at(index, now.mono)
+                .opens_at(index, anyone.class(), now.mono)
                 .filter(|&opens| opens > now.mono)
                 .map(wall_of),
             resting_because: account.resting(now.mono).map(|rest| rest.cause.name()),

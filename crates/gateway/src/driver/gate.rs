@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::driver::shared_slots::SharedSlots;
 use parking_lot::{Mutex, MutexGuard};
 use ripcord_rules::admit::{
-    Candidate, Closure, Gate, GateLimits, Offer, Refused, Ticket, Wake, Waking,
+    Candidate, Class, Closure, Gate, GateLimits, Offer, Refused, Ticket, Wake, Waking,
 };
 use ripcord_rules::time::Mono;
 use ripcord_store::{LINE_POLL, Slot, Slots};
@@ -135,9 +135,9 @@ impl GateDriver {
         self.state.lock().gate.in_use(account)
     }
 
-    /// `Some(now)` if the account takes requests, `None` if nobody knows when it will.
-    pub(crate) fn opens_at(&self, account: usize, now: Mono) -> Option<Mono> {
-        self.state.lock().gate.opens_at(account, now)
+    /// `Some(now)` if the account takes requests of this class, `None` if nobody knows when it will.
+    pub(crate) fn opens_at(&self, account: usize, class: Class, now: Mono) -> Option<Mono> {
+        self.state.lock().gate.opens_at(account, class, now)
     }
 
     /// Slots of the account that any program of the machine holds, this one included; `None` if that cannot be told.
@@ -290,7 +290,7 @@ mod tests {
     }
 
     fn zero() -> Vec<Candidate> {
-        vec![Candidate { account: 0, tier: 0 }]
+        vec![Candidate { account: 0, class: Class::default(), tier: 0 }]
     }
 
     fn in_(driver: &GateDriver, duration: Duration) -> Option<Mono> {
@@ -478,7 +478,10 @@ mod tests {
         let [plan, pays] = ["plan", "pays"]
             .map(|account| coordination.slots(&AccountTag::of(account), 5).unwrap());
         let gate = GateDriver::new(Arc::new(Clock::start()), limits, vec![Arc::clone(&plan), pays]);
-        let both = || vec![Candidate { account: 0, tier: 0 }, Candidate { account: 1, tier: 2 }];
+        let class = Class::default();
+        let both = || {
+            vec![Candidate { account: 0, class, tier: 0 }, Candidate { account: 1, class, tier: 2 }]
+        };
         let line = plan.line().unwrap();
         let first = gate.admit(both(), None).await.ok().unwrap();
         drop(line);

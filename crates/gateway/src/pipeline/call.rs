@@ -1,10 +1,12 @@
 //! What a client asks for, read from the head and the body of its request.
 
+use crate::bearers::{Bearer, Spender};
 use crate::catalogue::LONGEST_MODEL_NAME;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use ripcord_rules::quota::Work;
 use ripcord_rules::quota::{BodyDigest, CallShape};
 use ripcord_rules::recover::AttemptLimits;
 use ripcord_rules::time::Mono;
@@ -35,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) digest: BodyDigest,
     /// What is known of its size.
     pub(crate) shape: CallShape,
+    /// Whose it is, and for whom.
+    pub(crate) spender: Spender,
     pub(crate) deadline: Option<Mono>,
     pub(crate) attempts: AttemptLimits,
     /// The client's headers that go upstream.
@@ -63,6 +67,7 @@ impl Call {
         route: Route,
         headers: &HeaderMap,
         body: Bytes,
+        bearer: Arc<Bearer>,
         arrived: Mono,
     ) -> Result<Self, Refusal> {
         let scanned = RequestBody::scan(body).map_err(|problem| {
@@ -113,6 +118,7 @@ impl Call {
             body,
             requested_model: requested,
             model,
+            spender: Spender::new(bearer, steering.work),
             deadline: steering.deadline.map(|deadline| arrived.after(deadline)),
             attempts: steering.attempts,
             headers: forwarded,
@@ -122,6 +128,7 @@ impl Call {
 
 /// What a caller may decide with `x-ripcord-*` headers.
 struct Steering {
+    work: Work,
     deadline: Option<Duration>,
     attempts: AttemptLimits,
     tee_required: bool,
@@ -134,10 +141,12 @@ impl Steering {
             let message = format!("the header `{name}` should be {expected}");
             Refusal::of_request(StatusCode::BAD_REQUEST, "invalid_header", &message)
         };
-        let by_priority = match text("x-ripcord-priority") {
-            None | Some("interactive") => Some(shared.limits.interactive_deadline),
-            Some("agent") => Some(shared.limits.agent_deadline),
-            Some("batch") => None,
+        let (work, by_priority) = match text("x-ripcord-priority") {
+            None | Some("interactive") => {
+                (Work::Interactive, Some(shared.limits.interactive_deadline))
+            }
+            Some("agent") => (Work::Background, Some(shared.limits.agent_deadline)),
+            Some("batch") => (Work::Background, None),
             Some(_) => return Err(wrong("x-ripcord-priority", "interactive, agent or batch")),
         };
         let deadline = match text("x-ripcord-deadline") {
@@ -160,6 +169,6 @@ impl Steering {
             .and_then(|count| count.parse::<u32>().ok())
             .unwrap_or(0);
         let attempts = AttemptLimits::default().after_callers_retries(sdk_retries);
-        Ok(Self { deadline, attempts, tee_required })
+        Ok(Self { work, deadline, attempts, tee_required })
     }
 }

@@ -16,7 +16,7 @@ use crate::body::AnswerBody;
 use crate::charge::{Bill, Charge};
 use crate::driver::gate::Permit;
 use crate::refusal::Refusal;
-use crate::shared::Shared;
+use crate::shared::{Apart, Shared};
 use crate::story::Story;
 use attempt::Arrived;
 use bytes::Bytes;
@@ -75,11 +75,20 @@ async fn attempts(
 ) -> Result<Granted, Refusal> {
     let mut attempts = Attempts::new(call.attempts, call.deadline);
     let mut last: Option<Refusal> = None;
+    let mut apart: Vec<Apart> = Vec::new();
     loop {
         if let Some(refusal) = resting_model(shared, call) {
             return Err(last.unwrap_or(refusal));
         }
-        let able = candidates(shared, call, &attempts);
+        let mut able = candidates(shared, call, &attempts);
+        let now = shared.clock.mono();
+        apart.retain(|one| one.until > now);
+        let asks_none = !able.is_empty();
+        able.retain(|one| !apart.iter().any(|other| other.account == one.account));
+        if able.is_empty() && asks_none {
+            wait_for_room(shared, call, &apart, story).await?;
+            continue;
+        }
         if able.is_empty() {
             return Err(last.unwrap_or_else(|| refuse::nobody(shared, call, None)));
         }
@@ -90,11 +99,16 @@ async fn attempts(
             Ok(permit) => permit,
             Err(why) => return Err(last.unwrap_or_else(|| refuse::nobody(shared, call, Some(why)))),
         };
+        if call.spender.bearer.is_revoked() {
+            return Err(Refusal::key_revoked());
+        }
         let account = &shared.accounts[permit.account];
         let charge = match Charge::reserve(shared, permit.account, call) {
             Ok(charge) => charge,
             Err(budget) => {
-                shared.close_for(permit.account, &call.model, &budget);
+                let stays_away = shared.close_for(permit.account, call, &budget);
+                drop(permit);
+                apart.extend(stays_away);
                 continue;
             }
         };
@@ -147,6 +161,26 @@ async fn attempts(
             }
         }
     }
+}
+
+/// Every account that could serve the call has no room for this one: waits until one of them may, or says why not.
+async fn wait_for_room(
+    shared: &Shared,
+    call: &Call,
+    apart: &[Apart],
+    story: &mut Story,
+) -> Result<(), Refusal> {
+    let now = shared.clock.mono();
+    let known = |one: &&Apart| one.turns.map_or(u64::MAX, Mono::as_micros);
+    let Some(first) = apart.iter().min_by_key(known) else { return Ok(()) };
+    let is_in_time = |deadline: Mono| first.turns.is_some_and(|turns| turns < deadline);
+    if !call.deadline.is_none_or(is_in_time) {
+        return Err(refuse::of_verdict(shared, first.account, &first.verdict));
+    }
+    let until = apart.iter().map(|one| one.until).min().unwrap_or(now);
+    tokio::time::sleep_until(shared.clock.instant(until)).await;
+    story.waited(shared.clock.mono().since(now));
+    Ok(())
 }
 
 fn answer(shared: &Arc<Shared>, call: &Call, granted: Granted, mut story: Story) -> Answer {
@@ -208,7 +242,11 @@ fn candidates(shared: &Shared, call: &Call, attempts: &Attempts) -> Vec<Candidat
             let pair = Scope::AccountModel(account, call.model.to_string());
             rests.resting(&pair, now.mono).is_none()
         })
-        .map(|account| Candidate { account, tier: shared.accounts[account].tier(now.wall) })
+        .map(|account| Candidate {
+            account,
+            class: call.spender.class(),
+            tier: shared.accounts[account].tier(&call.spender, now.wall),
+        })
         .collect()
 }
 

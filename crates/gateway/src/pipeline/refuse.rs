@@ -2,7 +2,7 @@
 
 use super::attempt::Failed;
 use super::call::Call;
-use crate::accounts::Budget;
+use crate::accounts::budget::Budget;
 use crate::driver::gate::NotAdmitted;
 use crate::refusal::Refusal;
 use crate::shared::{RECONSIDERED, Shared};
@@ -28,13 +28,17 @@ pub(super) fn after(
     match cause {
         Cause::Capacity => Refusal::no_capacity(&call.model),
         Cause::EdgeRateLimit => pause(shared, account, now),
-        Cause::WindowUsedUp(kind) => match shared.accounts[account].budget(None, now.wall) {
-            Budget::Closed(verdict @ Verdict::No { .. }) => of_budget(shared, account, &verdict),
-            _ => {
-                let reset = failed.failure.reset_at.or_else(|| rest_end(shared, account, now));
-                Refusal::window_exhausted(label, kind, reset, now.wall)
+        Cause::WindowUsedUp(kind) => {
+            match shared.accounts[account].budget(&call.spender, None, now.wall) {
+                Budget::Closed(verdict @ Verdict::No { .. }) => {
+                    of_verdict(shared, account, &verdict)
+                }
+                _ => {
+                    let reset = failed.failure.reset_at.or_else(|| rest_end(shared, account, now));
+                    Refusal::window_exhausted(label, kind, reset, now.wall)
+                }
             }
-        },
+        }
         Cause::NotEntitled => not_entitled(label, &call.model),
         Cause::FreeModelLimit => free_model_limit(label, now),
         Cause::Cold | Cause::Disabled => {
@@ -79,7 +83,7 @@ pub(super) fn nobody(shared: &Shared, call: &Call, why: Option<NotAdmitted>) -> 
             return Refusal::queue_full(shared.limits.queue);
         }
         Some(NotAdmitted::Expired) => {
-            if let Some(account) = first_settling(shared, now) {
+            if let Some(account) = first_settling(shared, call, now) {
                 return settling(&shared.accounts[account].label);
             }
             return Refusal::deadline("every slot stayed in use", Some(Duration::from_secs(5)));
@@ -92,8 +96,10 @@ pub(super) fn nobody(shared: &Shared, call: &Call, why: Option<NotAdmitted>) -> 
             Some(Duration::from_secs(1)),
         );
     }
-    let opens =
-        |account: usize| shared.gate.opens_at(account, now.mono).map_or(u64::MAX, Mono::as_micros);
+    let opens = |account: usize| {
+        let class = call.spender.class();
+        shared.gate.opens_at(account, class, now.mono).map_or(u64::MAX, Mono::as_micros)
+    };
     let soonest = (0..shared.accounts.len())
         .filter(|&account| super::usable_key(shared, account).is_some())
         .min_by_key(|&account| {
@@ -110,10 +116,12 @@ pub(super) fn nobody(shared: &Shared, call: &Call, why: Option<NotAdmitted>) -> 
 /// Why this account does not take the request.
 fn of_account(shared: &Shared, call: &Call, account: usize, now: Now) -> Refusal {
     let label = &shared.accounts[account].label;
-    let standing = shared.accounts[account].standing(None, now.wall);
+    let standing = shared.accounts[account].standing(&call.spender, None, now.wall);
     match standing.budget {
         Budget::Closed(_) if standing.may_settle => return settling(label),
-        Budget::Closed(verdict) => return of_budget(shared, account, &verdict),
+        Budget::Closed(verdict) | Budget::TooDear(verdict) => {
+            return of_verdict(shared, account, &verdict);
+        }
         Budget::NotReadYet => {
             let why = format!("the figures of account `{label}` have not been read yet");
             return Refusal::deadline(&why, Some(Duration::from_secs(5)));
@@ -140,9 +148,9 @@ fn of_account(shared: &Shared, call: &Call, account: usize, now: Now) -> Refusal
 }
 
 /// The first account that is closed only until it is known what its calls cost.
-fn first_settling(shared: &Shared, now: Now) -> Option<usize> {
+fn first_settling(shared: &Shared, call: &Call, now: Now) -> Option<usize> {
     (0..shared.accounts.len()).find(|&account| {
-        let standing = shared.accounts[account].standing(None, now.wall);
+        let standing = shared.accounts[account].standing(&call.spender, None, now.wall);
         matches!(standing.budget, Budget::Closed(_)) && standing.may_settle
     })
 }
@@ -155,7 +163,7 @@ fn settling(label: &str) -> Refusal {
     Refusal::deadline(&why, Some(RECONSIDERED))
 }
 
-fn of_budget(shared: &Shared, account: usize, verdict: &Verdict) -> Refusal {
+pub(super) fn of_verdict(shared: &Shared, account: usize, verdict: &Verdict) -> Refusal {
     let now = shared.clock.now().wall;
     let label = &shared.accounts[account].label;
     match *verdict {

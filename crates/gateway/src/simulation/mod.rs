@@ -231,8 +231,8 @@ impl World {
         let now = self.shared.clock.mono();
         let call = self.call(own, patience.map(|patience| now.after(patience)));
         loop {
-            let tier = self.shared.accounts[0].tier(self.shared.clock.now().wall);
-            let able = vec![Candidate { account: 0, tier }];
+            let tier = self.shared.accounts[0].tier(&call.spender, self.shared.clock.now().wall);
+            let able = vec![Candidate { account: 0, class: call.spender.class(), tier }];
             let Ok(permit) = self.shared.gate.admit(able, call.deadline).await else {
                 return false;
             };
@@ -243,7 +243,7 @@ impl World {
                     drop(permit);
                     return true;
                 }
-                Err(budget) => self.shared.close_for(permit.account, &call.model, &budget),
+                Err(budget) => drop(self.shared.close_for(permit.account, &call, &budget)),
             }
         }
     }
@@ -308,6 +308,7 @@ impl World {
             wants_stream: matches!(own.fate, Fate::StreamLeft(_) | Fate::StreamLeftReadOn(_)),
             choices: 1,
             shape: CallShape { body_bytes: own.body_bytes, max_tokens: own.max_tokens, choices: 1 },
+            spender: self.shared.bearers.anyone(),
             deadline,
             attempts: AttemptLimits::default(),
             headers: http::HeaderMap::new(),

@@ -183,6 +183,18 @@ impl Book {
         self.own_paid_since(day_began(surely(now)).before(CLOCKS_DIFFER))
     }
 
+    /// Whether own calls are counted that what the server says of today may show already.
+    #[must_use]
+    pub fn has_unseen_paid(&self, now: Wall) -> bool {
+        let seen = self.snapshot.as_ref().map_or(now, |known| known.paid_as_of);
+        self.own_paid_since(seen.before(self.settings.paid_lag)) > NanoUsd::ZERO
+    }
+
+    /// Takes over what such a call did cost before this book began.
+    pub fn remember_paid(&mut self, ended: Wall, usd: NanoUsd) {
+        self.paid_until(ended, usd);
+    }
+
     /// Whether own calls are under way that the balance may pay for.
     #[must_use]
     pub fn has_open_paid(&self) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::client_keys::{AddKeyError, ClientKey, ClientKeys, MINUTE_US, MOST_CLIENT_KEYS, Paid};
 use super::row::{AttemptRow, Coverage, Outcome, RequestRow, RequestStory, Row, Totals};
 use super::spent::{self, Spent};
 use super::{Health, Ledger, LedgerError, stretch_us};
@@ -15,6 +16,7 @@ use super::{Health, Ledger, LedgerError, stretch_us};
 #[derive(Debug)]
 pub struct MemoryLedger {
     rows: Mutex<Rows>,
+    client_keys: Mutex<BTreeMap<Arc<str>, ClientKey>>,
     capacity_rows: usize,
 }
 
@@ -37,7 +39,11 @@ impl MemoryLedger {
     /// An empty ledger with room for `capacity_rows` (at least one).
     #[must_use]
     pub fn new(capacity_rows: usize) -> Self {
-        Self { rows: Mutex::default(), capacity_rows: capacity_rows.max(1) }
+        Self {
+            rows: Mutex::default(),
+            client_keys: Mutex::default(),
+            capacity_rows: capacity_rows.max(1),
+        }
     }
 }
 
@@ -112,6 +118,63 @@ impl Ledger for MemoryLedger {
         let rows = self.rows.lock();
         let attempts = rows.by_request.values().flat_map(|entry| entry.attempts.values());
         Ok(attempts.map(|attempt| attempt.timing.started_at_unix_us).min())
+    }
+}
+
+impl ClientKeys for MemoryLedger {
+    fn client_keys(&self) -> Result<Vec<ClientKey>, LedgerError> {
+        Ok(self.client_keys.lock().values().cloned().collect())
+    }
+
+    fn add_client_key(&self, key: ClientKey) -> Result<(), AddKeyError> {
+        let mut keys = self.client_keys.lock();
+        if keys.contains_key(&key.name) {
+            return Err(AddKeyError::NameTaken(key.name));
+        }
+        if keys.len() >= MOST_CLIENT_KEYS {
+            return Err(AddKeyError::TooMany);
+        }
+        keys.insert(Arc::clone(&key.name), key);
+        Ok(())
+    }
+
+    fn revoke_client_key(&self, name: &str, at_unix_us: i64) -> Result<bool, LedgerError> {
+        let mut keys = self.client_keys.lock();
+        let valid = keys.get_mut(name).filter(|key| key.revoked_at_unix_us.is_none());
+        Ok(valid.map(|key| key.revoked_at_unix_us = Some(at_unix_us)).is_some())
+    }
+
+    fn remove_client_key(&self, name: &str) -> Result<bool, LedgerError> {
+        let mut keys = self.client_keys.lock();
+        let is_revoked = keys.get(name).is_some_and(|key| key.revoked_at_unix_us.is_some());
+        if is_revoked {
+            keys.remove(name);
+        }
+        Ok(is_revoked)
+    }
+
+    fn paid_since(&self, since_unix_us: i64) -> Result<Vec<Paid>, LedgerError> {
+        let rows = self.rows.lock();
+        let mut paid: BTreeMap<_, i64> = BTreeMap::new();
+        for entry in rows.by_request.values() {
+            let client_key = entry.request.as_ref().and_then(|request| request.client_key.clone());
+            for attempt in entry.attempts.values() {
+                let ended = attempt.paid_at().filter(|&ended| ended >= since_unix_us);
+                let price = attempt.cost.list_price_nano_usd.filter(|&price| price > 0);
+                if let (Some(ended), Some(price)) = (ended, price) {
+                    let account = attempt.served_by.account.clone();
+                    let minute = ended / MINUTE_US * MINUTE_US;
+                    *paid.entry((minute, account, client_key.clone())).or_default() += price;
+                }
+            }
+        }
+        let row = |((from_unix_us, account, client_key), nano_usd)| Paid {
+            from_unix_us,
+            account,
+            client_key,
+            nano_usd,
+        };
+        Ok(paid.into_iter().map(row).collect())
     }
 }
 

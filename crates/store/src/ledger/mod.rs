@@ -1,5 +1,6 @@
 //! The ledger's contract: what every back end promises.
 
+pub mod client_keys;
 pub mod memory;
 pub mod row;
 pub mod spent;
@@ -7,6 +8,7 @@ pub mod sqlite;
 
 use std::time::Duration;
 
+use client_keys::ClientKeys;
 use row::{RequestRow, RequestStory, Row, Totals};
 use spent::Spent;
 
@@ -20,7 +22,7 @@ use spent::Spent;
 /// * Nothing is lost silently: rows that could not be kept are counted in [`Health::rows_lost`].
 ///
 /// All other methods may block for a while; asynchronous callers use a blocking thread for them.
-pub trait Ledger: Send + Sync + std::fmt::Debug {
+pub trait Ledger: ClientKeys + Send + Sync + std::fmt::Debug {
     /// Hands a row over. It can be read back a moment later, see [`flush`](Self::flush).
     fn append(&self, row: Row);
 
@@ -139,6 +141,9 @@ pub enum LedgerError {
     /// The storage could not be read.
     #[error("cannot read the ledger: {0}")]
     Unreadable(Problem),
+    /// The storage could not be written.
+    #[error("cannot write the ledger: {0}")]
+    Unwritable(Problem),
 }
 
 fn because(problem: Option<&Problem>) -> String {

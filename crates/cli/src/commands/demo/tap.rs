@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ripcord_store::{
-    Health, Ledger, LedgerError, MemoryLedger, RequestRow, RequestStory, Row, Spent, Totals,
+    AddKeyError, ClientKey, ClientKeys, Health, Ledger, LedgerError, MemoryLedger, Paid,
+    RequestRow, RequestStory, Row, Spent, Totals,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -59,5 +60,27 @@ impl Ledger for Tap {
 
     fn begins_at(&self) -> Result<Option<i64>, LedgerError> {
         self.kept.begins_at()
+    }
+}
+
+impl ClientKeys for Tap {
+    fn client_keys(&self) -> Result<Vec<ClientKey>, LedgerError> {
+        self.kept.client_keys()
+    }
+
+    fn add_client_key(&self, key: ClientKey) -> Result<(), AddKeyError> {
+        self.kept.add_client_key(key)
+    }
+
+    fn revoke_client_key(&self, name: &str, at_unix_us: i64) -> Result<bool, LedgerError> {
+        self.kept.revoke_client_key(name, at_unix_us)
+    }
+
+    fn remove_client_key(&self, name: &str) -> Result<bool, LedgerError> {
+        self.kept.remove_client_key(name)
+    }
+
+    fn paid_since(&self, since_unix_us: i64) -> Result<Vec<Paid>, LedgerError> {
+        self.kept.paid_since(since_unix_us)
     }
 }

@@ -11,7 +11,10 @@ use super::{OpenError, problem};
 use crate::directory;
 
 /// Each entry takes the file from the format before it to the next. Never change one that was released: add another.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../../../migrations/sqlite/0001_ledger.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../../../migrations/sqlite/0001_ledger.sql"),
+    include_str!("../../../../../migrations/sqlite/0002_client_keys.sql"),
+];
 
 /// How long opening and reading wait for another program's lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -79,7 +82,7 @@ fn tighten(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // Without SQLITE_OPEN_URI: a path is a path, whatever characters it has.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;

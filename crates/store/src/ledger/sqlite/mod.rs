@@ -6,6 +6,7 @@
 //!
 //! `kill -9` loses at most the last [`LONGEST_DELAY`]; a power cut may lose a little more, but never damages the file.
 
+mod client_keys;
 mod file;
 mod queries;
 mod queue;
@@ -20,7 +21,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
 
+use self::client_keys::Added;
 use self::queue::Queue;
+use super::client_keys::{AddKeyError, ClientKey, ClientKeys, MOST_CLIENT_KEYS, Paid};
 use super::row::{RequestRow, RequestStory, Row, Totals};
 use super::spent::Spent;
 use super::{Health, Ledger, LedgerError, Problem, ProblemKind, stretch_us};
@@ -140,6 +143,17 @@ impl SqliteLedger {
     }
 }
 
+impl SqliteLedger {
+    /// For what is written seldom, past the queue.
+    fn write<T>(
+        &self,
+        change: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LedgerError> {
+        let written = file::connect(&self.path).and_then(|mut connection| change(&mut connection));
+        written.map_err(|error| LedgerError::Unwritable(problem(&error)))
+    }
+}
+
 impl Ledger for SqliteLedger {
     fn append(&self, row: Row) {
         self.queue.append(row.bounded());
@@ -175,6 +189,33 @@ impl Ledger for SqliteLedger {
 
     fn begins_at(&self) -> Result<Option<i64>, LedgerError> {
         self.read(spent::begins_at)
+    }
+}
+
+impl ClientKeys for SqliteLedger {
+    fn client_keys(&self) -> Result<Vec<ClientKey>, LedgerError> {
+        self.read(client_keys::all)
+    }
+
+    fn add_client_key(&self, key: ClientKey) -> Result<(), AddKeyError> {
+        let added = self.write(|connection| client_keys::add(connection, &key, MOST_CLIENT_KEYS));
+        match added? {
+            Added::Yes => Ok(()),
+            Added::NameTaken => Err(AddKeyError::NameTaken(key.name)),
+            Added::TooMany => Err(AddKeyError::TooMany),
+        }
+    }
+
+    fn revoke_client_key(&self, name: &str, at_unix_us: i64) -> Result<bool, LedgerError> {
+        self.write(|connection| client_keys::revoke(connection, name, at_unix_us))
+    }
+
+    fn remove_client_key(&self, name: &str) -> Result<bool, LedgerError> {
+        self.write(|connection| client_keys::remove(connection, name))
+    }
+
+    fn paid_since(&self, since_unix_us: i64) -> Result<Vec<Paid>, LedgerError> {
+        self.read(|connection| client_keys::paid_since(connection, since_unix_us))
     }
 }
 

@@ -1,0 +1,248 @@
+//! Whether an account's budget lets a request in, and for whom.
+
+use super::{Account, AccountState};
+use crate::bearers::{PaidToday, Spender};
+use ripcord_rules::quota::{
+    AccountSnapshot, CallCost, Margin, Missing, Payer, Paygo, Reservation, Shortage,
+    SpendingPolicy, Verdict, WhenUnknown, may_spend,
+};
+use ripcord_rules::time::Wall;
+use ripcord_rules::units::NanoUsd;
+
+/// An account's budget, and whether waiting for own calls could change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) budget: Budget,
+    /// Own calls are under way that may cost less than is reserved for them.
+    pub(crate) calls_run: bool,
+    /// Own calls are counted that newer figures may show, or the figures show room all the same.
+    pub(crate) may_settle: bool,
+}
+
+/// Whether an account's budget lets a request in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Budget {
+    /// Open; and who pays for the next call.
+    Open(Payer),
+    /// Open, though nobody knows what is left.
+    Unguarded,
+    /// No figures yet: a request may wait for the first ones.
+    NotReadYet,
+    Closed(Verdict),
+    /// Open, but not for this call: the balance would have to pay more for it than it may today.
+    TooDear(Verdict),
+}
+
+// === impl Budget ===
+
+impl Budget {
+    /// Who pays for the next call; `None` if it is not let in, or if nobody knows.
+    pub(crate) const fn payer(&self) -> Option<Payer> {
+        match self {
+            Self::Open(payer) => Some(*payer),
+            Self::Unguarded | Self::NotReadYet | Self::Closed(_) | Self::TooDear(_) => None,
+        }
+    }
+
+    /// Whether the balance may have to pay: nobody knows that the plan does.
+    pub(crate) fn may_be_paid(&self) -> bool {
+        !matches!(self.payer(), Some(Payer::Windows | Payer::Unlimited))
+    }
+}
+
+// === impl Account ===
+
+impl Account {
+    /// What may be spent here by this bearer: of its policy and the account's the stricter.
+    pub(crate) fn policy_for(&self, spender: &Spender) -> SpendingPolicy {
+        self.policy.narrowed_by(&spender.bearer.policy).for_work(spender.work())
+    }
+
+    /// Whoever wrote `never` himself meant it, also for what nobody can see.
+    pub(crate) fn refuses_unknown(&self, spender: &Spender) -> bool {
+        self.policy_for(spender).paygo == Paygo::Never
+            || self.when_unknown == WhenUnknown::Refuse
+            || spender.bearer.policy.when_unknown == WhenUnknown::Refuse
+    }
+
+    /// Whether the budget lets a request in.
+    ///
+    /// `chute_id` counts where the account has a window of its own for it.
+    pub(crate) fn budget(&self, spender: &Spender, chute_id: Option<&str>, now: Wall) -> Budget {
+        let paid = spender.bearer.paid().all(now);
+        self.budget_in(&self.state.lock(), spender, paid, chute_id, now)
+    }
+
+    /// The budget of one moment with what could change it.
+    pub(crate) fn standing(
+        &self,
+        spender: &Spender,
+        chute_id: Option<&str>,
+        now: Wall,
+    ) -> Standing {
+        let paid = spender.bearer.paid().all(now);
+        let runs_for_bearer = spender.bearer.has_open_paid();
+        let policy = self.policy_for(spender);
+        let state = self.state.lock();
+        let read = state.book.snapshot();
+        let is_used_up = read.is_some_and(|read| {
+            matches!(may_spend(read, &policy, chute_id, now), Verdict::No { .. })
+        });
+        let budget = self.budget_in(&state, spender, paid, chute_id, now);
+        let may_settle = if is_daily(&budget) {
+            let is_ahead = !is_used_up && state.book.has_unseen_paid(now);
+            state.book.has_open_paid() || runs_for_bearer || is_ahead
+        } else {
+            !is_used_up && state.book.has_unseen()
+        };
+        Standing { budget, calls_run: state.book.has_open(), may_settle }
+    }
+
+    /// Counts a call that is about to be sent, if the budget lets it in. Both at once: of two calls that come together
+    /// each sees the other.
+    pub(crate) fn reserve(
+        &self,
+        spender: &Spender,
+        chute_id: Option<&str>,
+        cost: CallCost,
+        now: Wall,
+    ) -> Result<(Reservation, Budget), Budget> {
+        let mut paid = spender.bearer.paid();
+        let mut state = self.state.lock();
+        match self.budget_in(&state, spender, paid.all(now), chute_id, now) {
+            closed @ (Budget::Closed(_) | Budget::TooDear(_)) => Err(closed),
+            Budget::NotReadYet if self.refuses_unknown(spender) => Err(Budget::NotReadYet),
+            open @ (Budget::Open(_) | Budget::Unguarded | Budget::NotReadYet) => {
+                if !open.may_be_paid() {
+                    return Ok((state.book.reserve(chute_id, cost), open));
+                }
+                if let Some(verdict) =
+                    self.over_bound(&state, spender, paid.all(now), cost.usd, now)
+                {
+                    return Err(Budget::TooDear(verdict));
+                }
+                reserve_paid(&mut paid, cost);
+                Ok((state.book.reserve_paid(chute_id, cost), open))
+            }
+        }
+    }
+
+    /// Who goes first while several accounts have a free slot: what is paid for already, then what nobody can see,
+    /// then what costs money.
+    pub(crate) fn tier(&self, spender: &Spender, now: Wall) -> u8 {
+        let policy = self.policy_for(spender);
+        let state = self.state.lock();
+        let verdict = state.book.snapshot().map(|known| may_spend(known, &policy, None, now));
+        match verdict {
+            Some(Verdict::Yes(Payer::Windows | Payer::Unlimited)) => 0,
+            Some(Verdict::Unknown(_)) | None => 1,
+            Some(Verdict::Yes(Payer::Balance) | Verdict::No { .. }) => 2,
+        }
+    }
+
+    fn budget_in(
+        &self,
+        state: &AccountState,
+        spender: &Spender,
+        paid: NanoUsd,
+        chute_id: Option<&str>,
+        now: Wall,
+    ) -> Budget {
+        let Some(read) = state.book.snapshot() else { return Budget::NotReadYet };
+        let policy = self.policy_for(spender);
+        let must_not_pay = policy.allows_paygo(read.plan) != Some(true);
+        // Only where it matters who pays is the last of a window left alone.
+        let bounds =
+            policy.bounds_paygo(read.plan) || spender.bearer.policy.daily_bound().is_some();
+        let margin = if bounds { Margin::Kept } else { Margin::None };
+        let Some(verdict) = state.book.verdict(&policy, chute_id, now, margin) else {
+            return Budget::NotReadYet;
+        };
+        let is_old = |as_of| now.since(as_of) > self.trusted_for;
+        let is_stale = is_old(read.oldest_figure(chute_id));
+        let unknown = |missing| self.unknown(state, spender, paid, missing, now);
+        match verdict {
+            Verdict::Yes(Payer::Balance) if is_old(read.balance_as_of) => unknown(Missing::Balance),
+            Verdict::Yes(Payer::Balance)
+                if matches!(policy.paygo, Paygo::Daily(_)) && is_old(read.paid_as_of) =>
+            {
+                unknown(Missing::PaidToday)
+            }
+            Verdict::Yes(payer) if !is_stale || payer == Payer::Unlimited => {
+                let over = (payer == Payer::Balance)
+                    .then(|| self.over_bound(state, spender, paid, None, now))
+                    .flatten();
+                over.map_or(Budget::Open(payer), Budget::Closed)
+            }
+            // A subscription that could be charged is not used blindly; one without money cannot be.
+            Verdict::Yes(_)
+                if must_not_pay && (may_be_charged(read) || is_old(read.balance_as_of)) =>
+            {
+                Budget::Closed(Verdict::Unknown(Missing::Failed))
+            }
+            Verdict::Yes(_) => unknown(Missing::Failed),
+            verdict @ Verdict::No { .. } => Budget::Closed(verdict),
+            Verdict::Unknown(missing) => unknown(missing),
+        }
+    }
+
+    /// What is not known is refused, or let in unguarded. Where the balance may pay only so much a day, own calls count as
+    /// if it paid for all of them.
+    fn unknown(
+        &self,
+        state: &AccountState,
+        spender: &Spender,
+        paid: NanoUsd,
+        missing: Missing,
+        now: Wall,
+    ) -> Budget {
+        if self.refuses_unknown(spender) {
+            return Budget::Closed(Verdict::Unknown(missing));
+        }
+        let over = self.over_bound(state, spender, paid, None, now);
+        over.map_or(Budget::Unguarded, Budget::Closed)
+    }
+
+    /// The verdict if the balance has paid as much today as it may, on the account or for the bearer; or would have with
+    /// a call at this cost.
+    fn over_bound(
+        &self,
+        state: &AccountState,
+        spender: &Spender,
+        paid: NanoUsd,
+        cost: Option<NanoUsd>,
+        now: Wall,
+    ) -> Option<Verdict> {
+        let cost = cost.unwrap_or(NanoUsd::ZERO);
+        let pays = Verdict::Yes(Payer::Balance);
+        let own = match self.policy_for(spender).paygo {
+            Paygo::Daily(bound) => {
+                let predicted = state.book.predicted(now, Margin::Kept);
+                let shown = predicted.and_then(|known| known.paid_today).unwrap_or(NanoUsd::ZERO);
+                pays.within(bound, shown.max(state.book.own_paid_today(now)), cost, now)
+            }
+            Paygo::ByPlan | Paygo::Never | Paygo::Allow => pays,
+        };
+        let of_bearer = spender
+            .bearer
+            .policy
+            .daily_bound()
+            .map_or(pays, |bound| pays.within(bound, paid, cost, now));
+        [own, of_bearer].into_iter().find(|verdict| *verdict != pays)
+    }
+}
+
+fn reserve_paid(paid: &mut PaidToday, cost: CallCost) {
+    paid.reserve(cost.usd.unwrap_or(NanoUsd::ZERO));
+}
+
+fn is_daily(budget: &Budget) -> bool {
+    let by_day = |verdict: &Verdict| {
+        matches!(verdict, Verdict::No { shortage: Shortage::DailyBoundReached(_), .. })
+    };
+    matches!(budget, Budget::Closed(verdict) | Budget::TooDear(verdict) if by_day(verdict))
+}
+
+fn may_be_charged(snapshot: &AccountSnapshot) -> bool {
+    snapshot.balance.is_none_or(|balance| balance > NanoUsd::ZERO)
+}
