@@ -1,6 +1,7 @@
 //! What the user typed, and nothing else: no files, no environment, no defaults that are settings.
 
 mod examples;
+mod report;
 mod run;
 mod setup;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+pub(crate) use report::ReportArguments;
 pub(crate) use run::RunArguments;
 pub(crate) use setup::{
     ClientArguments, CompletionsArguments, ConfigArguments, ConfigCommand, InitArguments,
@@ -98,6 +100,9 @@ pub(crate) enum Command {
     /// Wait for budget, then run a command: at once, for a number of calls, or when a condition holds
     #[command(after_help = examples::RUN)]
     Run(RunArguments),
+    /// What was used over time: by day, hour or month, beside what went through this machine's gateway; the hours that
+    /// stand out; the plan that would have been cheapest
+    Report(ReportArguments),
     /// Who holds the slots that the programs of this machine share
     Slots,
     /// Hold a slot of an account while a command runs; waits for one if all are held

@@ -85,3 +85,14 @@ pub(super) const USAGE: &str = "\
 Examples:
   ripcord usage --tz UTC
   ripcord usage --account work --json";
+
+pub(super) const REPORT: &str = "\
+Chutes counts by hours of UTC. Hours that are over are kept in the state directory and asked for once.
+
+Examples:
+  ripcord report
+  ripcord report --days 30 --json
+  ripcord report --monthly
+  ripcord report --hourly yesterday
+  ripcord report --spikes
+  ripcord report --plan";

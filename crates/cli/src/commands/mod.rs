@@ -16,6 +16,7 @@ mod one_call;
 pub(crate) mod probe;
 pub(crate) mod recommend;
 mod reference;
+pub(crate) mod report;
 mod run;
 pub(crate) mod sanity;
 pub(crate) mod serve;
@@ -53,6 +54,7 @@ pub(crate) fn run(command: Option<Command>, session: &Session<'_>) -> Result<Exi
         Some(Command::WaitForReset(arguments)) => {
             wait(wait_for_reset::run(&arguments, &prepare()?))
         }
+        Some(Command::Report(arguments)) => wait(report::run(&arguments, &prepare()?)),
         Some(Command::Slots) => slots::run(&prepare()?),
         Some(Command::Acquire(arguments)) => wait(acquire::run(&arguments, &prepare()?)),
         Some(Command::Run(arguments)) => wait(run::run(&arguments, &prepare()?)),

@@ -11,7 +11,7 @@ use schemars::schema_for;
 use crate::args::{Arguments, ReferenceArguments, ReferencePart};
 use crate::commands::{
     budget_check, can_complete, config, doctor, init, model_health, models, probe, recommend,
-    sanity, serve, slots, status, usage, wait_for_reset,
+    report, sanity, serve, slots, status, usage, wait_for_reset,
 };
 use crate::error::{self, CommandError};
 use crate::exit::Exit;
@@ -63,6 +63,7 @@ fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("models", schema_for!(models::ModelsReport)),
         ("probe", schema_for!(probe::ProbeReport)),
         ("recommend", schema_for!(recommend::RecommendReport)),
+        ("report", schema_for!(report::ReportReport)),
         ("sanity", schema_for!(sanity::SanityReport)),
         ("serve", schema_for!(serve::ServeReport)),
         ("slots", schema_for!(slots::SlotsReport)),

@@ -283,7 +283,8 @@ pub(crate) fn describe(page: &mut Page, reading: &Reading, context: &Context) {
     draw_account(page, reading, &report, None, context, now);
 }
 
-fn draw_heading(page: &mut Page, reading: &Reading, context: &Context, now: Wall) {
+/// The account's name and plan, and how old its figures are.
+pub(crate) fn draw_heading(page: &mut Page, reading: &Reading, context: &Context, now: Wall) {
     let snapshot = &reading.snapshot;
     let mut left = Text::toned(Tone::Strong, reading.label.as_str());
     if let Some(name) = &reading.username

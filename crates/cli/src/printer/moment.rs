@@ -40,6 +40,11 @@ impl Moments {
         Ok(Self { zone })
     }
 
+    /// The zone in which moments are shown.
+    pub(crate) const fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
     /// Whether this is the zone of a machine that does not say which that is.
     pub(crate) fn machine_is_nowhere() -> bool {
         TimeZone::system().is_unknown()

@@ -11,6 +11,7 @@ mod init;
 mod probe;
 mod recommend;
 mod reference;
+mod report;
 mod run;
 mod serve;
 mod setup;

@@ -116,6 +116,11 @@ fn probe() {
 }
 
 #[test]
+fn report() {
+    check("report", &["report"], [0, 0, 0, 0, 0, 0, 3, 3]);
+}
+
+#[test]
 fn doctor() {
     check("doctor", &["doctor"], [0, 0, 0, 0, 0, 0, 0, 3]);
 }
