@@ -135,6 +135,12 @@ fn next_reading(shared: &Shared, account: usize, interval: Duration) -> Mono {
         (true, _) => interval.min(RETRY),
         (false, true) => interval.min(FIGURES_LAG + LEAST_PAUSE),
         (false, false) if is_near_the_end(shared, account, now.wall) => interval.min(NEAR_THE_END),
+        // Whoever waits would wait for nothing.
+        (false, false)
+            if snapshot.as_ref().is_some_and(AccountSnapshot::may_show_the_window_before) =>
+        {
+            interval.min(NEAR_THE_END)
+        }
         (false, false) => interval,
     };
     let turns = snapshot

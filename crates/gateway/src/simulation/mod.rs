@@ -50,6 +50,8 @@ struct Simulated {
     /// Those that were simulated from turn to turn.
     whole: std::ops::Range<i64>,
     cap_pico: i64,
+    /// In microseconds.
+    least_between_readings: i64,
 }
 
 struct World {
@@ -97,6 +99,7 @@ async fn run(scenario: &Scenario) -> Simulated {
         windows: upstream.windows(),
         whole: first..first + scenario.windows,
         cap_pico: upstream.four_hour_cap_pico(),
+        least_between_readings: upstream.least_between_readings(),
     }
 }
 
@@ -180,7 +183,7 @@ async fn others(upstream: Arc<Upstream>, scenario: Scenario, mut random: Random)
             let takes = random.skewed(6.0, 0.7).min(60.0);
             let body = random.number();
             running.spawn(async move {
-                let payer = upstream.check();
+                let payer = upstream.check(Caller::Foreign);
                 tokio::time::sleep(Duration::from_secs_f64(takes)).await;
                 upstream.complete(Caller::Foreign, payer, value, ("other", body));
             });
@@ -251,7 +254,7 @@ impl World {
     /// The call on its way through the server, and what we learn of it.
     async fn attempt(&mut self, own: OwnCall, random: &mut Random) -> Bill {
         sleep_between(random, 0.02, 1.0).await;
-        let payer = self.upstream.check();
+        let payer = self.upstream.check(Caller::Ripcord);
         let (_, price_in, price_out) = MODELS[own.model];
         let tokens = Tokens {
             prompt: own.prompt_tokens,

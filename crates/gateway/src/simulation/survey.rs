@@ -17,12 +17,17 @@ pub(super) struct Survey {
     pub(super) filled: Vec<i64>,
     /// Readings of the account in a window at the most.
     pub(super) most_readings: u64,
+    /// The shortest time between two readings, in microseconds.
+    pub(super) least_between_readings: i64,
+    /// From the server's turn of a window that was used up to our first call behind it, in milliseconds. Sorted.
+    pub(super) went_on_after: Vec<i64>,
 }
 
 /// Simulates all of them, two at a time.
 pub(super) fn survey(scenarios: &[Scenario]) -> Survey {
     let left = Mutex::new(scenarios.iter());
-    let survey = Mutex::new(Survey::default());
+    let empty = Survey { least_between_readings: i64::MAX, ..Survey::default() };
+    let survey = Mutex::new(empty);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
@@ -38,6 +43,7 @@ pub(super) fn survey(scenarios: &[Scenario]) -> Survey {
     let mut survey = survey.into_inner();
     survey.shares.sort_unstable();
     survey.filled.sort_unstable();
+    survey.went_on_after.sort_unstable();
     survey.paid.sort_unstable();
     survey
 }
@@ -46,6 +52,12 @@ impl Survey {
     fn add(&mut self, scenario: &Scenario, simulated: &Simulated) {
         for used in simulated.windows.values().filter(|used| used.own_paid > 0) {
             self.paid.push((scenario.seed, used.own_paid * 1_000_000 / simulated.cap_pico));
+        }
+        self.least_between_readings =
+            self.least_between_readings.min(simulated.least_between_readings);
+        for window in simulated.whole.clone().skip(1) {
+            let first = simulated.windows.get(&window).and_then(|used| used.first_own);
+            self.went_on_after.push(first.unwrap_or(i64::MAX) / 1_000);
         }
         for window in simulated.whole.clone() {
             let used = simulated.windows.get(&window).copied().unwrap_or_default();
@@ -69,12 +81,15 @@ impl fmt::Display for Survey {
         };
         write!(
             f,
-            "{} windows; least / p5 / median used of the cap less others {}, filled when we stopped {}; at most {} \
-             readings a window; paid in {} windows",
+            "{} windows; least / p5 / median used of the cap less others {}, filled when we stopped {}; went on {} to \
+             {} ms after a turn; at most {} readings a window, {:.1} s apart at least; paid in {} windows",
             self.windows,
             spread(&self.shares),
             spread(&self.filled),
+            self.went_on_after.first().unwrap_or(&0),
+            self.went_on_after.last().unwrap_or(&0),
             self.most_readings,
+            self.least_between_readings as f64 / 1e6,
             self.paid.len(),
         )?;
         let most = self.paid.iter().map(|(_, millionths)| *millionths).max();

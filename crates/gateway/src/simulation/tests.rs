@@ -40,6 +40,14 @@ impl Survey {
         assert!(self.shares[0] >= 9_700, "{self}");
         // Whoever else calls may take what we left, and hide it.
         assert!(self.filled[0] >= 9_700, "{self}");
+        self.assert_prompt();
+    }
+
+    /// Whoever waits goes on soon after a turn, and nobody asks all the time meanwhile.
+    fn assert_prompt(&self) {
+        // Two seconds because clocks differ, two more where they do, one on the way there.
+        assert!(self.went_on_after.last() <= Some(&5_000), "{self}");
+        assert!(self.least_between_readings >= 10_000_000, "{self}");
     }
 }
 

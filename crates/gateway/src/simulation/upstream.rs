@@ -27,6 +27,8 @@ struct State {
     account: Subscriber,
     windows: BTreeMap<i64, Used>,
     month_ends: i64,
+    last_reading: Option<i64>,
+    least_between_readings: i64,
 }
 
 /// What came of one four-hour window, in pico-dollars.
@@ -40,6 +42,8 @@ pub(super) struct Used {
     /// What all together had used when the last of our calls had ended.
     pub(super) filled: i64,
     pub(super) own_calls: u64,
+    /// When the first of our calls came, after the turn.
+    pub(super) first_own: Option<i64>,
     pub(super) readings: u64,
 }
 
@@ -69,6 +73,8 @@ impl Upstream {
                 account,
                 windows: BTreeMap::new(),
                 month_ends: begins + A_MONTH,
+                last_reading: None,
+                least_between_readings: i64::MAX,
             }),
         }
     }
@@ -78,8 +84,14 @@ impl Upstream {
     }
 
     /// Who pays for a call that starts now.
-    pub(super) fn check(&self) -> Payer {
-        self.state.lock().account.check(self.now())
+    pub(super) fn check(&self, caller: Caller) -> Payer {
+        let now = self.now();
+        let mut state = self.state.lock();
+        if caller == Caller::Ripcord {
+            let used = state.windows.entry(quota::bucket_of(now)).or_default();
+            used.first_own.get_or_insert(since_turn(now));
+        }
+        state.account.check(now)
     }
 
     /// A call ends now and is booked: to a chute, with a body of these bytes.
@@ -124,6 +136,11 @@ impl Upstream {
         Terms::of_quota(self.quota).unwrap().four_hour_cap_pico()
     }
 
+    /// The shortest time between two readings.
+    pub(super) fn least_between_readings(&self) -> i64 {
+        self.state.lock().least_between_readings
+    }
+
     /// What was used of each window, by its number.
     pub(super) fn windows(&self) -> BTreeMap<i64, Used> {
         self.state.lock().windows.clone()
@@ -136,7 +153,11 @@ impl Upstream {
         let bucket = quota::bucket_of(now);
         state.windows.entry(bucket).or_default().readings += 1;
         let figures = state.account.shown(now);
-        let since_turn = now - quota::bucket_end(now) + 14_400 * SECOND;
+        let since_turn = since_turn(now);
+        let asked = as_of.as_unix_micros();
+        if let Some(before) = state.last_reading.replace(asked) {
+            state.least_between_readings = state.least_between_readings.min(asked - before);
+        }
         let four_hour = if since_turn < self.old_after_turn_micros {
             state.account.meters().last_of_bucket(now - since_turn - 1)
         } else {
@@ -180,6 +201,11 @@ impl Upstream {
             as_of,
         }
     }
+}
+
+/// For how long the running bucket has run.
+fn since_turn(now: i64) -> i64 {
+    now - quota::bucket_end(now) + 14_400 * SECOND
 }
 
 /// Nano-dollars, rounded up.

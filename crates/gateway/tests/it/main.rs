@@ -20,5 +20,6 @@ mod pricing;
 mod raw;
 mod riding;
 mod slots;
+mod turns;
 mod world;
 mod zero_paid;
