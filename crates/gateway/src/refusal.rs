@@ -1,5 +1,6 @@
 //! Every error the gateway answers with: one table of situation, status, code and what the client should do.
 
+use crate::accounts::budget::DailyBound;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use ripcord_rules::quota::WindowKind;
@@ -117,14 +118,27 @@ impl Refusal {
     }
 
     pub(crate) fn daily_bound_reached(
-        account: &str,
+        bound: &DailyBound,
         window: WindowKind,
         reset_at: Option<Wall>,
         now: Wall,
     ) -> Self {
+        let (whose, change) = match &bound.client_key {
+            Some(name) => (
+                format!("for client key `{name}`"),
+                "A key with another bound is made with `ripcord keys add`",
+            ),
+            None => (
+                format!("of account `{}`", bound.account),
+                "To allow more, raise `daily_usd` in `paygo = { daily_usd = … }` below [spending] in the configuration, or \
+                 below this account's [[accounts]]",
+            ),
+        };
         let message = format!(
-            "the balance of account `{account}` has paid as much today as it may{}. To allow more, raise `daily_usd` in \
-             `paygo = {{ daily_usd = … }}` below [spending] in the configuration, or below this account's [[accounts]]",
+            "no window covers this call, and of the {} that the balance may pay a day {whose}, {} is left, which is too \
+             little{}. {change}",
+            bound.bound,
+            bound.left,
             until(reset_at, now)
         );
         Self {

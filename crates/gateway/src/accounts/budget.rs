@@ -8,6 +8,7 @@ use ripcord_rules::quota::{
 };
 use ripcord_rules::time::Wall;
 use ripcord_rules::units::NanoUsd;
+use std::sync::Arc;
 
 /// An account's budget, and whether waiting for own calls could change it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,15 @@ pub(crate) enum Budget {
     Closed(Verdict),
     /// Open, but not for this call: the balance would have to pay more for it than it may today.
     TooDear(Verdict),
+}
+
+/// What the balance may pay a day, and how much of that is left.
+pub(crate) struct DailyBound {
+    pub(crate) account: Arc<str>,
+    /// Whose bound it is, if not the account's.
+    pub(crate) client_key: Option<Arc<str>>,
+    pub(crate) bound: NanoUsd,
+    pub(crate) left: NanoUsd,
 }
 
 // === impl Budget ===
@@ -140,6 +150,27 @@ impl Account {
         }
     }
 
+    /// The bound for a day of which the least is left.
+    pub(crate) fn daily_bound(&self, spender: &Spender, now: Wall) -> Option<DailyBound> {
+        let left = |bound: NanoUsd, paid: NanoUsd| NanoUsd(bound.0.saturating_sub(paid.0).max(0));
+        let of_bearer = spender.bearer.policy.daily_bound().map(|bound| DailyBound {
+            account: Arc::clone(&self.label),
+            client_key: spender.bearer.label.clone(),
+            bound,
+            left: left(bound, spender.bearer.paid().all(now)),
+        });
+        let of_account = match self.policy_for(spender).paygo {
+            Paygo::Daily(bound) => Some(DailyBound {
+                account: Arc::clone(&self.label),
+                client_key: None,
+                bound,
+                left: left(bound, paid_of_account(&self.state.lock(), now)),
+            }),
+            Paygo::ByPlan | Paygo::Never | Paygo::Allow => None,
+        };
+        of_bearer.into_iter().chain(of_account).min_by_key(|bound| bound.left)
+    }
+
     fn budget_in(
         &self,
         state: &AccountState,
@@ -216,11 +247,7 @@ impl Account {
         let cost = cost.unwrap_or(NanoUsd::ZERO);
         let pays = Verdict::Yes(Payer::Balance);
         let own = match self.policy_for(spender).paygo {
-            Paygo::Daily(bound) => {
-                let predicted = state.book.predicted(now, Margin::Kept);
-                let shown = predicted.and_then(|known| known.paid_today).unwrap_or(NanoUsd::ZERO);
-                pays.within(bound, shown.max(state.book.own_paid_today(now)), cost, now)
-            }
+            Paygo::Daily(bound) => pays.within(bound, paid_of_account(state, now), cost, now),
             Paygo::ByPlan | Paygo::Never | Paygo::Allow => pays,
         };
         let of_bearer = spender
@@ -230,6 +257,13 @@ impl Account {
             .map_or(pays, |bound| pays.within(bound, paid, cost, now));
         [own, of_bearer].into_iter().find(|verdict| *verdict != pays)
     }
+}
+
+/// What the balance may have paid today, as far as anybody knows.
+fn paid_of_account(state: &AccountState, now: Wall) -> NanoUsd {
+    let predicted = state.book.predicted(now, Margin::Kept);
+    let shown = predicted.and_then(|known| known.paid_today).unwrap_or(NanoUsd::ZERO);
+    shown.max(state.book.own_paid_today(now))
 }
 
 fn reserve_paid(paid: &mut PaidToday, cost: CallCost) {

@@ -175,7 +175,7 @@ async fn wait_for_room(
     let Some(first) = apart.iter().min_by_key(known) else { return Ok(()) };
     let is_in_time = |deadline: Mono| first.turns.is_some_and(|turns| turns < deadline);
     if !call.deadline.is_none_or(is_in_time) {
-        return Err(refuse::of_verdict(shared, first.account, &first.verdict));
+        return Err(refuse::of_verdict(shared, call, first.account, &first.verdict));
     }
     let until = apart.iter().map(|one| one.until).min().unwrap_or(now);
     tokio::time::sleep_until(shared.clock.instant(until)).await;

@@ -31,7 +31,7 @@ pub(super) fn after(
         Cause::WindowUsedUp(kind) => {
             match shared.accounts[account].budget(&call.spender, None, now.wall) {
                 Budget::Closed(verdict @ Verdict::No { .. }) => {
-                    of_verdict(shared, account, &verdict)
+                    of_verdict(shared, call, account, &verdict)
                 }
                 _ => {
                     let reset = failed.failure.reset_at.or_else(|| rest_end(shared, account, now));
@@ -120,7 +120,7 @@ fn of_account(shared: &Shared, call: &Call, account: usize, now: Now) -> Refusal
     match standing.budget {
         Budget::Closed(_) if standing.may_settle => return settling(label),
         Budget::Closed(verdict) | Budget::TooDear(verdict) => {
-            return of_verdict(shared, account, &verdict);
+            return of_verdict(shared, call, account, &verdict);
         }
         Budget::NotReadYet => {
             let why = format!("the figures of account `{label}` have not been read yet");
@@ -163,7 +163,12 @@ fn settling(label: &str) -> Refusal {
     Refusal::deadline(&why, Some(RECONSIDERED))
 }
 
-pub(super) fn of_verdict(shared: &Shared, account: usize, verdict: &Verdict) -> Refusal {
+pub(super) fn of_verdict(
+    shared: &Shared,
+    call: &Call,
+    account: usize,
+    verdict: &Verdict,
+) -> Refusal {
     let now = shared.clock.now().wall;
     let label = &shared.accounts[account].label;
     match *verdict {
@@ -183,7 +188,11 @@ pub(super) fn of_verdict(shared: &Shared, account: usize, verdict: &Verdict) -> 
         }
         Verdict::No { shortage: Shortage::BalanceTooLow, .. } => Refusal::balance_too_low(label),
         Verdict::No { shortage: Shortage::DailyBoundReached(kind), turns_at, .. } => {
-            Refusal::daily_bound_reached(label, kind, turns_at, now)
+            let bound = shared.accounts[account].daily_bound(&call.spender, now);
+            match bound {
+                Some(bound) => Refusal::daily_bound_reached(&bound, kind, turns_at, now),
+                None => Refusal::window_exhausted(label, Some(kind), turns_at, now),
+            }
         }
         Verdict::No { shortage: Shortage::KeptForInteractive(kind), turns_at, .. } => {
             Refusal::kept_for_interactive(label, kind, turns_at, now)

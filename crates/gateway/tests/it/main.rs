@@ -20,6 +20,7 @@ mod pricing;
 mod raw;
 mod riding;
 mod slots;
+mod spending;
 mod turns;
 mod world;
 mod zero_paid;

@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) llm_url: Option<String>,
     pub(crate) read_every: Duration,
     pub(crate) book: BookSettings,
+    /// What is remembered of an earlier gateway, client keys included.
+    pub(crate) ledger: Arc<MemoryLedger>,
 }
 
 pub(crate) struct World {
@@ -84,6 +86,7 @@ impl Plan {
             llm_url: None,
             read_every: Duration::from_secs(300),
             book: BookSettings::default(),
+            ledger: Arc::default(),
         }
     }
 
@@ -118,7 +121,7 @@ impl Plan {
                 models_refresh_interval: Duration::from_millis(20),
             },
         };
-        let ledger = Arc::new(MemoryLedger::default());
+        let ledger = self.ledger;
         let gateway =
             Gateway::start(config, ledger.clone(), &MemoryCoordination::default()).await.unwrap();
         let address = gateway.address();

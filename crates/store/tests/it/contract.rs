@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ripcord_store::{
-    Cost, Coverage, Ledger, MemoryLedger, Outcome, Row, ServedBy, Spent, SqliteLedger, Tokens,
-    Totals,
+    AddKeyError, ClientKey, ClientPaygo, ClientRules, Cost, Coverage, Ledger, MOST_CLIENT_KEYS,
+    MemoryLedger, Outcome, Paid, Row, ServedBy, Spent, SqliteLedger, Tokens, Totals,
 };
 
 use crate::world::{Place, append_all, attempt, label, request};
@@ -306,5 +306,96 @@ fn many_threads_append_at_once() {
         let health = ledger.health();
         assert_eq!((health.rows_queued, health.rows_kept, health.rows_lost), (0, 3_200, 0));
         assert!(health.is_writing());
+    });
+}
+
+fn client_key(name: &str, paygo: ClientPaygo) -> ClientKey {
+    ClientKey {
+        name: name.into(),
+        digest: ClientKey::digest(name),
+        rules: ClientRules {
+            paygo,
+            may_use_reserve: false,
+            min_balance_nano_usd: Some(7),
+            refuses_unknown: true,
+        },
+        created_at_unix_us: 5,
+        revoked_at_unix_us: None,
+    }
+}
+
+#[test]
+fn client_keys_come_back_as_they_were_made_until_they_are_forgotten() {
+    on_every_back_end(|ledger| {
+        assert_eq!(ledger.client_keys().unwrap(), []);
+        let paygos =
+            [ClientPaygo::AsAccount, ClientPaygo::Never, ClientPaygo::Allow, ClientPaygo::Daily(9)];
+        let keys: Vec<ClientKey> = ["a", "b", "c", "d"]
+            .into_iter()
+            .zip(paygos)
+            .map(|(name, paygo)| client_key(name, paygo))
+            .collect();
+        keys.iter().rev().for_each(|key| ledger.add_client_key(key.clone()).unwrap());
+        assert_eq!(ledger.client_keys().unwrap(), keys);
+        let again = ledger.add_client_key(client_key("a", ClientPaygo::Never));
+        assert_eq!(again, Err(AddKeyError::NameTaken("a".into())));
+        assert!(!ledger.remove_client_key("a").unwrap(), "it is in force");
+        assert!(ledger.revoke_client_key("a", 10).unwrap());
+        assert!(!ledger.revoke_client_key("a", 11).unwrap(), "once");
+        assert!(!ledger.revoke_client_key("nobody", 11).unwrap());
+        assert_eq!(ledger.client_keys().unwrap()[0].revoked_at_unix_us, Some(10));
+        assert!(ledger.remove_client_key("a").unwrap());
+        assert!(!ledger.remove_client_key("a").unwrap());
+        assert_eq!(ledger.client_keys().unwrap(), keys[1..]);
+    });
+}
+
+#[test]
+fn there_are_only_so_many_client_keys() {
+    on_every_back_end(|ledger| {
+        for number in 0..MOST_CLIENT_KEYS {
+            ledger.add_client_key(client_key(&number.to_string(), ClientPaygo::Never)).unwrap();
+        }
+        let one_more = ledger.add_client_key(client_key("one more", ClientPaygo::Never));
+        assert_eq!(one_more, Err(AddKeyError::TooMany));
+    });
+}
+
+#[test]
+fn what_the_balance_may_have_paid_is_summed_by_minute_account_and_client_key() {
+    on_every_back_end(|ledger| {
+        let minute = 60_000_000;
+        let mut rows = Vec::new();
+        for (number, (name, coverage, ended, price)) in [
+            (Some("bot"), Some(Coverage::Paid), minute, 5),
+            (Some("bot"), None, minute + 1, 6),
+            (Some("bot"), Some(Coverage::Covered), minute + 2, 100),
+            (None, Some(Coverage::Paid), minute * 2, 7),
+            (Some("bot"), Some(Coverage::Paid), minute - 1, 50),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let id = format!("r{number}");
+            let mut told = request(&id, 1_000);
+            told.client_key = name.map(Into::into);
+            let mut tried = attempt(&id, 1, ended - 3);
+            tried.timing.total_us = 3;
+            tried.cost = Cost { list_price_nano_usd: Some(price), coverage };
+            tried.served_by.account = label("work");
+            rows.extend([Row::Request(told), Row::Attempt(tried)]);
+        }
+        append_all(ledger, rows);
+        ledger.flush(PATIENCE).unwrap();
+        let paid = |from, client_key: Option<&str>, nano_usd| Paid {
+            from_unix_us: from,
+            account: label("work"),
+            client_key: client_key.map(Into::into),
+            nano_usd,
+        };
+        assert_eq!(
+            ledger.paid_since(minute).unwrap(),
+            [paid(minute, Some("bot"), 11), paid(minute * 2, None, 7)]
+        );
     });
 }

@@ -95,10 +95,10 @@ fn a_newer_file_is_refused_and_left_alone() {
     newer.pragma_update(None, "user_version", 99).unwrap();
     newer.execute_batch("CREATE TABLE from_the_future (column_one)").unwrap();
     let error = SqliteLedger::open(&place.path).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }));
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 2, .. }));
     assert_eq!(
         error.to_string().replace(&place.path.display().to_string(), "PATH"),
-        "the ledger `PATH` was written by a newer ripcord (format 99, this one knows 1): upgrade ripcord, or name another \
+        "the ledger `PATH` was written by a newer ripcord (format 99, this one knows 2): upgrade ripcord, or name another \
          state directory"
     );
     let version: u32 = newer.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
