@@ -72,20 +72,17 @@ impl VerdictReport {
     ) -> Self {
         let balance =
             account.balance.map_or_else(|| "unknown".to_owned(), |money| money.to_string());
-        let yes = |reason, explanation| Self {
-            verdict: Answer::Yes,
-            reason,
-            window: None,
-            turns_at: None,
+        let told = |answer, turns_at: Option<Wall>, explanation| Self {
+            verdict: answer,
+            reason: verdict.code(),
+            window: verdict.window().map(WindowKind::name),
+            turns_at: turns_at.map(moment::utc),
             explanation,
         };
+        let yes = |explanation| told(Answer::Yes, None, explanation);
         match verdict {
-            Verdict::Yes(Payer::Windows) => {
-                yes("windows_open", "the windows of the plan have room".to_owned())
-            }
-            Verdict::Yes(Payer::Unlimited) => {
-                yes("unlimited", "nothing limits this account".to_owned())
-            }
+            Verdict::Yes(Payer::Windows) => yes("the windows of the plan have room".to_owned()),
+            Verdict::Yes(Payer::Unlimited) => yes("nothing limits this account".to_owned()),
             Verdict::Yes(Payer::Balance) => {
                 let used_up = account
                     .windows_at(None, now)
@@ -95,10 +92,7 @@ impl VerdictReport {
                             && window.cap != ripcord_rules::quota::Cap::Limited(0)
                     })
                     .map(|window| format!("the {} is used up and ", window_words(window.kind)));
-                yes(
-                    "balance_pays",
-                    format!("{}the balance pays: {balance}", used_up.unwrap_or_default()),
-                )
+                yes(format!("{}the balance pays: {balance}", used_up.unwrap_or_default()))
             }
             Verdict::No { shortage, turns_at, .. } => {
                 let turns = turns_at.map(|turns| {
@@ -109,63 +103,34 @@ impl VerdictReport {
                     )
                 });
                 let turns_words = turns.unwrap_or_default();
-                let (reason, window, explanation) = match shortage {
-                    Shortage::PaygoNotAllowed(kind) => (
-                        "paygo_not_allowed",
-                        Some(kind.name()),
-                        format!(
-                            "the {} is used up{} and the balance may not pay{turns_words}",
-                            window_words(*kind),
-                            kept_words(account, policy, *kind, now)
-                        ),
+                let explanation = match shortage {
+                    Shortage::PaygoNotAllowed(kind) => format!(
+                        "the {} is used up{} and the balance may not pay{turns_words}",
+                        window_words(*kind),
+                        kept_words(account, policy, *kind, now)
                     ),
-                    Shortage::WindowUsedUp(kind) => (
-                        "window_used_up",
-                        Some(kind.name()),
-                        format!(
-                            "the {} is used up and the balance ({balance}) is too low to pay{turns_words}",
-                            window_words(*kind)
-                        ),
+                    Shortage::WindowUsedUp(kind) => format!(
+                        "the {} is used up and the balance ({balance}) is too low to pay{turns_words}",
+                        window_words(*kind)
                     ),
-                    Shortage::BalanceTooLow => (
-                        "balance_too_low",
-                        None,
-                        format!(
-                            "the balance ({balance}) is below the minimum ({})",
-                            policy.min_balance
-                        ),
+                    Shortage::BalanceTooLow => format!(
+                        "the balance ({balance}) is below the minimum ({})",
+                        policy.min_balance
                     ),
-                    Shortage::DailyBoundReached(kind) => (
-                        "daily_bound_reached",
-                        Some(kind.name()),
-                        format!(
-                            "the {} is used up and the balance has paid {}{turns_words}",
-                            window_words(*kind),
-                            paid_words(account, policy, now)
-                        ),
+                    Shortage::DailyBoundReached(kind) => format!(
+                        "the {} is used up and the balance has paid {}{turns_words}",
+                        window_words(*kind),
+                        paid_words(account, policy, now)
                     ),
-                    Shortage::KeptForInteractive(kind) => (
-                        "kept_for_interactive",
-                        Some(kind.name()),
-                        format!(
-                            "the last {} of the {} is kept for interactive work{turns_words}",
-                            percent(policy.reserve_permille),
-                            window_words(*kind)
-                        ),
+                    Shortage::KeptForInteractive(kind) => format!(
+                        "the last {} of the {} is kept for interactive work{turns_words}",
+                        percent(policy.reserve_permille),
+                        window_words(*kind)
                     ),
                 };
-                Self {
-                    verdict: Answer::No,
-                    reason,
-                    window,
-                    turns_at: turns_at.map(moment::utc),
-                    explanation,
-                }
+                told(Answer::No, *turns_at, explanation)
             }
-            Verdict::Unknown(missing) => {
-                let (reason, window, explanation) = unknown_words(*missing);
-                Self { verdict: Answer::Unknown, reason, window, turns_at: None, explanation }
-            }
+            Verdict::Unknown(missing) => told(Answer::Unknown, None, unknown_words(*missing)),
         }
     }
 
@@ -209,26 +174,18 @@ impl VerdictReport {
     }
 }
 
-fn unknown_words(missing: Missing) -> (&'static str, Option<&'static str>, String) {
+fn unknown_words(missing: Missing) -> String {
     match missing {
-        Missing::Forbidden => (
-            "forbidden",
-            None,
-            "the key does not open the account, so its quota is unknown".to_owned(),
-        ),
-        Missing::Failed => ("failed", None, "the account could not be read".to_owned()),
-        Missing::Window(kind) => (
-            "window_unknown",
-            Some(kind.name()),
-            format!("the state of the {} is unknown", window_words(kind)),
-        ),
-        Missing::Balance => ("balance_unknown", None, "the balance is unknown".to_owned()),
-        Missing::PaidToday => (
-            "paid_today_unknown",
-            None,
-            "the windows are used up, and what the balance has paid today is unknown".to_owned(),
-        ),
-        Missing::Plan => ("plan_unknown", None, "the plan is unknown".to_owned()),
+        Missing::Forbidden => {
+            "the key does not open the account, so its quota is unknown".to_owned()
+        }
+        Missing::Failed => "the account could not be read".to_owned(),
+        Missing::Window(kind) => format!("the state of the {} is unknown", window_words(kind)),
+        Missing::Balance => "the balance is unknown".to_owned(),
+        Missing::PaidToday => {
+            "the windows are used up, and what the balance has paid today is unknown".to_owned()
+        }
+        Missing::Plan => "the plan is unknown".to_owned(),
     }
 }
 

@@ -1,13 +1,15 @@
 //! The accounts of the gateway: their keys, their last figures, and which of them could serve a request.
 
+pub(crate) mod sight;
+
 use crate::config::AccountConfig;
 use crate::terms::Pricing;
 use http::HeaderValue;
 use parking_lot::Mutex;
 use ripcord_rules::cause::Cause;
 use ripcord_rules::quota::{
-    AccountSnapshot, Book, BookSettings, CallCost, ForeignUse, Margin, Paygo, Reservation,
-    SpendingPolicy, WhenUnknown, WindowKind,
+    AccountSnapshot, Book, BookSettings, BurnMeter, CallCost, ForeignUse, Margin, Paygo,
+    Reservation, SpendingPolicy, WhenUnknown, WindowKind,
 };
 use ripcord_rules::time::{Mono, Wall};
 use ripcord_rules::units::NanoUsd;
@@ -49,6 +51,12 @@ pub(crate) struct AccountKey {
 struct AccountState {
     /// The figures, and own calls that they may lack.
     book: Book,
+    /// Own calls of the last day.
+    burn: BurnMeter,
+    /// Since when the ledger has them, if it is older than this gateway.
+    known_since: Option<Wall>,
+    /// How often it was read, well or not.
+    readings: u64,
     rest: Option<AccountRest>,
 }
 
@@ -89,7 +97,13 @@ impl Account {
                     next_key: AtomicUsize::new(0),
                     is_closed: AtomicBool::new(false),
                     applying: Mutex::new(()),
-                    state: Mutex::new(AccountState { book: Book::new(book), rest: None }),
+                    state: Mutex::new(AccountState {
+                        book: Book::new(book),
+                        burn: BurnMeter::default(),
+                        known_since: None,
+                        readings: 0,
+                        rest: None,
+                    }),
                     pricing: Pricing::default(),
                 }
             })
@@ -135,7 +149,14 @@ impl Account {
 
     /// Takes over a reading, as far as it can be believed.
     pub(crate) fn learn(&self, newer: AccountSnapshot) {
-        self.state.lock().book.learn(newer);
+        let mut state = self.state.lock();
+        state.readings += 1;
+        state.book.learn(newer);
+    }
+
+    /// How often it was read, well or not.
+    pub(crate) fn readings(&self) -> u64 {
+        self.state.lock().readings
     }
 
     /// Takes over what the balance paid before this program began.
@@ -147,7 +168,10 @@ impl Account {
     pub(crate) fn settle(&self, reservation: Reservation, ended: Wall, cost: Option<CallCost>) {
         let mut state = self.state.lock();
         match cost {
-            Some(cost) => state.book.settle(reservation, ended, cost),
+            Some(cost) => {
+                state.book.settle(reservation, ended, cost);
+                state.burn.add(ended, cost);
+            }
             None => state.book.cancel(reservation),
         }
     }

@@ -58,6 +58,8 @@ mod start;
 mod story;
 mod terms;
 
+pub use admin::budget::BudgetReport;
+pub use admin::quota_stats::QuotaStats;
 pub use config::{AccountConfig, Config, Limits, WatchConfig, slot_tag};
 pub use events::{EVENT_SCHEMA, EventReport, Notice, Subscription};
 pub use start::{AbortHandle, Gateway, StartError};

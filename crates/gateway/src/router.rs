@@ -115,6 +115,21 @@ async fn route(
         }
         ("/-/ready", &Method::GET) => Ok(admin::ready(shared)),
         ("/-/events", &Method::GET) => admin::events::open(shared, request.headers()),
+        ("/v1/quota-stats", &Method::GET) => {
+            refuse_chutes_key(request.headers())?;
+            shared.bearers.bearer_of(request.headers())?;
+            admin::quota_stats::show(shared, request.uri().query()).await
+        }
+        ("/v1/quota-stats", &Method::POST) => {
+            refuse_chutes_key(request.headers())?;
+            shared.bearers.bearer_of(request.headers())?;
+            let (head, body) = request.into_parts();
+            let (bytes, _buffered) = request_body::read(shared, &head.headers, body).await?;
+            admin::quota_stats::refresh(shared, &bytes).await
+        }
+        ("/-/budget", &Method::GET) => {
+            admin::budget::answer(shared, request.headers(), request.uri().query()).await
+        }
         ("/-/status", &Method::GET) => Ok(json(StatusCode::OK, admin::status::report(shared))),
         ("/metrics", &Method::GET) => Ok(admin::metrics(shared)),
         (path, method) => Err(unknown(path, method)),
@@ -227,15 +242,17 @@ fn refuse_chutes_key(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 fn unknown(path: &str, method: &Method) -> Refusal {
-    const ROUTES: [(&str, &str); 9] = [
+    const ROUTES: [(&str, &str); 11] = [
         ("/v1/chat/completions", "POST"),
         ("/v1/completions", "POST"),
         ("/v1/embeddings", "POST"),
         ("/v1/models", "GET"),
+        ("/v1/quota-stats", "GET or POST"),
         ("/-/health", "GET"),
         ("/-/ready", "GET"),
         ("/-/status", "GET"),
         ("/-/events", "GET"),
+        ("/-/budget", "GET"),
         ("/metrics", "GET"),
     ];
     if let Some((path, allowed)) = ROUTES.iter().find(|(known, _)| *known == path) {

@@ -16,7 +16,10 @@ use crate::shared::{FIGURES_LAG, Shared};
 use parking_lot::Mutex;
 use ripcord_client::transport::{Transport, TransportError, TransportSettings};
 use ripcord_rules::admit::GateLimits;
-use ripcord_store::{Coordination, CoordinationError, Ledger, LedgerError};
+use ripcord_rules::quota::{BurnSpan, CallCost};
+use ripcord_rules::time::Wall;
+use ripcord_rules::units::{MilliUnits, NanoUsd};
+use ripcord_store::{Coordination, CoordinationError, Ledger, LedgerError, Spent};
 use std::hash::RandomState;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -120,6 +123,7 @@ impl Gateway {
         let clock = Arc::new(Clock::start());
         let shared = Self::shared(&config, clock, ledger, coordination)?;
         client_keys::begin(&shared)?;
+        remember(&shared).await;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         (0..shared.accounts.len()).for_each(|account| shared.apply_budget(account));
@@ -257,6 +261,43 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
             StartError::Listen { address, error }
         }
     })
+}
+
+/// Own calls of the last day, from before this gateway began, count in the burn rates. Before anything is served, so that
+/// none counts twice.
+async fn remember(shared: &Arc<Shared>) {
+    const STRETCH: Duration = Duration::from_secs(10);
+    let now = shared.clock.now().wall;
+    let since = now.before(BurnSpan::Day.length() + STRETCH);
+    let ledger = Arc::clone(&shared.ledger);
+    let read = tokio::task::spawn_blocking(move || {
+        Ok::<_, LedgerError>((
+            ledger.spent_since(since.as_unix_micros(), STRETCH)?,
+            ledger.begins_at()?,
+        ))
+    });
+    let (spent, begins_at) = match read.await {
+        Ok(Ok(known)) => known,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "burn rates begin with this run");
+            (Vec::new(), None)
+        }
+        Err(_) => (Vec::new(), None),
+    };
+    for account in &shared.accounts {
+        let own = spent.iter().filter(|spent| spent.account.as_deref() == Some(&*account.label));
+        let calls: Vec<(Wall, CallCost)> = own.map(cost_of).collect();
+        account.remember(&calls, begins_at.map(Wall::from_unix_micros));
+    }
+}
+
+fn cost_of(spent: &Spent) -> (Wall, CallCost) {
+    let units = i64::try_from(spent.attempts).unwrap_or(i64::MAX);
+    let usd = (spent.unpriced == 0).then_some(NanoUsd(spent.list_price_nano_usd));
+    (
+        Wall::from_unix_micros(spent.from_unix_us),
+        CallCost { units: MilliUnits::from_units(units), usd },
+    )
 }
 
 /// Prices and names are wanted before somebody asks for the list.

@@ -35,6 +35,6 @@ pub use ledger::row::{
     AttemptRow, Cost, Coverage, Outcome, RequestRow, RequestStory, Row, ServedBy, Timing, Tokens,
     Totals,
 };
-pub use ledger::spent::Spent;
+pub use ledger::spent::{Spent, UsualCall};
 pub use ledger::sqlite::{OpenError, SqliteLedger};
 pub use ledger::{Health, Ledger, LedgerError, Problem, ProblemKind};

@@ -58,6 +58,8 @@ fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("doctor", schema_for!(doctor::DoctorReport)),
         ("doctor-explain", schema_for!(doctor::ExplainReport)),
         ("error", schema_for!(error::ErrorObject)),
+        ("gateway-budget", schema_for!(ripcord_gateway::BudgetReport)),
+        ("gateway-quota-stats", schema_for!(ripcord_gateway::QuotaStats)),
         ("init", schema_for!(init::InitReport)),
         ("model-health", schema_for!(model_health::ModelHealthReport)),
         ("models", schema_for!(models::ModelsReport)),

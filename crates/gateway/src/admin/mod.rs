@@ -1,7 +1,11 @@
 //! Routes for those who run the gateway.
 
+pub(crate) mod budget;
 pub(crate) mod events;
+pub(crate) mod figures;
 pub(crate) mod models;
+mod query;
+pub(crate) mod quota_stats;
 pub(crate) mod status;
 
 use crate::body::AnswerBody;

@@ -1,13 +1,12 @@
 //! `/-/status`: what the gateway knows and does, as JSON. Never a key, never a prompt.
 
+use super::figures::{decimal, format_time, source_word, unit_word, usd};
 use crate::accounts::Account;
 use crate::accounts::budget::Budget;
 use crate::shared::Shared;
 use bytes::Bytes;
-use ripcord_rules::quota::{Aliases, Cap, Plan, Readable, Source, Unit, Window};
+use ripcord_rules::quota::{Aliases, Cap, Plan, Readable, Window};
 use ripcord_rules::recover::Scope;
-use ripcord_rules::time::Wall;
-use ripcord_wire::time::format_timestamp;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -176,9 +175,7 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
                 .iter()
                 .map(|window| WindowStatus::of(window, account, &ahead))
                 .collect(),
-            balance_usd: snapshot
-                .and_then(|snapshot| snapshot.balance)
-                .map(|balance| decimal(Unit::Usd, balance.0)),
+            balance_usd: snapshot.and_then(|snapshot| snapshot.balance).map(usd),
             own_prices: terms.prices.own_count(),
             own_names: terms.aliases.as_ref().map(Aliases::len),
         }
@@ -217,10 +214,7 @@ impl WindowStatus {
             used_at_most: ahead.and_then(|ahead| Some(decimal(window.unit, ahead.used?))),
             others,
             window: window.kind.name(),
-            unit: match window.unit {
-                Unit::Requests => "requests",
-                Unit::Usd => "usd",
-            },
+            unit: unit_word(window.unit),
             used: window.used.map(|used| decimal(window.unit, used)),
             cap: match window.cap {
                 Cap::Limited(cap) => Some(decimal(window.unit, cap)),
@@ -230,23 +224,7 @@ impl WindowStatus {
             used_percent: window.used_permille().map(|permille| permille as f64 / 10.0),
             resets_at: window.resets_at.map(format_time),
             as_of: format_time(window.as_of),
-            source: match window.source {
-                Source::Server => "server",
-                Source::Header => "header",
-                Source::Estimate => "estimate",
-            },
+            source: source_word(window.source),
         }
     }
-}
-
-pub(crate) fn decimal(unit: Unit, value: i64) -> f64 {
-    let scale = match unit {
-        Unit::Requests => 1e3,
-        Unit::Usd => 1e9,
-    };
-    value as f64 / scale
-}
-
-fn format_time(moment: Wall) -> String {
-    format_timestamp(moment.as_unix_micros())
 }

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 /// Accounts read at once.
 const AT_ONCE: usize = 5;
 /// The least time between two readings of one account, whatever asks for them.
-const LEAST_PAUSE: Duration = Duration::from_secs(10);
+pub(crate) const LEAST_PAUSE: Duration = Duration::from_secs(10);
 /// After a window turns the server may show the old figures for a minute.
 const AFTER_TURN: Duration = Duration::from_secs(5);
 /// After a reading that failed, in whole or in part.

@@ -162,7 +162,7 @@ impl EventReport {
     }
 
     fn set_window(&mut self, window: &Window) {
-        let decimal = |value: i64| crate::admin::status::decimal(window.unit, value);
+        let decimal = |value: i64| crate::admin::figures::decimal(window.unit, value);
         self.window = Some(window.kind.name().to_owned());
         self.unit = Some(unit_word(window.unit).to_owned());
         self.used = window.used.map(decimal);

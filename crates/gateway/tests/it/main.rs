@@ -8,6 +8,7 @@
     reason = "a test that fails should fail loudly, measures time, aborts its own tasks, and tells its figures"
 )]
 
+mod budget;
 mod connections;
 mod events;
 mod failures;
@@ -17,6 +18,7 @@ mod input;
 mod leaving;
 mod misbehaving;
 mod pricing;
+mod quota_stats;
 mod raw;
 mod riding;
 mod slots;

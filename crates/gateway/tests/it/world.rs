@@ -13,7 +13,7 @@ use ripcord_gateway::{AccountConfig, Config, Gateway, Limits, WatchConfig};
 use ripcord_rules::events::WatchSettings;
 use ripcord_rules::quota::BookSettings;
 use ripcord_rules::quota::{Paygo, SpendingPolicy, WhenUnknown};
-use ripcord_store::{MemoryCoordination, MemoryLedger, RequestStory};
+use ripcord_store::{Ledger as _, MemoryCoordination, MemoryLedger, RequestStory};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -159,7 +159,7 @@ impl Plan {
     }
 }
 
-fn today() -> String {
+pub(crate) fn today() -> String {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let now = i64::try_from(since.as_micros()).unwrap();
     ripcord_wire::time::format_timestamp(now)[..10].to_owned()
@@ -278,7 +278,6 @@ impl World {
     }
 
     pub(crate) async fn story_of(&self, id: &str) -> RequestStory {
-        use ripcord_store::Ledger as _;
         self.wait_for("the request's row", || async {
             self.ledger.request(id).unwrap().is_some_and(|story| story.request.is_some())
         })

@@ -59,7 +59,6 @@ pub struct BurnMeter {
     fine: BTreeMap<i64, Burned>,
     /// By the five minutes in which they ended, for the day.
     coarse: BTreeMap<i64, Burned>,
-    watched_since: Option<Wall>,
 }
 
 /// What some calls took.
@@ -185,15 +184,10 @@ impl ForeignUse {
 // === impl BurnMeter ===
 
 impl BurnMeter {
-    /// Says that every call since then is counted here, or will be. The earliest such moment stays.
-    pub fn watches_since(&mut self, moment: Wall) {
-        self.watched_since = Some(self.watched_since.map_or(moment, |earlier| earlier.min(moment)));
-    }
-
-    /// Since when every call is counted.
+    /// When the last call ended that is remembered, to ten seconds.
     #[must_use]
-    pub const fn watched_since(&self) -> Option<Wall> {
-        self.watched_since
+    pub fn last_call(&self) -> Option<Wall> {
+        self.fine.last_key_value().map(|(second, _)| Wall::from_unix_seconds(*second))
     }
 
     /// Counts a call, or several together, that ended at that moment. A price that is not known makes the rate in
@@ -211,10 +205,11 @@ impl BurnMeter {
         }
     }
 
-    /// The rates up to `now`.
+    /// The rates up to `now`, if every call since `watched_since` is counted.
     #[must_use]
-    pub fn rates(&self, unit: Unit, now: Wall) -> BurnRates {
-        let rate = |span| self.rate(unit, span, now);
+    pub fn rates(&self, unit: Unit, watched_since: Wall, now: Wall) -> BurnRates {
+        let is_watched = |span: BurnSpan| watched_since <= now.before(span.length());
+        let rate = |span| is_watched(span).then(|| self.rate(unit, span, now)).flatten();
         BurnRates {
             five_minutes: rate(BurnSpan::FiveMinutes),
             hour: rate(BurnSpan::Hour),
@@ -224,9 +219,6 @@ impl BurnMeter {
 
     fn rate(&self, unit: Unit, span: BurnSpan, now: Wall) -> Option<Rate> {
         let began = now.before(span.length());
-        if self.watched_since.is_none_or(|watched| watched > began) {
-            return None;
-        }
         let slots = match span {
             BurnSpan::FiveMinutes | BurnSpan::Hour => &self.fine,
             BurnSpan::Day => &self.coarse,
@@ -287,14 +279,13 @@ mod tests {
     #[test]
     fn each_span_counts_what_ended_in_it() {
         let mut meter = BurnMeter::default();
-        meter.watches_since(ago(90_000));
         for (seconds, price) in [(60, 1), (1_800, 2), (40_000, 4), (89_000, 8)] {
             meter.add(ago(seconds), cents(price));
         }
-        let usd = meter.rates(Unit::Usd, NOON);
+        let usd = meter.rates(Unit::Usd, ago(90_000), NOON);
         let used = |span| usd.over(span).map(|rate: Rate| rate.used / 10_000_000);
         assert_eq!(BurnSpan::ALL.map(used), [Some(1), Some(3), Some(7)]);
-        let units = meter.rates(Unit::Requests, NOON);
+        let units = meter.rates(Unit::Requests, ago(90_000), NOON);
         assert_eq!(units.hour.map(Rate::per_hour), Some(2_000));
         assert_eq!(units.five_minutes.map(Rate::per_hour), Some(12_000));
     }
@@ -303,27 +294,21 @@ mod tests {
     fn a_span_that_was_not_watched_in_full_is_not_known_and_one_without_calls_is_zero() {
         let mut meter = BurnMeter::default();
         meter.add(ago(60), cents(1));
-        assert_eq!(meter.rates(Unit::Usd, NOON), BurnRates::default());
-        meter.watches_since(ago(3_600));
-        let rates = meter.rates(Unit::Usd, NOON);
+        assert_eq!(meter.rates(Unit::Usd, ago(299), NOON), BurnRates::default());
+        let rates = meter.rates(Unit::Usd, ago(3_600), NOON);
         assert!(rates.hour.is_some() && rates.day.is_none(), "{rates:?}");
-        let idle = meter.rates(Unit::Usd, NOON.after(Duration::from_secs(7_200)));
+        let idle = meter.rates(Unit::Usd, NOON, NOON.after(Duration::from_secs(7_200)));
         assert_eq!(idle.hour.map(|rate| rate.used), Some(0));
-        // Somebody who knows of earlier calls moves the beginning back; later knowledge does not move it on.
-        meter.watches_since(ago(86_400));
-        meter.watches_since(ago(10));
-        assert!(meter.rates(Unit::Usd, NOON).day.is_some());
     }
 
     #[test]
     fn a_call_without_a_price_is_not_free() {
         let mut meter = BurnMeter::default();
-        meter.watches_since(ago(90_000));
         meter.add(ago(60), cents(1));
         meter.add(ago(1_000), CallCost { usd: None, ..cents(0) });
-        let rates = meter.rates(Unit::Usd, NOON);
+        let rates = meter.rates(Unit::Usd, ago(90_000), NOON);
         assert!(rates.five_minutes.is_some() && rates.hour.is_none() && rates.day.is_none());
-        assert!(meter.rates(Unit::Requests, NOON).day.is_some());
+        assert!(meter.rates(Unit::Requests, ago(90_000), NOON).day.is_some());
     }
 
     #[test]
@@ -358,14 +343,13 @@ mod tests {
             calls in prop::collection::vec((0_u64..86_000, 0_i64..1_000), 0..300),
         ) {
             let mut meter = BurnMeter::default();
-            meter.watches_since(ago(100_000));
             let mut in_order = calls.clone();
             in_order.sort_unstable_by_key(|(seconds, _)| std::cmp::Reverse(*seconds));
             for (seconds, price) in in_order {
                 meter.add(ago(seconds), cents(price));
             }
             prop_assert!(meter.fine.len() <= FINE_SLOTS && meter.coarse.len() <= COARSE_SLOTS);
-            let rates = meter.rates(Unit::Usd, NOON);
+            let rates = meter.rates(Unit::Usd, ago(90_000), NOON);
             let used = |span| rates.over(span).map_or(-1, |rate: Rate| rate.used);
             let sum = |within: u64| -> i64 {
                 let inside = calls.iter().filter(|(seconds, _)| *seconds < within);
@@ -384,9 +368,8 @@ mod tests {
             let mut meter = BurnMeter::default();
             for (micros, price) in calls {
                 let at = Wall::from_unix_micros(micros);
-                meter.watches_since(at);
                 meter.add(at, CallCost { units: MilliUnits(price), usd: Some(NanoUsd(price)) });
-                let rates = meter.rates(Unit::Usd, at);
+                let rates = meter.rates(Unit::Usd, Wall::from_unix_micros(i64::MIN), at);
                 prop_assert!(rates.over(BurnSpan::Hour).is_none_or(|rate| rate.per_hour() >= 0));
             }
             prop_assert!(meter.fine.len() <= FINE_SLOTS && meter.coarse.len() <= COARSE_SLOTS);

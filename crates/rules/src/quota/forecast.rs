@@ -6,6 +6,7 @@ use super::policy::SpendingPolicy;
 use super::window::{Cap, Unit, WindowKind};
 use crate::time::Wall;
 use crate::units::{MilliUnits, NanoUsd, scaled};
+use std::time::Duration;
 
 /// What one call takes from the windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,22 @@ pub struct Portion {
     pub calls: u64,
 }
 
+// === impl Fit ===
+
+impl Fit {
+    /// Nothing is known.
+    #[must_use]
+    pub const fn unknown() -> Self {
+        Self {
+            now: None,
+            short: None,
+            all_by: None,
+            waits_for_billing: false,
+            uncounted: Vec::new(),
+        }
+    }
+}
+
 /// How many of `calls` calls at `cost` fit on the account, now and over the next windows.
 #[must_use]
 pub fn fit_calls(
@@ -63,13 +80,7 @@ pub fn fit_calls(
     calls: u64,
     now: Wall,
 ) -> Fit {
-    let mut fit = Fit {
-        now: None,
-        short: None,
-        all_by: None,
-        waits_for_billing: false,
-        uncounted: Vec::new(),
-    };
+    let mut fit = Fit::unknown();
     let Some(outlook) = Outlook::new(account, policy, chute_id, cost, now) else { return fit };
     fit.uncounted = uncounted(account, chute_id, cost, now);
     let mut left = calls;
@@ -95,12 +106,12 @@ pub fn fit_calls(
 }
 
 /// How a batch spreads over the slices ahead, each filled as early as it can be: all of it, or what fits within the
-/// horizon. Empty if not even the present is known.
+/// horizon.
 #[must_use]
-pub fn spread(outlook: Option<Outlook>, calls: u64) -> Vec<Portion> {
+pub fn spread(outlook: Outlook, calls: u64) -> Vec<Portion> {
     let mut left = calls;
     let mut portions = Vec::new();
-    for slice in outlook.into_iter().flatten() {
+    for slice in outlook {
         let taken = slice.fits.min(left);
         left -= taken;
         if taken > 0 {
@@ -113,15 +124,49 @@ pub fn spread(outlook: Option<Outlook>, calls: u64) -> Vec<Portion> {
     portions
 }
 
-/// When a batch of `calls` would end at this pace, if it begins now and takes what the windows let it have; `None` if
-/// that is not known or lies beyond the horizon.
+/// When the last of `calls` calls would have fitted on these accounts together, each slice of each filled as early as
+/// it can be, and whether that waits for a month to be billed. `None` if not within the horizon.
 #[must_use]
-pub fn ends_at(outlook: Option<Outlook>, pace: Pace, calls: u64) -> Option<Wall> {
-    let portions = spread(outlook.map(|outlook| outlook.at_pace(Some(pace))), calls);
-    let placed: u64 = portions.iter().fold(0, |sum, portion| sum.saturating_add(portion.calls));
-    let last = portions.last().filter(|_| placed == calls)?;
-    Some(last.slice.from.after(pace.time_for(last.calls)))
+pub fn all_fit_by(outlooks: Vec<Outlook>, calls: u64) -> Option<(Wall, bool)> {
+    let mut slices: Vec<Slice> = outlooks.into_iter().flatten().collect();
+    slices.sort_by_key(|slice| slice.from);
+    let (mut left, mut waits) = (calls, false);
+    for slice in slices {
+        left = left.saturating_sub(slice.fits);
+        waits |= slice.waits_for_billing && slice.fits > 0;
+        if left == 0 {
+            return Some((slice.from, waits));
+        }
+    }
+    None
 }
+
+/// When a batch of `calls` would end on these accounts together, each at this pace, if it begins now and takes what the
+/// windows let it have. `None` if not within the horizon.
+#[must_use]
+pub fn ends_at(outlooks: Vec<Outlook>, pace: Pace, calls: u64) -> Option<Wall> {
+    let slices: Vec<Slice> =
+        outlooks.into_iter().flat_map(|outlook| outlook.at_pace(Some(pace))).collect();
+    let done_by = |moment: Wall| {
+        let begun = slices.iter().filter(|slice| slice.from <= moment);
+        let done = begun.map(|slice| slice.fits.min(pace.rounds_within(moment.since(slice.from))));
+        done.fold(0_u64, u64::saturating_add)
+    };
+    let mut latest = slices.iter().map(|slice| slice.from).max()?;
+    latest = latest.after(pace.time_for(calls));
+    let mut earliest = slices.iter().map(|slice| slice.from).min()?;
+    if done_by(latest) < calls {
+        return None;
+    }
+    // What is done only grows with time: halves what is between until a second is left.
+    while latest.since(earliest) > A_SECOND {
+        let middle = earliest.after(latest.since(earliest) / 2);
+        if done_by(middle) >= calls { latest = middle } else { earliest = middle }
+    }
+    Some(latest)
+}
+
+const A_SECOND: Duration = Duration::from_secs(1);
 
 /// The window that would have to cover the calls that the balance pays for.
 fn short_of_nothing(account: &AccountSnapshot, now: Wall) -> Option<WindowKind> {

@@ -18,12 +18,13 @@ mod repeats;
 mod size;
 mod succession;
 mod window;
+mod words;
 
 pub use account::{AccountSnapshot, Missing, Payer, Readable, Shortage, Verdict, may_spend};
 pub use book::{Book, BookSettings, ForeignUse, Margin, Reservation};
 pub use burn::{BurnMeter, BurnRates, BurnSpan, Rate, RunsOut};
 pub use calendar::{FOUR_HOURS, four_hour_window, month_window, next_day_reset};
-pub use forecast::{CallCost, Fit, Portion, ends_at, fit_calls, spread};
+pub use forecast::{CallCost, Fit, Portion, all_fit_by, ends_at, fit_calls, spread};
 pub use members::{Aliases, members};
 pub use outlook::{HORIZON_DAYS, Limit, Outlook, Pace, Slice};
 pub use plan::Plan;

@@ -220,6 +220,14 @@ impl Pace {
         u64::try_from(room / self.call.as_micros().max(1)).unwrap_or(u64::MAX)
     }
 
+    /// Calls that end within `time`, if as many as there are slots begin and end together.
+    #[must_use]
+    pub fn rounds_within(self, time: Duration) -> u64 {
+        let rounds = time.as_micros() / self.call.as_micros().max(1);
+        let calls = rounds.saturating_mul(u128::from(self.slots));
+        u64::try_from(calls).unwrap_or(u64::MAX)
+    }
+
     /// How long `calls` take.
     #[must_use]
     pub fn time_for(self, calls: u64) -> Duration {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::row::{AttemptRow, Outcome};
 
@@ -32,6 +33,44 @@ pub struct Spent {
     pub completion_tokens: u64,
     /// How long they took together.
     pub total_us: u64,
+}
+
+/// What a call to a model usually takes, rounded up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsualCall {
+    /// The mean of so many calls.
+    pub calls: u64,
+    /// Prompt tokens.
+    pub prompt_tokens: u64,
+    /// Of these, cached ones, rounded down.
+    pub cached_tokens: u64,
+    /// Completion tokens.
+    pub completion_tokens: u64,
+    /// How long it takes.
+    pub took: Duration,
+}
+
+impl UsualCall {
+    /// Of this model, on any account; `None` if none of its calls was measured.
+    #[must_use]
+    pub fn of(spent: &[Spent], model: &str) -> Option<Self> {
+        let own = spent.iter().filter(|spent| spent.model.as_deref() == Some(model));
+        let sum = own.fold(Spent::default(), |sum, spent| Spent {
+            measured: sum.measured + spent.measured,
+            prompt_tokens: sum.prompt_tokens + spent.prompt_tokens,
+            cached_tokens: sum.cached_tokens + spent.cached_tokens,
+            completion_tokens: sum.completion_tokens + spent.completion_tokens,
+            total_us: sum.total_us + spent.total_us,
+            ..sum
+        });
+        (sum.measured > 0).then(|| Self {
+            calls: sum.measured,
+            prompt_tokens: sum.prompt_tokens.div_ceil(sum.measured),
+            cached_tokens: sum.cached_tokens / sum.measured,
+            completion_tokens: sum.completion_tokens.div_ceil(sum.measured),
+            took: Duration::from_micros(sum.total_us.div_ceil(sum.measured)),
+        })
+    }
 }
 
 /// An attempt that began later than this, in the year 2255, or as long before 1970, was stamped by a clock that was

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ripcord_store::{
     AddKeyError, ClientKey, ClientPaygo, ClientRules, Cost, Coverage, Ledger, MOST_CLIENT_KEYS,
-    MemoryLedger, Outcome, Paid, Row, ServedBy, Spent, SqliteLedger, Tokens, Totals,
+    MemoryLedger, Outcome, Paid, Row, ServedBy, Spent, SqliteLedger, Tokens, Totals, UsualCall,
 };
 
 use crate::world::{Place, append_all, attempt, label, request};
@@ -234,6 +234,9 @@ fn what_was_spent_is_summed_by_when_it_ended() {
             ..whose()
         };
         assert_eq!(spent, [first, second]);
+        let usual = UsualCall::of(&spent, "lab/example-7b-TEE").unwrap();
+        assert_eq!((usual.calls, usual.prompt_tokens, usual.completion_tokens), (1, 10, 2));
+        assert_eq!(UsualCall::of(&spent, "another"), None);
         assert_eq!(ledger.begins_at().unwrap(), Some(1));
     });
 }

@@ -1,5 +1,5 @@
 use super::super::account::tests::{NOON, pro, window};
-use super::super::forecast::{ends_at, spread};
+use super::super::forecast::{all_fit_by, ends_at, spread};
 use super::*;
 use crate::quota::{Paygo, Plan, Readable};
 use crate::units::MilliUnits;
@@ -52,7 +52,7 @@ fn windows_into_which_nothing_fits_are_one() {
 fn a_month_that_is_overdue_is_never_taken_for_turned() {
     let mut account = pro(0, 0, 99_950_000_000, None);
     account.windows[2].resets_at = Some(NOON.before(Duration::from_secs(60)));
-    let portions = spread(outlook(&account), 6);
+    let portions = spread(outlook(&account).unwrap(), 6);
     assert_eq!(portions.iter().map(|portion| portion.calls).sum::<u64>(), 5);
     assert!(outlook(&account).unwrap().all(|slice| slice.from == NOON || slice.fits == 0));
 }
@@ -109,14 +109,25 @@ fn an_account_without_limits_has_one_slice() {
 #[test]
 fn a_batch_ends_by_its_slots_or_by_its_windows() {
     let pace = Pace { slots: 5, call: Duration::from_secs(30) };
-    let end = |calls| ends_at(outlook(&pro(0, 0, 0, None)), pace, calls);
-    assert_eq!(end(100), Some(NOON.after(Duration::from_secs(600))));
-    assert_eq!(end(101), Some(NOON.after(Duration::from_secs(630))));
+    let one = || vec![outlook(&pro(0, 0, 0, None)).unwrap()];
+    let is_about = |end: Option<Wall>, expected: Wall| {
+        let end = end.unwrap();
+        assert!(end >= expected && end.since(expected).as_secs() < 1, "{end:?} {expected:?}");
+    };
+    is_about(ends_at(one(), pace, 100), NOON.after(Duration::from_secs(600)));
+    is_about(ends_at(one(), pace, 101), NOON.after(Duration::from_secs(630)));
     // 833 fit now, the rest goes from 16:00 on.
-    assert_eq!(end(900), Some(hours(4).after(Duration::from_secs(14 * 30))));
+    is_about(ends_at(one(), pace, 900), hours(4).after(Duration::from_secs(14 * 30)));
+    // Two accounts have twice the slots and the windows.
+    let two = || [one(), one()].concat();
+    is_about(ends_at(two(), pace, 200), NOON.after(Duration::from_secs(600)));
+    assert_eq!(all_fit_by(two(), 1_666), Some((NOON, false)));
+    assert_eq!(all_fit_by(two(), 1_667), Some((hours(4), false)));
+    assert_eq!(all_fit_by(two(), u64::MAX), None);
     // With slow calls the slots are what is short: 48 in four hours, and the windows never fill.
     let slow = Pace { slots: 1, call: Duration::from_secs(300) };
-    assert_eq!(ends_at(outlook(&pro(0, 0, 0, None)), slow, 96), Some(hours(8)));
+    is_about(ends_at(one(), slow, 96), hours(8));
+    assert_eq!(ends_at(one(), slow, 1_000_000), None);
     let slices = outlook(&pro(0, 0, 0, None)).unwrap().at_pace(Some(slow)).slices(1);
     assert_eq!((slices[0].fits, slices[0].short), (48, Some(Limit::Slots)));
 }
@@ -134,12 +145,12 @@ proptest! {
         let account = pro(day, four_hour, month, None);
         let cost = CallCost { units: MilliUnits::ONE, usd: Some(NanoUsd(price)) };
         let now = NOON.after(Duration::from_secs(seconds));
-        let outlook = || Outlook::new(&account, &exact(), None, cost, now);
+        let outlook = || Outlook::new(&account, &exact(), None, cost, now).unwrap();
         let portions = spread(outlook(), calls);
         let placed: u64 = portions.iter().map(|portion| portion.calls).sum();
         prop_assert!(placed <= calls);
         if placed < calls {
-            let all: u64 = outlook().unwrap().map(|slice| slice.fits).sum();
+            let all: u64 = outlook().map(|slice| slice.fits).sum();
             prop_assert_eq!(all, placed);
         }
         // In each window of each kind no more than its cap.
@@ -159,12 +170,12 @@ proptest! {
         prop_assert!(portions.windows(2).all(|pair| pair[0].slice.until.unwrap() <= pair[1].slice.from));
         // More calls never end sooner, nor a dearer one.
         let pace = Pace { slots: 5, call: Duration::from_secs(20) };
-        let end = |calls| ends_at(outlook(), pace, calls);
+        let end = |calls| ends_at(vec![outlook()], pace, calls);
         if let (Some(one), Some(more)) = (end(calls), end(calls + 7)) {
             prop_assert!(one <= more);
         }
         let dearer = CallCost { usd: Some(NanoUsd(price * 2)), ..cost };
-        let less = spread(Outlook::new(&account, &exact(), None, dearer, now), calls);
+        let less = spread(Outlook::new(&account, &exact(), None, dearer, now).unwrap(), calls);
         prop_assert!(less.iter().map(|portion| portion.calls).sum::<u64>() <= placed);
     }
 }
