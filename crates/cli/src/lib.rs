@@ -13,6 +13,7 @@
 //! | `upstream.rs` | every question to Chutes |
 //! | `waiting.rs` | waiting for budget, for `wait-for-reset` and `run` |
 //! | `catalogue.rs`, `figures.rs`, `verdict.rs` | models, windows and "may I go on?" as JSON and in words |
+//! | `hooks/` | programs and addresses that are told of events |
 //! | `recipes.rs`, `recipes/` | how clients are set up |
 //! | `troubleshooting.rs` | `docs/TROUBLESHOOTING.md`, looked up by what a user sees |
 //! | `commands/` | one file per command |
@@ -27,6 +28,7 @@ mod context;
 mod error;
 mod exit;
 mod figures;
+mod hooks;
 mod printer;
 mod recipes;
 mod session;

@@ -8,6 +8,7 @@ use toml::de::DeTable;
 
 use super::document::{Problem, Section, SourceFile, Value, nearest, read};
 use super::environment::{Environment, VARIABLES, variables};
+use super::hooks::{doubled_hooks, read_hook};
 use super::keys::{self, RawKey};
 use super::origin::{Origin, Sourced};
 use super::{
@@ -128,6 +129,12 @@ fn read_document(
         root.tables("accounts", |section, origin| {
             accounts.extend(read_account(section, origin, environment, warnings));
         });
+        let mut hooks = Vec::new();
+        root.tables("hooks", |section, origin| {
+            hooks.extend(read_hook(section, &origin, environment));
+        });
+        problems.extend(doubled_hooks(&hooks));
+        settings.hooks = hooks;
         problems.extend(doubled_names(&accounts));
         settings.accounts = accounts;
     }
@@ -162,6 +169,7 @@ fn read_sections(settings: &mut Settings, root: &mut Section<'_>) {
         section.read("idle_seconds", &mut limits.idle, seconds(1, 3600));
     });
     root.table("gateway", |section| read_gateway(&mut settings.gateway, section));
+    root.table("events", |section| settings.events.read(section));
     root.table("output", |section| {
         section.read("time_zone", &mut settings.output.time_zone, |value| {
             let name = read::text(value)?;

@@ -45,6 +45,7 @@ impl Settings {
         ];
         list.extend(self.recommend.listing());
         list.extend(self.gateway_listing());
+        list.extend(self.events.listing());
         list.extend([
             listed("output.time_zone", &self.output.time_zone, |zone| json!(zone)),
             listed("output.color", &self.output.color, |choice| json!(color_word(*choice))),
@@ -136,7 +137,7 @@ mod tests {
         let mut known: Vec<String> = vocabulary::keys()
             .into_iter()
             .map(|(_, key)| key)
-            .filter(|key| !key.starts_with("accounts."))
+            .filter(|key| !key.starts_with("accounts.") && !key.starts_with("hooks."))
             .collect();
         listed.sort();
         known.sort();

@@ -4,6 +4,7 @@
 
 pub(crate) mod document;
 pub(crate) mod environment;
+pub(crate) mod hooks;
 pub(crate) mod keys;
 mod layers;
 pub(crate) mod listing;
@@ -24,6 +25,7 @@ use ripcord_rules::units::NanoUsd;
 use crate::args::{ColorChoice, GlobalArguments};
 use document::Problem;
 use environment::Environment;
+use hooks::{EventSettings, HookSettings};
 use keys::RawKey;
 use origin::{Origin, Sourced};
 use recommend::{PurposeSettings, RecommendSettings};
@@ -53,6 +55,9 @@ pub(crate) struct Settings {
     pub(crate) limits: LimitSettings,
     pub(crate) gateway: GatewaySettings,
     pub(crate) output: OutputSettings,
+    pub(crate) events: EventSettings,
+    /// Who is told of events.
+    pub(crate) hooks: Vec<HookSettings>,
     /// The accounts that the file names.
     pub(crate) accounts: Vec<AccountSettings>,
     /// Keys of the environment, which belong to whatever account they name.
@@ -212,6 +217,8 @@ impl Settings {
                 time_zone: unset(String::new()),
                 color: unset(ColorChoice::Auto),
             },
+            events: EventSettings::unset(|| unset(0)),
+            hooks: Vec::new(),
             accounts: Vec::new(),
             environment_keys: Vec::new(),
             warnings: Vec::new(),

@@ -3,6 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::DEFAULT_FILE;
+use super::hooks::HOOK_KEYS;
 
 /// The keys of an `[[accounts]]` entry, which the embedded file has as a comment only.
 pub(super) const ACCOUNT_KEYS: [&str; 8] =
@@ -14,6 +15,7 @@ pub(super) fn keys() -> Vec<(String, String)> {
     let mut keys = Vec::new();
     gather(table.get_ref(), "", &mut keys);
     // Those of accounts last: `paygo` is rather meant for all.
+    keys.extend(HOOK_KEYS.map(|key| (key.to_owned(), format!("hooks.{key}"))));
     keys.extend(ACCOUNT_KEYS.map(|key| (key.to_owned(), format!("accounts.{key}"))));
     keys
 }

@@ -17,6 +17,7 @@
 //! | `recovered` | a model has been hot again for a while; a key is taken again; an exhausted window has room before its turn |
 //! | `key_dead` | Chutes refuses a key |
 
+pub mod delivery;
 mod id;
 mod watcher;
 

@@ -1,0 +1,128 @@
+//! One signed POST, as Standard Webhooks 1.0.0 has it. No redirect is followed, and of the answer only a little is read.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderValue, Request};
+use http_body_util::BodyExt as _;
+use ripcord_client::transport::{self, Body, Transport, TransportError, TransportLimits};
+use ripcord_gateway::EventReport;
+use ripcord_rules::events::delivery::Answered;
+use ripcord_wire::limits::LimitHeaders;
+
+use super::address::HookAddress;
+use super::sign::HookSecret;
+use super::{SAID_BYTES, Told, said};
+use crate::clock::Clock;
+
+const AGENT: &str = concat!("ripcord/", env!("CARGO_PKG_VERSION"));
+
+/// Where a hook posts to.
+pub(super) struct Target {
+    transport: Transport,
+    target: transport::Target,
+    address: HookAddress,
+    secret: Option<HookSecret>,
+}
+
+// === impl Target ===
+
+impl Target {
+    pub(super) fn new(
+        transport: &Transport,
+        address: HookAddress,
+        secret: Option<HookSecret>,
+    ) -> Result<Self, TransportError> {
+        let target = transport.target(&address.base)?;
+        Ok(Self { transport: transport.clone(), target, address, secret })
+    }
+
+    /// Posts the event once.
+    pub(super) async fn post(
+        &self,
+        event: &EventReport,
+        timeout: Duration,
+        clock: Clock,
+    ) -> (Answered, Told) {
+        match tokio::time::timeout(timeout, self.exchange(event, timeout, clock)).await {
+            Ok(answered) => answered,
+            Err(_) => {
+                let answer = format!("no answer within {} s", timeout.as_secs());
+                (Answered::Silent, Told::failed(answer))
+            }
+        }
+    }
+
+    async fn exchange(
+        &self,
+        event: &EventReport,
+        timeout: Duration,
+        clock: Clock,
+    ) -> (Answered, Told) {
+        let silent = |answer: String| (Answered::Silent, Told::failed(answer));
+        let request = match self.request(event, clock.now().as_unix_seconds()) {
+            Ok(request) => request,
+            Err(error) => return silent(error.to_string()),
+        };
+        let limits = TransportLimits { first_byte: timeout, ..TransportLimits::default() };
+        let response = match self.transport.send_with(&self.target, request, limits).await {
+            Ok(response) => response,
+            // The kind alone: the whole text would name no more than the host, but that is in the settings.
+            Err(error) => return silent(format!("{} ({})", error.kind(), error.phase())),
+        };
+        let status = response.status();
+        let headers = response.headers();
+        let hints =
+            LimitHeaders::read(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
+        let now = clock.now().as_unix_micros();
+        let answered = match status.as_u16() {
+            200..=299 => Answered::Taken,
+            300..=399 => Answered::Redirected,
+            410 => Answered::Gone,
+            _ => Answered::Refused(hints.retry_after.map(|hint| hint.wait(now))),
+        };
+        let answer = match answered {
+            Answered::Redirected => format!("it answered {status}; redirects are not followed"),
+            _ => format!("it answered {status}"),
+        };
+        let said = said(&beginning(response.into_body()).await);
+        (answered, Told { taken: answered == Answered::Taken, answer, said })
+    }
+
+    fn request(
+        &self,
+        event: &EventReport,
+        timestamp_seconds: i64,
+    ) -> Result<Request<Bytes>, http::Error> {
+        // Plain values always serialise.
+        let body = serde_json::to_vec(event).unwrap_or_default();
+        let mut request = Request::post(self.address.path.as_str())
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT_ENCODING, "identity")
+            .header(USER_AGENT, AGENT)
+            .header("webhook-id", event.id.as_str())
+            .header("webhook-timestamp", timestamp_seconds);
+        if let Some(secret) = &self.secret {
+            let signature = secret.sign(&event.id, timestamp_seconds, &body);
+            let mut value = HeaderValue::try_from(signature)?;
+            value.set_sensitive(true);
+            request = request.header("webhook-signature", value);
+        }
+        request.body(body.into())
+    }
+}
+
+/// As much as may be shown. Dropping the rest closes the connection.
+async fn beginning(mut body: Body) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while bytes.len() < SAID_BYTES
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        if let Some(data) = frame.data_ref() {
+            bytes.extend_from_slice(data);
+        }
+    }
+    bytes.truncate(SAID_BYTES);
+    bytes
+}
