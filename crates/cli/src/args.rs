@@ -4,6 +4,7 @@ mod examples;
 mod report;
 mod run;
 mod setup;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ pub(crate) use setup::{
     ClientArguments, CompletionsArguments, ConfigArguments, ConfigCommand, InitArguments,
     LONGEST_NAME, ManArguments,
 };
+pub(crate) use watch::WatchArguments;
 
 /// Keeps work running on Chutes.ai: what is left, what is up, can this batch finish, when may it go on.
 #[derive(Parser, Debug)]
@@ -103,6 +105,9 @@ pub(crate) enum Command {
     /// What was used over time: by day, hour or month, beside what went through this machine's gateway; the hours that
     /// stand out; the plan that would have been cheapest
     Report(ReportArguments),
+    /// Tell what changes, a line for each: a window runs low or out and turns, a model fills up and recovers, a key dies
+    #[command(after_help = examples::WATCH)]
+    Watch(WatchArguments),
     /// Who holds the slots that the programs of this machine share
     Slots,
     /// Hold a slot of an account while a command runs; waits for one if all are held

@@ -145,8 +145,7 @@ impl Printer {
 
     /// A report as one line of JSON, for a command that goes on after it.
     pub(crate) fn json_line<R: Serialize>(&self, report: &R) -> Result<(), CommandError> {
-        let text = serde_json::to_string(report).map_err(|problem| unwritable(&problem))?;
-        self.write(&text::harmless_json(&format!("{text}\n")))
+        self.stream_json(report).map(drop)
     }
 
     /// The answer: the report as JSON, or the page drawn from it.
@@ -165,16 +164,36 @@ impl Printer {
         }
     }
 
-    /// Plain data to stdout.
+    /// Plain data to stdout. A reader that has gone has what it wanted, as in `ripcord models | head -3`.
     pub(crate) fn write(&self, text: &str) -> Result<(), CommandError> {
+        self.stream(text).map(drop)
+    }
+
+    /// Data to stdout from a command that goes on after it; whether there is still somebody to read it.
+    pub(crate) fn stream(&self, text: &str) -> Result<bool, CommandError> {
         let text = text::without_keys(text);
         let mut stdout = std::io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            // The reader has what it wanted, as in `ripcord models | head -3`.
-            Err(problem) if problem.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            Err(problem) if problem.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
             Err(problem) => Err(CommandError::unknown(format!("could not write: {problem}"))),
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(true),
         }
+    }
+
+    /// A report as one line of JSON; whether there is still somebody to read it.
+    pub(crate) fn stream_json<R: Serialize>(&self, report: &R) -> Result<bool, CommandError> {
+        let text = serde_json::to_string(report).map_err(|problem| unwritable(&problem))?;
+        self.stream(&text::harmless_json(&format!("{text}\n")))
+    }
+
+    /// Whether whoever reads stdout is there, as far as the system tells.
+    pub(crate) fn has_reader(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let stdout = std::io::stdout();
+        let mut looked_at = [PollFd::new(&stdout, PollFlags::empty())];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+        poll(&mut looked_at, Some(&at_once)).is_err() || !looked_at[0].revents().intersects(gone)
     }
 
     /// Something that deserves attention but stops nothing.

@@ -96,3 +96,15 @@ Examples:
   ripcord report --hourly yesterday
   ripcord report --spikes
   ripcord report --plan";
+
+pub(super) const WATCH: &str = "\
+On a terminal a line is a sentence; elsewhere, and with --json, it is an object of docs/reference/schemas/event.json. What is \
+wrong at the start is told at once; what is well is not. Network failures are told on stderr once, and survived. Ctrl-C ends \
+it with exit code 0.
+
+Examples:
+  ripcord watch
+  ripcord watch --model zai-org/GLM-5.2-TEE --json | jq -r .text
+  ripcord watch --once
+  ripcord watch --gateway                         as the gateway sees it, without asking Chutes
+  ripcord watch --test-hook desktop";

@@ -24,6 +24,7 @@ pub(crate) mod slots;
 pub(crate) mod status;
 pub(crate) mod usage;
 pub(crate) mod wait_for_reset;
+pub(crate) mod watch;
 
 use crate::args::{Command, DoctorArguments};
 use crate::error::CommandError;
@@ -55,6 +56,7 @@ pub(crate) fn run(command: Option<Command>, session: &Session<'_>) -> Result<Exi
             wait(wait_for_reset::run(&arguments, &prepare()?))
         }
         Some(Command::Report(arguments)) => wait(report::run(&arguments, &prepare()?)),
+        Some(Command::Watch(arguments)) => wait(watch::run(&arguments, &prepare()?)),
         Some(Command::Slots) => slots::run(&prepare()?),
         Some(Command::Acquire(arguments)) => wait(acquire::run(&arguments, &prepare()?)),
         Some(Command::Run(arguments)) => wait(run::run(&arguments, &prepare()?)),

@@ -11,7 +11,7 @@ use schemars::schema_for;
 use crate::args::{Arguments, ReferenceArguments, ReferencePart};
 use crate::commands::{
     budget_check, can_complete, config, doctor, init, model_health, models, probe, recommend,
-    report, sanity, serve, slots, status, usage, wait_for_reset,
+    report, sanity, serve, slots, status, usage, wait_for_reset, watch,
 };
 use crate::error::{self, CommandError};
 use crate::exit::Exit;
@@ -58,6 +58,8 @@ fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("doctor", schema_for!(doctor::DoctorReport)),
         ("doctor-explain", schema_for!(doctor::ExplainReport)),
         ("error", schema_for!(error::ErrorObject)),
+        ("event", schema_for!(ripcord_gateway::EventReport)),
+        ("hook-test", schema_for!(watch::HookTestReport)),
         ("gateway-budget", schema_for!(ripcord_gateway::BudgetReport)),
         ("gateway-quota-stats", schema_for!(ripcord_gateway::QuotaStats)),
         ("init", schema_for!(init::InitReport)),

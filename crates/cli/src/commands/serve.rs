@@ -4,8 +4,9 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
-use ripcord_gateway::{AccountConfig, Config, Gateway, Limits, StartError, WatchConfig};
-use ripcord_rules::events::WatchSettings;
+use ripcord_gateway::{
+    AccountConfig, Config, Gateway, Limits, Notice, StartError, Subscription, WatchConfig,
+};
 use ripcord_rules::quota::{BookSettings, Work};
 use ripcord_store::{OpenError, SqliteLedger};
 use schemars::JsonSchema;
@@ -17,6 +18,7 @@ use crate::args::ServeArguments;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::hooks::{Hooks, Tell};
 use crate::printer::text::{Text, Tone};
 use crate::settings::Settings;
 use crate::settings::environment::variables;
@@ -68,8 +70,15 @@ pub(crate) fn run(arguments: &ServeArguments, context: &Context) -> Result<Exit,
             .map_err(|error| explain(&error))?;
         // Before anybody can know that it runs, and so stop it.
         let mut signals = Signals::listen()?;
+        let hooks = Hooks::start(&context.settings, context.clock, &hook_trouble())?;
         greet(&report(&gateway, accounts, ledger.path()), context)?;
-        signals.next().await;
+        let mut events = gateway.events();
+        let mut telling = Box::pin(tell_hooks(&mut events, &hooks));
+        tokio::select! {
+            () = signals.next() => {}
+            () = &mut telling => signals.next().await,
+        }
+        drop(telling);
         // What is under way is finished, which may take a moment, so say so.
         let talk = |text: &'static str| context.printer.talk(Text::new().plain(text));
         talk("finishing what is under way … (once more to stop at once)");
@@ -83,8 +92,24 @@ pub(crate) fn run(arguments: &ServeArguments, context: &Context) -> Result<Exit,
                 talk("stopped; what was under way is cut off");
             }
         }
+        hooks.finish().await;
         Ok(Exit::Done)
     })
+}
+
+/// Tells the hooks of what changes.
+async fn tell_hooks(events: &mut Subscription, hooks: &Hooks) {
+    while let Some(notice) = events.next().await {
+        match notice {
+            Notice::Event(event) => hooks.tell(&event),
+            Notice::Missed(missed) => tracing::warn!(missed, "events came too fast for the hooks"),
+        }
+    }
+}
+
+/// Trouble with a hook goes into the log.
+fn hook_trouble() -> Tell {
+    Arc::new(|text| tracing::warn!(text, "hook"))
 }
 
 /// The gateway's configuration from the settings.
@@ -128,7 +153,7 @@ fn config(
         quota_refresh_interval: settings.chutes.refresh.value,
         book: BookSettings::default(),
         watch: WatchConfig {
-            settings: WatchSettings::default(),
+            settings: settings.events.watch(),
             models: settings.models.watch.value.clone(),
             models_refresh_interval: settings.chutes.refresh.value,
         },

@@ -28,7 +28,7 @@ const READER_LOOKED_AT: Duration = Duration::from_secs(1);
 /// Where events come from.
 enum Source<'c> {
     Chutes(Box<look::Look<'c>>),
-    Gateway(follow::Follow<'c>),
+    Gateway(Box<follow::Follow<'c>>),
 }
 
 /// Where events go.
@@ -49,7 +49,10 @@ enum Reader {
 }
 
 /// Watches as the arguments say.
-pub(crate) async fn run(arguments: &WatchArguments, context: &Context) -> Result<Exit, CommandError> {
+pub(crate) async fn run(
+    arguments: &WatchArguments,
+    context: &Context,
+) -> Result<Exit, CommandError> {
     if let Some(name) = &arguments.test_hook {
         return test_hook::run(name, context).await;
     }
@@ -58,7 +61,7 @@ pub(crate) async fn run(arguments: &WatchArguments, context: &Context) -> Result
     let json = context.printer.is_json() || !context.printer.device().terminal;
     let mut sink = Sink { context, json, hooks, troubles };
     let source = if arguments.gateway {
-        Source::Gateway(follow::Follow::new(context)?)
+        Source::Gateway(Box::new(follow::Follow::new(context)?))
     } else {
         Source::Chutes(Box::new(look::Look::new(arguments, context)?))
     };
@@ -76,13 +79,19 @@ async fn watch(
     once: bool,
 ) -> Result<Exit, CommandError> {
     loop {
-        let events = tokio::select! {
-            events = source.next() => events?,
-            reader = sink.attend() => match reader {
-                Reader::There => continue,
-                Reader::Gone => return Ok(Exit::Done),
-            },
+        // Kept until it is done: a look that is begun anew every second would ask too often and never end.
+        let mut next = Box::pin(source.next());
+        let events = loop {
+            tokio::select! {
+                events = &mut next => break events?,
+                reader = sink.attend() => {
+                    if reader == Reader::Gone {
+                        return Ok(Exit::Done);
+                    }
+                }
+            }
         };
+        drop(next);
         for event in events {
             if sink.write(&Arc::new(event))? == Reader::Gone {
                 return Ok(Exit::Done);
@@ -94,10 +103,7 @@ async fn watch(
     }
 }
 
-fn start_hooks(
-    context: &Context,
-    troubles: mpsc::Sender<String>,
-) -> Result<Hooks, CommandError> {
+fn start_hooks(context: &Context, troubles: mpsc::Sender<String>) -> Result<Hooks, CommandError> {
     if context.settings.hooks.is_empty() {
         return Err(CommandError::usage("there is no hook in the configuration")
             .hint("docs/guide/events-and-hooks.md shows how to write one below [[hooks]]"));
@@ -125,7 +131,7 @@ async fn stopped() -> Result<(), CommandError> {
 // === impl Source ===
 
 impl Source<'_> {
-    /// The next changes, which may be none after a look. Dropping the future loses nothing.
+    /// The next changes, which may be none after a look.
     async fn next(&mut self) -> Result<VecDeque<EventReport>, CommandError> {
         match self {
             Self::Chutes(look) => look.next().await,
@@ -180,8 +186,9 @@ fn line(event: &EventReport, context: &Context) -> Page {
         Some(EventKind::Reset | EventKind::Recovered) => ("✓", Tone::Good),
         None => ("·", Tone::Plain),
     };
-    let moment = |text: &str| ripcord_wire::time::parse_timestamp(text)
-        .map(ripcord_rules::time::Wall::from_unix_micros);
+    let moment = |text: &str| {
+        ripcord_wire::time::parse_timestamp(text).map(ripcord_rules::time::Wall::from_unix_micros)
+    };
     let at = moment(&event.at).unwrap_or(now);
     let mut text = Text::new()
         .dim(format!("{}  ", context.printer.moments.at(at, now)))

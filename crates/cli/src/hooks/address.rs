@@ -25,7 +25,9 @@ impl HookAddress {
             return Err(expected.to_owned());
         };
         if authority.as_str().contains('@') {
-            return Err("a name and a password before the host are not sent; leave them away".to_owned());
+            return Err(
+                "a name and a password before the host are not sent; leave them away".to_owned()
+            );
         }
         let base = BaseUrl::parse(
             Service::Api,

@@ -76,7 +76,11 @@ impl Line {
 // === impl Worker ===
 
 impl Worker {
-    async fn run(self: Arc<Self>, mut events: mpsc::Receiver<Arc<EventReport>>, tasks: TaskTracker) {
+    async fn run(
+        self: Arc<Self>,
+        mut events: mpsc::Receiver<Arc<EventReport>>,
+        tasks: TaskTracker,
+    ) {
         let room = Arc::new(Semaphore::new(AT_ONCE));
         // An address that is gone ends this line alone.
         let gone = self.abort.child_token();
@@ -129,7 +133,10 @@ impl Worker {
             match next_try(tried, answered, jitter_permille()) {
                 NextTry::Done => return,
                 NextTry::Stop => {
-                    (self.tell)(format!("the hook `{name}`: {}; nothing more is sent to it", told.answer));
+                    (self.tell)(format!(
+                        "the hook `{name}`: {}; nothing more is sent to it",
+                        told.answer
+                    ));
                     return gone.cancel();
                 }
                 NextTry::GiveUp => {
@@ -140,7 +147,10 @@ impl Worker {
                 }
                 NextTry::After(pause) => {
                     if tried == 1 {
-                        (self.tell)(format!("the hook `{name}`: {}; it is tried again", told.answer));
+                        (self.tell)(format!(
+                            "the hook `{name}`: {}; it is tried again",
+                            told.answer
+                        ));
                     }
                     tokio::select! {
                         () = self.stop.cancelled() => {

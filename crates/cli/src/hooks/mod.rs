@@ -71,7 +71,11 @@ pub(crate) struct Told {
 
 impl Hooks {
     /// Starts a line for each hook that is configured. The runtime has to be there.
-    pub(crate) fn start(settings: &Settings, clock: Clock, tell: &Tell) -> Result<Self, CommandError> {
+    pub(crate) fn start(
+        settings: &Settings,
+        clock: Clock,
+        tell: &Tell,
+    ) -> Result<Self, CommandError> {
         let hooks = prepare(&settings.hooks, clock)?;
         let (tasks, stop, abort) =
             (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
@@ -199,7 +203,12 @@ mod tests {
     use ripcord_rules::quota::WindowKind;
     use ripcord_rules::time::Wall;
 
-    fn event(kind: &str, account: Option<&str>, window: Option<&str>, model: Option<&str>) -> EventReport {
+    fn event(
+        kind: &str,
+        account: Option<&str>,
+        window: Option<&str>,
+        model: Option<&str>,
+    ) -> EventReport {
         let own = |text: Option<&str>| text.map(str::to_owned);
         EventReport {
             kind: kind.to_owned(),

@@ -73,8 +73,9 @@ impl Target {
         };
         let status = response.status();
         let headers = response.headers();
-        let hints =
-            LimitHeaders::read(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
+        let hints = LimitHeaders::read(
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())),
+        );
         let now = clock.now().as_unix_micros();
         let answered = match status.as_u16() {
             200..=299 => Answered::Taken,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ripcord_rules::events::{EventKind, LowMarks, WatchSettings};
 use ripcord_rules::quota::WindowKind;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::document::{Problem, Section, Value, read};
 use super::environment::{Environment, variables};
@@ -134,13 +134,23 @@ impl HookSettings {
         }
     }
 
-    /// What it does, without any secret: an address is one behind its host.
-    pub(crate) fn shown(&self) -> Json {
+    /// What it does and to whom, without what may be a secret: arguments of a program, what stands behind a host.
+    pub(crate) fn shown(&self) -> (&'static str, Option<String>) {
         match &self.action {
-            HookAction::Command(words) => json!(words),
-            HookAction::Post { address: Ok(address), .. } => json!(address.to_string()),
-            HookAction::Post { address: Err(_), .. } => Json::Null,
+            HookAction::Command(words) => {
+                let arguments = if words.len() > 1 { " …" } else { "" };
+                let program = words.first().map(|program| format!("{program}{arguments}"));
+                ("command", program)
+            }
+            HookAction::Post { address, .. } => {
+                ("post", address.as_ref().ok().map(ToString::to_string))
+            }
         }
+    }
+
+    /// Whether what it posts is signed.
+    pub(crate) const fn is_signed(&self) -> bool {
+        matches!(self.action, HookAction::Post { secret: Some(Ok(_)), .. })
     }
 }
 
@@ -254,8 +264,9 @@ fn secret(
             "write \"env:NAME\" or \"file:PATH\"",
         ));
     };
-    HookSecret::parse(&text)
-        .map_err(|message| problem(message, "make one with: echo \"whsec_$(openssl rand -base64 32)\""))
+    HookSecret::parse(&text).map_err(|message| {
+        problem(message, "make one with: echo \"whsec_$(openssl rand -base64 32)\"")
+    })
 }
 
 /// The text of the variable or the file that is named; `None` where neither is.
@@ -263,8 +274,7 @@ fn text_behind(
     named: &Sourced<String>,
     environment: &dyn Environment,
 ) -> Result<Option<String>, HookProblem> {
-    let problem =
-        |message| HookProblem { place: named.origin.clone(), message, hint: None };
+    let problem = |message| HookProblem { place: named.origin.clone(), message, hint: None };
     if let Some(variable) = named.value.strip_prefix("env:") {
         let text = environment.get(variable.trim()).filter(|text| !text.trim().is_empty());
         let text = text.ok_or_else(|| problem(format!("the variable `{variable}` is not set")))?;
@@ -288,10 +298,7 @@ fn text_or_texts(value: &Value<'_>) -> Result<Vec<String>, String> {
     }
 }
 
-fn each<T>(
-    value: &Value<'_>,
-    read: impl Fn(&str) -> Result<T, String>,
-) -> Result<Vec<T>, String> {
+fn each<T>(value: &Value<'_>, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
     text_or_texts(value)?.iter().map(|text| read(text)).collect()
 }
 
@@ -308,7 +315,8 @@ fn window_of_name(name: &str) -> Result<WindowKind, String> {
 
 /// A program and its arguments, which may be empty; the program may not.
 fn words(value: &Value<'_>) -> Result<Vec<String>, String> {
-    let list = "expected a list: the program and its arguments, such as [\"logger\", \"-t\", \"ripcord\"]";
+    let list =
+        "expected a list: the program and its arguments, such as [\"logger\", \"-t\", \"ripcord\"]";
     let Value::Array(items) = value else { return Err(list.to_owned()) };
     let words: Option<Vec<String>> = items
         .iter()
@@ -317,5 +325,7 @@ fn words(value: &Value<'_>) -> Result<Vec<String>, String> {
             _ => None,
         })
         .collect();
-    words.filter(|words| words.first().is_some_and(|program| !program.trim().is_empty())).ok_or_else(|| list.to_owned())
+    words
+        .filter(|words| words.first().is_some_and(|program| !program.trim().is_empty()))
+        .ok_or_else(|| list.to_owned())
 }

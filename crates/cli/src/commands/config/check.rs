@@ -10,6 +10,7 @@ use crate::printer::text::{Text, Tone};
 use crate::printer::{Page, number};
 use crate::session::{Session, in_order};
 use crate::settings::document::Problem;
+use crate::settings::hooks::HookSettings;
 use crate::settings::keys::RawKey;
 use crate::settings::origin::Origin;
 use crate::settings::{MissingFile, Settings};
@@ -59,6 +60,8 @@ pub(crate) fn run(session: &Session<'_>) -> Result<Exit, CommandError> {
     let mut warnings = settings.warnings.clone();
     keys(&settings, &mut problems, &mut warnings);
     gateway(&settings, &mut problems);
+    let unusable = settings.hooks.iter().flat_map(HookSettings::problems);
+    problems.extend(unusable.cloned().map(Problem::from));
     if let Err(error) = upstream::endpoints(&settings) {
         // Its text says where the address comes from.
         problems.push(Problem {

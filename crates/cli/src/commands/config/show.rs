@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::printer::Page;
 use crate::printer::table::{Column, Table};
 use crate::printer::text::{Text, Tone};
+use crate::settings::hooks::HookSettings;
 use crate::settings::keys::RawKey;
 use crate::settings::listing::{usd, when_unknown_word};
 use crate::settings::origin::{Origin, Sourced};
@@ -31,6 +32,8 @@ pub(crate) struct ConfigShowReport {
     settings: Vec<SettingReport>,
     /// The accounts that the file names.
     accounts: Vec<AccountReport>,
+    /// Who is told of events.
+    hooks: Vec<HookReport>,
     /// Keys of the environment, which belong to whatever account they name.
     environment_keys: Vec<KeyReport>,
 }
@@ -57,6 +60,33 @@ struct AccountReport {
     keys: Vec<KeyReport>,
     /// What it sets for itself.
     settings: Vec<SettingReport>,
+}
+
+/// One hook, without what may be a secret.
+#[derive(Debug, Serialize, JsonSchema)]
+struct HookReport {
+    /// Its name.
+    name: String,
+    /// The events that it is told: `low`, `exhausted`, `reset`, `saturated`, `recovered`, `key_dead`; empty for all.
+    on: Vec<&'static str>,
+    /// Only of these accounts; empty for all, so also below.
+    accounts: Vec<String>,
+    /// Only of these windows.
+    windows: Vec<&'static str>,
+    /// Only of these models.
+    models: Vec<String>,
+    /// What it does: `command`, `post`.
+    action: &'static str,
+    /// The program without its arguments, or the address up to its host; null if it is not known.
+    target: Option<String>,
+    /// Whether what it posts is signed.
+    signed: bool,
+    /// Why it cannot be run; empty if it can.
+    problems: Vec<String>,
+    /// Where it stands.
+    origin: OriginReport,
+    #[serde(skip)]
+    shown_origin: String,
 }
 
 /// One key, never whole.
@@ -93,6 +123,28 @@ impl KeyReport {
     }
 }
 
+// === impl HookReport ===
+
+impl HookReport {
+    fn new(hook: &HookSettings, file: Option<&str>) -> Self {
+        let (action, target) = hook.shown();
+        let filter = &hook.filter;
+        Self {
+            name: hook.name.value.clone(),
+            on: filter.on.iter().map(|kind| kind.name()).collect(),
+            accounts: filter.accounts.clone(),
+            windows: filter.windows.iter().map(|window| window.name()).collect(),
+            models: filter.models.clone(),
+            action,
+            target,
+            signed: hook.is_signed(),
+            problems: hook.problems().iter().map(|problem| problem.message.clone()).collect(),
+            origin: (&hook.name.origin).into(),
+            shown_origin: shown(&hook.name.origin, file),
+        }
+    }
+}
+
 /// Shows what is configured. Nothing is asked of Chutes.
 pub(crate) fn run(context: &Context) -> Result<Exit, CommandError> {
     let report = report(&context.settings);
@@ -114,6 +166,7 @@ fn report(settings: &Settings) -> ConfigShowReport {
             .map(|listed| SettingReport::new(listed.key, listed.value, &listed.origin, of_file))
             .collect(),
         accounts: settings.accounts.iter().map(|entry| account(entry, of_file)).collect(),
+        hooks: settings.hooks.iter().map(|hook| HookReport::new(hook, of_file)).collect(),
         environment_keys: keys(&settings.environment_keys),
         file,
     }
@@ -197,6 +250,28 @@ fn add_keys(table: &mut Table, keys: &[KeyReport]) {
     }
 }
 
+fn hook_rows(hook: &HookReport) -> Table {
+    let mut rows = table();
+    let mut row = |name: &str, value: Text| {
+        add(&mut rows, name, value, &hook.origin, &hook.shown_origin);
+    };
+    let target = hook.target.as_deref().unwrap_or("unknown");
+    let signed = if hook.signed { ", signed" } else { "" };
+    row(hook.action, Text::new().plain(format!("{target}{signed}")));
+    row("on", if hook.on.is_empty() { "everything".into() } else { hook.on.join(", ").into() });
+    let windows: Vec<String> = hook.windows.iter().map(|&window| window.to_owned()).collect();
+    for (name, only) in [("account", &hook.accounts), ("window", &windows), ("model", &hook.models)]
+    {
+        if !only.is_empty() {
+            row(name, only.join(", ").into());
+        }
+    }
+    for problem in &hook.problems {
+        row("problem", Text::toned(Tone::Bad, problem.as_str()));
+    }
+    rows
+}
+
 fn page(report: &ConfigShowReport) -> Page {
     let mut page = Page::new();
     page.line(match (&report.file, &report.file_place) {
@@ -230,6 +305,11 @@ fn page(report: &ConfigShowReport) -> Page {
         page.gap()
             .line(Text::toned(Tone::Strong, "[[accounts]]").plain(format!(" {}", account.name)))
             .table(rows);
+    }
+    for hook in &report.hooks {
+        page.gap()
+            .line(Text::toned(Tone::Strong, "[[hooks]]").plain(format!(" {}", hook.name)))
+            .table(hook_rows(hook));
     }
     if !report.environment_keys.is_empty() {
         let mut rows = table();

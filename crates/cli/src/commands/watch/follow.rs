@@ -38,15 +38,18 @@ pub(super) struct Follow<'c> {
 impl<'c> Follow<'c> {
     pub(super) fn new(context: &'c Context) -> Result<Self, CommandError> {
         let address = context.settings.gateway.listen.value;
-        let unusable = |problem: String| CommandError::usage(format!("the gateway's address: {problem}"));
-        let base = BaseUrl::parse(Service::Llm, &format!("http://{address}"), PlainHttp::LoopbackOnly)
-            .map_err(|problem| unusable(problem.to_string()))?;
+        let unusable =
+            |problem: String| CommandError::usage(format!("the gateway's address: {problem}"));
+        let base =
+            BaseUrl::parse(Service::Llm, &format!("http://{address}"), PlainHttp::LoopbackOnly)
+                .map_err(|problem| unusable(problem.to_string()))?;
         let heartbeat = context.settings.gateway.heartbeat.value;
         let limits = TransportLimits {
             idle: (heartbeat * MISSED_HEARTBEATS).max(LEAST_PATIENCE),
             ..TransportLimits::default()
         };
-        let transport = Transport::new(TransportSettings { limits, ..TransportSettings::default() });
+        let transport =
+            Transport::new(TransportSettings { limits, ..TransportSettings::default() });
         let target = transport.target(&base).map_err(|problem| unusable(problem.to_string()))?;
         Ok(Self {
             context,
@@ -113,7 +116,8 @@ impl<'c> Follow<'c> {
         if let Some(id) = &self.last_id {
             request = request.header("last-event-id", id);
         }
-        let request = request.body(Bytes::new()).map_err(|error| CommandError::unknown(error.to_string()))?;
+        let request =
+            request.body(Bytes::new()).map_err(|error| CommandError::unknown(error.to_string()))?;
         let answer = self.transport.send(&self.target, request).await.map_err(|error| {
             CommandError::unknown(format!("no gateway answers at {address}: {}", error.kind()))
                 .hint("start it with `ripcord serve`, or leave `--gateway` away")

@@ -88,7 +88,7 @@ impl<'c> Look<'c> {
         if self.troubles.is_empty() { Exit::Done } else { Exit::Unknown }
     }
 
-    /// Waits until it is time, looks, and gives what is new. Dropped while it looks, it looks again.
+    /// Waits until it is time, looks, and gives what is new.
     pub(super) async fn next(&mut self) -> Result<VecDeque<EventReport>, CommandError> {
         let now = self.context.now();
         let wake = self.next_look();
