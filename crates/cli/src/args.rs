@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+use crate::child;
+
 pub(crate) use report::ReportArguments;
 pub(crate) use run::RunArguments;
 pub(crate) use setup::{
@@ -131,6 +133,12 @@ pub(crate) enum Command {
     /// Print a manual page, or write all of them into a directory
     #[command(after_help = examples::MAN)]
     Man(ManArguments),
+    /// Lets a process group go on when the one that writes to its standard input dies
+    #[command(hide = true, name = child::guard::COMMAND)]
+    Guard,
+    /// Makes a process group the one that the terminal speaks to
+    #[command(hide = true, name = child::terminal::COMMAND)]
+    Foreground { group: i32 },
     /// Write the reference documentation
     #[command(hide = true)]
     Reference(ReferenceArguments),

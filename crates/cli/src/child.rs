@@ -8,6 +8,12 @@
 //!   are not told who sent a signal, so while we are in the foreground of our terminal, an interrupt or a quit counts as typed:
 //!   `kill -INT` with the pid of `ripcord` alone is then not passed on. `kill -TERM` always is.
 
+mod calls;
+mod group;
+pub(crate) mod guard;
+pub(crate) mod paused;
+pub(crate) mod terminal;
+
 use std::ffi::OsString;
 use std::process::ExitStatus;
 
@@ -44,29 +50,34 @@ pub(crate) async fn run(
     let spawned = Command::new(program).args(arguments).envs(environment.iter().copied()).spawn();
     let mut child = match spawned {
         Ok(child) => child,
-        Err(error) => {
-            let code = if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
-            let reason = match error.kind() {
-                std::io::ErrorKind::NotFound => "there is no such command".to_owned(),
-                std::io::ErrorKind::PermissionDenied => "it is not executable".to_owned(),
-                _ => error.to_string(),
-            };
-            let name = program.to_string_lossy();
-            printer.error(&CommandError::usage(format!("cannot run `{name}`: {reason}")));
-            return Ok(Exit::Child(code));
-        }
+        Err(error) => return Ok(unstartable(program, &error, printer)),
     };
     loop {
         tokio::select! {
             status = child.wait() => {
-                let status = status.map_err(|error| {
-                    CommandError::unknown(format!("lost sight of the command: {error}"))
-                })?;
+                let status = status.map_err(|error| lost(&error))?;
                 return Ok(Exit::Child(code(status)));
             }
             kind = next(&mut signals) => pass_on(kind, &child),
         }
     }
+}
+
+/// Says why the command cannot be run, and with what code a shell would end.
+fn unstartable(program: &OsString, error: &std::io::Error, printer: &Printer) -> Exit {
+    let code = if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
+    let reason = match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such command".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "it is not executable".to_owned(),
+        _ => error.to_string(),
+    };
+    let name = program.to_string_lossy();
+    printer.error(&CommandError::usage(format!("cannot run `{name}`: {reason}")));
+    Exit::Child(code)
+}
+
+fn lost(error: &std::io::Error) -> CommandError {
+    CommandError::unknown(format!("lost sight of the command: {error}"))
 }
 
 /// Listens to the signals that are not among `ignored`.

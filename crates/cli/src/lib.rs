@@ -9,9 +9,9 @@
 //! | `exit.rs`, `error.rs` | how a command ends |
 //! | `clock.rs` | the only place that reads a clock |
 //! | `accounts.rs` | keys grouped by account |
-//! | `slots.rs`, `child.rs` | the machine's slots, and a command that runs while one is held |
+//! | `slots.rs`, `child.rs`, `child/` | the machine's slots, and a command that runs while one is held, or stands still without budget |
 //! | `upstream.rs` | every question to Chutes |
-//! | `waiting.rs` | waiting for budget, for `wait-for-reset` and `run` |
+//! | `waiting.rs`, `allowance.rs` | waiting for budget, for `wait-for-reset` and `run`; and whether there still is some |
 //! | `catalogue.rs`, `figures.rs`, `verdict.rs` | models, windows and "may I go on?" as JSON and in words |
 //! | `hooks/` | programs and addresses that are told of events |
 //! | `recipes.rs`, `recipes/` | how clients are set up |
@@ -19,6 +19,7 @@
 //! | `commands/` | one file per command |
 
 mod accounts;
+mod allowance;
 mod args;
 mod catalogue;
 mod child;

@@ -83,6 +83,13 @@ impl<'c> Wait<'c> {
         }
     }
 
+    /// The same without an end: what is known of the clocks and of the last look stays.
+    pub(crate) fn without_deadline(mut self) -> Self {
+        self.clear_bar();
+        self.deadline = None;
+        self
+    }
+
     /// When it began, by the server's clock.
     pub(crate) const fn began(&self) -> Wall {
         self.began
@@ -171,6 +178,16 @@ impl<'c> Wait<'c> {
             self.keep_apart().await;
             self.ask_the_time(upstream).await;
         }
+    }
+
+    /// Does nothing for a while, but notices when a clock jumps.
+    pub(crate) async fn rest(&mut self, duration: Duration) {
+        self.sleep_until(self.context.now().after(duration)).await;
+    }
+
+    /// Whether a clock jumped, so that nobody knows what time it is at the server.
+    pub(crate) const fn is_shaken(&self) -> bool {
+        self.is_shaken
     }
 
     /// Learns the server's time by a question that needs no account.

@@ -5,6 +5,7 @@ use crate::config::Limits;
 use crate::places::{Busy, Place};
 use crate::router::{Callers, handle};
 use crate::shared::Shared;
+use crate::under_way::Entered;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::server::conn::http1;
@@ -37,6 +38,7 @@ pub(crate) async fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
+    let port = stream.peer_addr().ok().map(|peer| peer.port());
     let Limits { header_timeout, write_timeout, .. } = shared.limits;
     let seat = Arc::clone(&place);
     let service = service_fn(move |request| {
@@ -47,8 +49,15 @@ pub(crate) async fn serve(
                 // Told to leave at this very moment: the connection ends before anything is done.
                 return std::future::pending().await;
             };
+            // Whoever only asks how things stand is not counted.
+            let calls = request.uri().path().starts_with("/v1/");
+            let entered = port.filter(|_| calls).map(|port| shared.under_way.enter(port));
             let response = handle(shared, callers, request).await;
-            Ok::<_, Infallible>(response.map(|body| Attended { body, _busy: busy }))
+            Ok::<_, Infallible>(response.map(|body| Attended {
+                body,
+                _busy: busy,
+                _entered: entered,
+            }))
         }
     });
     let io = ImpatientWriter::new(stream, write_timeout, Some(Arc::clone(&place)));
@@ -83,6 +92,7 @@ pub(crate) async fn serve(
 struct Attended {
     body: AnswerBody,
     _busy: Busy,
+    _entered: Option<Entered>,
 }
 
 impl http_body::Body for Attended {

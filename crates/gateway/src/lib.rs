@@ -57,6 +57,7 @@ mod simulation;
 mod start;
 mod story;
 mod terms;
+mod under_way;
 
 pub use admin::budget::BudgetReport;
 pub use admin::quota_stats::QuotaStats;

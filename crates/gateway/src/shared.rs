@@ -10,6 +10,7 @@ use crate::driver::gate::GateDriver;
 use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::pipeline::call::Call;
+use crate::under_way::UnderWay;
 use parking_lot::Mutex;
 use ripcord_client::transport::{Target, Transport};
 use ripcord_rules::admit::Closure;
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) transport: Transport,
     /// The drain is over: whatever is under way ends, with an error that says so.
     pub(crate) closing: CancellationToken,
+    /// Whose requests are under way.
+    pub(crate) under_way: Arc<UnderWay>,
     pub(crate) llm: Target,
     pub(crate) embed: Target,
     /// Tells the refresher that an account's figures are out of date.

@@ -223,6 +223,7 @@ impl Gateway {
             embed: transport.target(&config.endpoints.embed)?,
             transport,
             closing: CancellationToken::new(),
+            under_way: Arc::default(),
             clock,
             limits: config.limits,
             accounts,

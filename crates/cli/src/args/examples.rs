@@ -65,11 +65,17 @@ EXPRESSION is made of conditions with and, or, not and parentheses: day, four_ho
 remains, as a share (20%), in request units of the day (500) or in dollars ($2, or 2usd); before=16:00 and after=22:00 of the \
 local time, or that of --tz; weekday=mon-fri or sat,sun. A figure that is not known satisfies nothing. Put it in single quotes.
 
+--pause is for commands that do not go through the gateway, where work waits by itself. It stops the command and what it \
+started, as Ctrl-Z would, once none of its calls through the gateway of this machine is under way (after 30 seconds in any case), \
+and lets it go on when there is budget, also if ripcord is killed. What Chutes is streaming to a stopped program goes on, and is \
+billed.
+
 Examples:
   ripcord run -- ./batch.sh
   ripcord run --needs 500 --model Qwen/Qwen3-32B-TEE --tokens-in 4000 --tokens-out 800 -- ./batch.sh
   ripcord run --usd 1.50 --slot --timeout 3600 -- python3 job.py
-  ripcord run --when 'day>20%' -- ./nightly.sh";
+  ripcord run --when 'day>20%' -- ./nightly.sh
+  ripcord run --pause -- python3 direct.py        stands still while the budget is used up";
 
 pub(super) const SERVE: &str = "\
 Examples:

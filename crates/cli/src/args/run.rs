@@ -3,8 +3,10 @@
 use clap::Args;
 use ripcord_rules::schedule::Expression;
 use ripcord_rules::units::{NanoUsd, Rounding};
+use rustix::process::Signal;
 
 use super::{MOST, number};
+use crate::child::paused::How;
 
 #[derive(Args, Debug)]
 pub(crate) struct RunArguments {
@@ -40,6 +42,11 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     pub(crate) slot: bool,
 
+    /// Stop the command while the account's budget is used up, and let it go on when there is some; or send it a signal then, on
+    /// which it ends by itself: `--pause=signal:TERM`
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "stop", value_parser = pause)]
+    pub(crate) pause: Option<How>,
+
     /// Do not start the command, and exit with 75, if it could not be started within this many seconds
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number::<0, MOST>)]
     pub(crate) timeout: Option<u64>,
@@ -54,6 +61,30 @@ fn dollars(text: &str) -> Result<NanoUsd, String> {
     NanoUsd::from_decimal(number, Rounding::Up)
         .filter(|amount| amount.0 > 0)
         .ok_or_else(|| "write dollars, more than 0, such as `1.50`".to_owned())
+}
+
+fn pause(text: &str) -> Result<How, String> {
+    if text == "stop" {
+        return Ok(How::Stop);
+    }
+    let name = text.strip_prefix("signal:").map(str::to_ascii_uppercase).unwrap_or_default();
+    let known = [
+        ("TERM", Signal::TERM),
+        ("INT", Signal::INT),
+        ("HUP", Signal::HUP),
+        ("QUIT", Signal::QUIT),
+        ("USR1", Signal::USR1),
+        ("USR2", Signal::USR2),
+    ];
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    known
+        .into_iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, signal)| How::Signal(signal))
+        .ok_or_else(|| {
+            "write `stop`, or `signal:TERM`, with one of TERM, INT, HUP, QUIT, USR1, USR2"
+                .to_owned()
+        })
 }
 
 fn expression(text: &str) -> Result<Expression, String> {

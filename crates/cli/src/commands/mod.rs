@@ -27,6 +27,7 @@ pub(crate) mod wait_for_reset;
 pub(crate) mod watch;
 
 use crate::args::{Command, DoctorArguments};
+use crate::child;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::session::Session;
@@ -70,6 +71,8 @@ pub(crate) fn run(command: Option<Command>, session: &Session<'_>) -> Result<Exi
         Some(Command::Config(arguments)) => config::run(&arguments, session),
         Some(Command::Completions(arguments)) => completions::run(&arguments, printer),
         Some(Command::Man(arguments)) => man::run(&arguments, printer),
+        Some(Command::Guard) => Ok(child::guard::run()),
+        Some(Command::Foreground { group }) => Ok(child::terminal::run(group)),
         Some(Command::Reference(arguments)) => reference::run(&arguments),
     }
 }

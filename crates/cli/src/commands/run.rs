@@ -1,13 +1,17 @@
 //! `ripcord run -- COMMAND`: waits for budget, then for a slot if one is wanted, and runs a command.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use ripcord_rules::quota::{CallCost, WindowKind};
 use ripcord_rules::schedule::{Ahead, Demand, Expression};
 use ripcord_rules::units::{MilliUnits, NanoUsd};
+use tokio::sync::watch;
 
 use crate::accounts::Account;
+use crate::allowance::{Allowance, View};
 use crate::args::RunArguments;
+use crate::child::paused::{self, Order};
 use crate::commands::acquire::ACCOUNT;
 use crate::commands::can_complete;
 use crate::commands::serve::label;
@@ -41,7 +45,8 @@ pub(crate) async fn run(arguments: &RunArguments, context: &Context) -> Result<E
         let open = open_accounts(&wait, &goal, &readings, index, context);
         if !arguments.slot {
             let Some(account) = open.first() else { continue };
-            return start(account, arguments, context).await;
+            let account = account.clone();
+            return start(&account, readings, wait, arguments, &upstream, context).await;
         }
         let Some(held) = slots::hold(&open, "run", wait.left(), context).await? else {
             let seconds = arguments.timeout.unwrap_or_default();
@@ -50,7 +55,7 @@ pub(crate) async fn run(arguments: &RunArguments, context: &Context) -> Result<E
         // It may have taken hours.
         wait.look_again(&mut readings, &upstream).await?;
         if is_open(&wait, &goal, &readings, held.account, context) {
-            let exit = start(held.account, arguments, context).await;
+            let exit = start(held.account, readings, wait, arguments, &upstream, context).await;
             drop::<Held<'_>>(held);
             return exit;
         }
@@ -60,10 +65,24 @@ pub(crate) async fn run(arguments: &RunArguments, context: &Context) -> Result<E
 
 async fn start(
     account: &Account,
+    readings: Vec<Reading>,
+    wait: Wait<'_>,
     arguments: &RunArguments,
+    upstream: &Upstream,
     context: &Context,
 ) -> Result<Exit, CommandError> {
-    child::run(&arguments.command, &[(ACCOUNT, &label(account))], &context.printer).await
+    let label = label(account);
+    let environment = [(ACCOUNT, label.as_str())];
+    let own = readings.into_iter().find(|reading| reading.account.keys == account.keys);
+    let (Some(how), Some(own)) = (arguments.pause, own) else {
+        return child::run(&arguments.command, &environment, &context.printer).await;
+    };
+    let order = Order { command: &arguments.command, environment: &environment, how };
+    let closely = Cell::new(false);
+    let (tell, told) = watch::channel(View::default());
+    let wait = wait.without_deadline();
+    let allowance = Allowance::new(own, wait, upstream, &closely, context);
+    paused::run(order, allowance.follow(tell), told, &closely, context).await
 }
 
 /// The accounts that can take it now, the one that was found first.

@@ -16,6 +16,8 @@ struct Status<'a> {
     now: String,
     server_clock_ahead_seconds: i64,
     requests_in_flight: i64,
+    /// The ports that the requests under way come from, so that a program of this machine can be told by its sockets.
+    calling_ports: Vec<u16>,
     queue: Queue,
     accounts: Vec<AccountStatus<'a>>,
     models_resting: Vec<Resting>,
@@ -187,6 +189,7 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
         now: format_time(now.wall),
         server_clock_ahead_seconds: shared.clock.server_ahead_seconds(),
         requests_in_flight: shared.metrics.requests_in_flight.get(),
+        calling_ports: shared.under_way.ports(),
         queue: Queue { waiting: shared.gate.queued(), places: shared.limits.queue },
         accounts: accounts.collect(),
         models_resting,

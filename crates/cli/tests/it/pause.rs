@@ -1,0 +1,323 @@
+//! `ripcord run --pause` over real processes. One second here is many at Chutes.
+#![cfg(target_os = "linux")]
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use chutes_emulator::{AccountChange, Scenario};
+
+use crate::terminal::Terminal;
+use crate::world::{World, catalogue, pro};
+
+const SPEED: u32 = 40;
+/// Longer than anything here takes, also where the machine is busy.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// An hour and a minute before the 4-hour window turns, nearly used up.
+fn nearly_used_up() -> World {
+    let mut scenario = catalogue().account(pro().used_usd(8.2, 50.0));
+    scenario.starts_at = Some("2026-09-27T10:59:00Z".to_owned());
+    scenario.clock_speed = f64::from(SPEED);
+    World::of(scenario)
+        .key(&Scenario::key("alice", 0))
+        .variable("RIPCORD_TEST_NOW", &format!("2026-09-27T10:59:00Z/run{SPEED}"))
+        // No gateway answers there.
+        .config("[gateway]\nlisten = \"127.0.0.1:1\"\n[chutes]\nrefresh_seconds = 30\n")
+}
+
+fn use_up(world: &World) {
+    let change = AccountChange { four_hour_used_usd: Some(8.4), ..AccountChange::default() };
+    world.emulator().control().change_account("alice", change).unwrap();
+}
+
+/// There is budget again, as after a turn.
+fn give_back(world: &World) {
+    let change = AccountChange { four_hour_used_usd: Some(1.0), ..AccountChange::default() };
+    world.emulator().control().change_account("alice", change).unwrap();
+}
+
+/// `ripcord run --pause` around a shell whose first line says its number, which is that of its group.
+struct Paused {
+    ripcord: Child,
+    group: String,
+    said: BufReader<std::process::ChildStdout>,
+}
+
+impl Paused {
+    fn start(world: &World, flags: &[&str], script: &str) -> Self {
+        let script = format!("echo $$; {script}");
+        let arguments = [&["run"], flags, &["--", "sh", "-c", &script]].concat();
+        let mut command = world.command(&arguments);
+        let mut ripcord = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(ripcord.stdout.take().unwrap());
+        let mut group = String::new();
+        said.read_line(&mut group).unwrap();
+        Self { ripcord, group: group.trim().to_owned(), said }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.said.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    /// The states of all processes of the group, `T` for those that are stopped.
+    fn states(&self) -> Vec<char> {
+        states(&self.group)
+    }
+
+    fn wait_until(&self, what: &str, holds: impl Fn(&[char]) -> bool) {
+        wait_until(what, || holds(&self.states()));
+    }
+
+    fn wait_until_stopped(&self) {
+        self.wait_until("stopped", |states| {
+            !states.is_empty() && states.iter().all(|state| *state == 'T')
+        });
+    }
+
+    fn wait_until_running(&self) {
+        self.wait_until("running", |states| !states.contains(&'T'));
+    }
+
+    /// It ends by itself; its code and what was said about it.
+    fn ended(mut self) -> (Option<i32>, String) {
+        use std::io::Read as _;
+        let mut told = String::new();
+        self.ripcord.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        (self.ripcord.wait().unwrap().code(), told)
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        let _ = self.ripcord.kill();
+        let _ = self.ripcord.wait();
+        // A test that failed leaves nothing behind.
+        let _ = signal("-KILL", &format!("-{}", self.group));
+    }
+}
+
+fn states(group: &str) -> Vec<char> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let state = |process: std::fs::DirEntry| {
+        let status = std::fs::read_to_string(process.path().join("stat")).ok()?;
+        let mut fields = status.rsplit_once(')')?.1.split_whitespace();
+        let (state, own) = (fields.next()?, fields.nth(1)?);
+        (own == group && state != "Z").then(|| state.chars().next()).flatten()
+    };
+    processes.filter_map(state).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "other processes change by themselves")]
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "not {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Sends it by name to a process, or to a group if there is a minus before the number.
+fn signal(name: &str, to: &str) -> bool {
+    Command::new("kill").args([name, "--", to]).stderr(Stdio::null()).status().unwrap().success()
+}
+
+/// Seconds at Chutes, as long as a wrong pause would need to show itself.
+fn some_time_passes(world: &World) {
+    let clock = world.emulator().control().clone();
+    let began = clock.clock().now_micros();
+    wait_until("later", || clock.clock().now_micros() - began > 45_000_000);
+}
+
+#[test]
+fn a_program_that_forks_stands_still_whole_and_goes_on_whole() {
+    let world = nearly_used_up();
+    let forks = "for n in 1 2; do (while :; do sleep 0.01; done) & done; trap 'exit 9' TERM; while :; do wait; done";
+    let paused = Paused::start(&world, &["--pause"], forks);
+    paused.wait_until("forked", |states| states.len() >= 3);
+    use_up(&world);
+    paused.wait_until_stopped();
+    some_time_passes(&world);
+    assert!(paused.states().iter().all(|state| *state == 'T'), "{:?}", paused.states());
+    give_back(&world);
+    paused.wait_until_running();
+    assert!(paused.states().len() >= 3);
+    assert!(signal("-TERM", &paused.ripcord.id().to_string()));
+    let group = paused.group.clone();
+    let (code, told) = paused.ended();
+    assert_eq!(code, Some(9), "{told}");
+    wait_until("gone", || states(&group).is_empty());
+    let stopped = "ripcord: the budget is used up; the command is stopped, and goes on in ";
+    assert!(told.starts_with(stopped), "{told}");
+    assert!(told.contains("\nripcord: there is budget again; the command goes on\n"), "{told}");
+}
+
+/// The window turns by the calendar; nobody has to be asked for that.
+#[test]
+fn it_goes_on_when_the_window_turns() {
+    let world = nearly_used_up();
+    let mut paused = Paused::start(
+        &world,
+        &["--pause"],
+        "while [ ! -e \"$HOME/go\" ]; do sleep 0.01; done; echo on; exit 3",
+    );
+    use_up(&world);
+    paused.wait_until_stopped();
+    std::fs::write(world.home().join("go"), "").unwrap();
+    world.emulator().control().clock().set_micros(1_790_510_399_000_000);
+    assert_eq!(paused.line(), "on");
+    assert_eq!(paused.ended().0, Some(3));
+}
+
+#[test]
+fn no_exit_code_is_lost() {
+    let world = nearly_used_up();
+    // While it is stopped; what it started goes on.
+    let paused = Paused::start(&world, &["--pause"], "sleep 60 & while :; do sleep 0.01; done");
+    use_up(&world);
+    paused.wait_until_stopped();
+    assert!(signal("-KILL", &paused.group));
+    paused.wait_until_running();
+    assert!(!paused.states().is_empty());
+    assert!(signal("-KILL", &format!("-{}", paused.group)));
+    assert_eq!(paused.ended().0, Some(128 + 9));
+    // Just before.
+    give_back(&world);
+    for code in 0..3 {
+        let paused = Paused::start(&world, &["--pause"], &format!("sleep 0.0{code}; exit {code}"));
+        use_up(&world);
+        assert_eq!(paused.ended().0, Some(code));
+        give_back(&world);
+    }
+    let missing = world.run(&["run", "--pause", "--", "no-such-command"]);
+    assert_eq!(missing.code, 127, "{}", missing.seen());
+}
+
+#[test]
+fn what_somebody_else_stopped_is_left_to_them() {
+    let world = nearly_used_up();
+    let paused =
+        Paused::start(&world, &["--pause"], "trap 'exit 9' TERM; while :; do sleep 0.01; done");
+    assert!(signal("-STOP", &paused.group));
+    paused.wait_until("stopped", |states| states.contains(&'T'));
+    use_up(&world);
+    some_time_passes(&world);
+    give_back(&world);
+    some_time_passes(&world);
+    assert!(paused.states().contains(&'T'), "nobody let it go on");
+    assert!(signal("-CONT", &paused.group));
+    paused.wait_until_running();
+    assert!(signal("-TERM", &paused.ripcord.id().to_string()));
+    let (code, told) = paused.ended();
+    assert_eq!(code, Some(9), "{told}");
+    assert!(!told.contains("ripcord:"), "{told}");
+}
+
+#[test]
+fn what_somebody_lets_go_on_is_not_stopped_again_until_there_was_budget() {
+    let world = nearly_used_up();
+    let paused =
+        Paused::start(&world, &["--pause"], "trap 'exit 9' TERM; while :; do sleep 0.01; done");
+    use_up(&world);
+    paused.wait_until_stopped();
+    assert!(signal("-CONT", &format!("-{}", paused.group)));
+    some_time_passes(&world);
+    assert!(!paused.states().contains(&'T'), "{:?}", paused.states());
+    give_back(&world);
+    some_time_passes(&world);
+    use_up(&world);
+    paused.wait_until_stopped();
+    // Who stands still hears no signal, so it goes on to hear this one.
+    assert!(signal("-TERM", &paused.ripcord.id().to_string()));
+    let (code, told) = paused.ended();
+    assert_eq!(code, Some(9), "{told}");
+    assert!(told.contains("somebody let the command go on"), "{told}");
+}
+
+#[test]
+fn nothing_stays_stopped_when_ripcord_is_killed() {
+    let world = nearly_used_up();
+    let forks = "(while :; do sleep 0.01; done) & while :; do sleep 0.01; done";
+    let mut paused = Paused::start(&world, &["--pause"], forks);
+    use_up(&world);
+    paused.wait_until_stopped();
+    paused.ripcord.kill().unwrap();
+    paused.ripcord.wait().unwrap();
+    paused.wait_until_running();
+    assert!(paused.states().len() >= 2, "it goes on: {:?}", paused.states());
+}
+
+#[test]
+fn a_program_that_checkpoints_is_told_and_its_code_is_ours() {
+    let world = nearly_used_up();
+    let script = "trap 'echo saved; exit 7' USR1; while :; do sleep 0.01; done";
+    let mut paused = Paused::start(&world, &["--pause=signal:USR1"], script);
+    use_up(&world);
+    assert_eq!(paused.line(), "saved");
+    let (code, told) = paused.ended();
+    assert_eq!(code, Some(7), "{told}");
+    // What stands behind it is the shell's, about what it had started.
+    let told_to_end = "ripcord: the budget is used up; the command is told to end\n";
+    assert!(told.starts_with(told_to_end), "{told}");
+    let wrong = world.run(&["run", "--pause=signal:KILL", "--", "true"]);
+    assert_eq!(wrong.code, 2, "{}", wrong.seen());
+    assert!(wrong.stderr.contains("signal:TERM"), "{}", wrong.seen());
+}
+
+/// The terminal belongs to the command while it runs, and to `ripcord` while it is stopped.
+#[test]
+fn a_terminal_stays_usable() {
+    let world = nearly_used_up();
+    let script = "trap 'echo caught; exit 4' INT; echo ready; read line; echo \"got $line\"; while :; do sleep 0.01; done";
+    let world = world.variable("SCRIPT", script);
+    let line = "trap : INT; \"$RIPCORD\" run --pause -- sh -c \"$SCRIPT\"; echo code $?; read after; echo \"after $after\"";
+    let Some(mut terminal) = Terminal::start(&world, line) else { return };
+    terminal.wait_for("ready");
+    terminal.send("hello\n");
+    terminal.wait_for("got hello");
+    use_up(&world);
+    terminal.wait_for("the command is stopped");
+    terminal.send("\x03");
+    terminal.wait_for("caught");
+    terminal.wait_for("code 4");
+    // The shell around it can read again.
+    terminal.send("here\n");
+    terminal.wait_for("after here");
+    terminal.ended();
+}
+
+#[test]
+fn a_shell_stops_it_and_lets_it_go_on_as_any_job() {
+    let world = nearly_used_up();
+    let script = "echo ready; while read line; do echo \"got $line\"; done";
+    let world = world.variable("SCRIPT", script).variable("PS1", "$ ");
+    let line = "exec bash --norc --noprofile -i";
+    let Some(mut terminal) = Terminal::start(&world, line) else { return };
+    terminal.send("\"$RIPCORD\" run --pause -- sh -c \"$SCRIPT\"\n");
+    terminal.wait_for("ready");
+    terminal.send("\x1a");
+    terminal.wait_for("Stopped");
+    terminal.send("echo shell $((40 + 2))\n");
+    terminal.wait_for("shell 42");
+    terminal.send("fg\n");
+    terminal.wait_for("SCRIPT");
+    terminal.send("hello\n");
+    terminal.wait_for("got hello");
+    // Also while it stands still.
+    use_up(&world);
+    terminal.wait_for("the command is stopped");
+    terminal.send("\x1a");
+    terminal.wait_for("Stopped");
+    give_back(&world);
+    terminal.send("fg\n");
+    terminal.wait_for("there is budget again");
+    terminal.send("again\n");
+    terminal.wait_for("got again");
+    terminal.send("\x03");
+    terminal.send("echo code $?\n");
+    terminal.wait_for("code 130");
+    terminal.send("exit\n");
+    terminal.ended();
+}
