@@ -6,9 +6,10 @@
 //! margin for whoever else uses the account.
 
 use super::account::{AccountSnapshot, Verdict, may_spend};
-use super::calendar::{four_hour_window, next_day_reset};
+use super::calendar::{four_hour_window, month_began, next_day_reset};
 use super::forecast::CallCost;
 use super::policy::{MARGIN_PERMILLE, Paygo, SpendingPolicy};
+use super::succession::is_from_before;
 use super::window::{Cap, Source, Unit, Window, WindowKind};
 use crate::time::Wall;
 use crate::units::{MilliUnits, NanoUsd, scaled};
@@ -89,7 +90,7 @@ const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 const AHEAD_AT_MOST: Duration = Duration::from_secs(600);
 
 /// Where readings fail for long, this many seconds of own calls are told apart.
-const SECONDS_APART: usize = 4_096;
+const SECONDS_APART: usize = 512;
 
 /// Own calls are remembered at most so long: then no window but the month can lack them, and the month's figures have
 /// been read since.
@@ -101,7 +102,8 @@ impl Default for BookSettings {
     fn default() -> Self {
         Self {
             figures_lag: Duration::from_secs(65),
-            counter_lag: CLOCKS_DIFFER,
+            // Ours may be behind when a call ends and ahead when the counter is read.
+            counter_lag: CLOCKS_DIFFER * 2,
             paid_lag: Duration::from_secs(180),
             margin_permille: MARGIN_PERMILLE,
         }
@@ -134,6 +136,7 @@ impl Book {
 
     /// Takes over a reading, as far as it can be believed.
     pub fn learn(&mut self, newer: AccountSnapshot) {
+        let read_at = newer.as_of;
         let known = match self.snapshot.take() {
             Some(known) => known.followed_by(newer),
             None => newer,
@@ -143,13 +146,7 @@ impl Book {
         for (window, chute) in windows.chain(own) {
             self.compare(window, chute.map(|chute| Arc::from(chute.as_str())), &known);
         }
-        let oldest = known.windows.iter().map(|window| window.as_of).min().unwrap_or(known.as_of);
-        let newest = known.as_of.before(REMEMBERED);
-        let forgotten = oldest.before(self.settings.figures_lag).max(newest).as_unix_seconds();
-        self.ended = self.ended.split_off(&(forgotten, None));
-        // Only a clock that was set since can have stamped a call later than this.
-        let latest = known.as_of.after(AHEAD_AT_MOST).as_unix_seconds();
-        self.ended.split_off(&(latest, None));
+        self.forget(&known, read_at);
         self.snapshot = Some(known);
     }
 
@@ -315,6 +312,33 @@ impl Book {
         *paid = paid.plus(usd);
     }
 
+    /// Forgets the calls that no figure can lack any more.
+    fn forget(&mut self, known: &AccountSnapshot, read_at: Wall) {
+        let own = known.chute_windows.iter().map(|(_, window)| window);
+        let lacking = known.windows.iter().chain(own).map(|window| {
+            let lagging = window.as_of.before(self.settings.figures_lag);
+            let missing = self.missing_since(window, surely(window.as_of)).min(lagging);
+            // A zero may yet follow and be believed, and then own calls count again.
+            match began_at(window, surely(window.as_of)).filter(|_| is_from_before(window)) {
+                Some(began) => missing.min(began.before(CLOCKS_DIFFER)),
+                None => missing,
+            }
+        });
+        let balance = known.balance_as_of.before(self.settings.figures_lag);
+        let oldest = lacking.min().map_or(known.as_of, |oldest| oldest.min(balance));
+        let remembered = read_at.before(REMEMBERED);
+        let are_missing =
+            !known.caps_read && known.windows.iter().all(|window| window.unit != Unit::Usd);
+        let oldest = if are_missing { remembered } else { oldest.max(remembered) };
+        let forgotten = oldest.as_unix_seconds();
+        self.ended = self.ended.split_off(&(forgotten, None));
+        // Only a clock that was set since can have stamped a call later than this. When it ended nobody knows then.
+        let latest = read_at.after(AHEAD_AT_MOST).as_unix_seconds();
+        for ((_, chute), cost) in self.ended.split_off(&(latest, None)) {
+            self.add(read_at.as_unix_seconds(), chute, cost);
+        }
+    }
+
     fn add(&mut self, second: i64, chute: Chute, cost: CallCost) {
         let nothing = CallCost { units: MilliUnits(0), usd: None };
         let booked = self.ended.entry((second, chute)).or_insert(nothing);
@@ -378,7 +402,12 @@ impl Book {
     /// Own calls that ended from this moment on may be missing in the window's figure as it stands at `now`.
     fn missing_since(&self, window: &Window, now: Wall) -> Wall {
         let lagging = window.as_of.before(self.lag(window.unit));
-        match began_at(window.kind, now) {
+        match began_at(window, now) {
+            // Own calls are in no figure that is not known, nor in a 0.0: so the counters read while their store is down
+            // (recordings, "Redis down").
+            Some(began) if says_nothing(window) => began.before(CLOCKS_DIFFER),
+            // The month turns when it is billed, and what the figure lacks then nobody knows.
+            _ if window.kind == WindowKind::Month => lagging,
             // What ended before the window began counts in the one before.
             Some(began) => lagging.max(began.before(CLOCKS_DIFFER)),
             None => lagging,
@@ -457,17 +486,22 @@ fn counts_in(window: &Window, chute: &Chute, called: &Chute, known: &AccountSnap
     }
 }
 
+/// Whether the figure of a window that includes something is none, or one that is read while the counters are down.
+fn says_nothing(window: &Window) -> bool {
+    window.cap != Cap::Limited(0) && window.used.is_none_or(|used| used == 0)
+}
+
 /// The last 00:00 UTC.
 fn day_began(now: Wall) -> Wall {
     next_day_reset(now).before(Duration::from_secs(86_400))
 }
 
-/// When the window that holds `now` began, where the calendar tells.
-fn began_at(kind: WindowKind, now: Wall) -> Option<Wall> {
-    match kind {
+/// When the window that holds `now` began, as far as the calendar tells.
+fn began_at(window: &Window, now: Wall) -> Option<Wall> {
+    match window.kind {
         WindowKind::Day | WindowKind::Chute => Some(day_began(now)),
         WindowKind::FourHour => Some(four_hour_window(now).0),
-        WindowKind::Month => None,
+        WindowKind::Month => month_began(window.resets_at?),
     }
 }
 

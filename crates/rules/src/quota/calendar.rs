@@ -39,6 +39,15 @@ pub fn month_window(anchor: Wall) -> Option<(Wall, Wall)> {
     Some((anchor, Wall::from_unix_micros(end.timestamp().as_microsecond())))
 }
 
+/// When the month began that ends at `end`; up to three days too early where its first day is one that the last month of
+/// the window has not.
+pub(super) fn month_began(end: Wall) -> Option<Wall> {
+    let end = Timestamp::from_microsecond(end.as_unix_micros()).ok()?;
+    let civil: DateTime = end.to_zoned(TimeZone::UTC).datetime();
+    let start = civil.checked_sub(1.month()).ok()?.to_zoned(TimeZone::UTC).ok()?;
+    Some(Wall::from_unix_micros(start.timestamp().as_microsecond()))
+}
+
 const fn next_multiple(now: Wall, period_seconds: i64) -> Wall {
     let bucket = now.as_unix_seconds().div_euclid(period_seconds);
     Wall::from_unix_seconds((bucket + 1) * period_seconds)
@@ -105,6 +114,8 @@ mod tests {
             let (start, end) = month_window(Wall::from_unix_seconds(seconds)).unwrap();
             let days = end.since(start).as_secs() / 86_400;
             prop_assert!((28..=31).contains(&days));
+            let began = month_began(end).unwrap();
+            prop_assert!(began <= start && start.since(began) <= Duration::from_secs(3 * 86_400));
         }
     }
 }

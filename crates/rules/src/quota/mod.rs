@@ -9,6 +9,8 @@ mod book;
 mod burn;
 mod calendar;
 mod forecast;
+#[cfg(test)]
+mod histories;
 mod members;
 mod outlook;
 mod plan;

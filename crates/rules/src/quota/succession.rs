@@ -143,7 +143,7 @@ fn is_believable(old: &Window, new: &Window) -> bool {
 }
 
 /// Whether a figure was read so soon after its window began that it may be of the window before.
-fn is_from_before(old: &Window) -> bool {
+pub(super) fn is_from_before(old: &Window) -> bool {
     let began = match old.kind {
         WindowKind::Day | WindowKind::Chute => next_day_reset(old.as_of).before(DAY),
         WindowKind::FourHour => four_hour_window(old.as_of).0,
