@@ -17,6 +17,7 @@ mod run;
 mod serve;
 mod setup;
 mod situations;
+mod situations_page;
 mod skill;
 mod slots;
 mod terminal;

@@ -5,7 +5,9 @@ use std::process::Command;
 
 #[test]
 fn the_reference_has_not_drifted() {
-    let (kept, written) = compare("all", "docs/reference");
+    let (mut kept, written) = compare("all", "docs/reference");
+    // Written by a test of its own, since it shows what commands do.
+    kept.retain(|file| file != "situations.md");
     assert_eq!(written, kept, "files that nothing writes");
 }
 

@@ -6,26 +6,37 @@ use chutes_emulator::{AccountSpec, PlanSpec, Scenario};
 
 use crate::world::{World, catalogue, pro};
 
-/// The situations, each with a name.
-fn situations() -> Vec<(&'static str, World)> {
-    let capped = || pro().used_usd(8.4, 50.4);
-    let paygo = |balance| AccountSpec::new("bob", PlanSpec::Paygo).balance_usd(balance);
-    let day_used_up = AccountSpec::new("carol", PlanSpec::Base)
+/// What a situation is called, and how it is made.
+pub(crate) type Situation = (&'static str, fn() -> World);
+
+fn capped() -> AccountSpec {
+    pro().used_usd(8.4, 50.4)
+}
+
+fn paygo(balance: f64) -> AccountSpec {
+    AccountSpec::new("bob", PlanSpec::Paygo).balance_usd(balance)
+}
+
+fn day_used_up() -> AccountSpec {
+    AccountSpec::new("carol", PlanSpec::Base)
         .anchor("2026-09-14T08:12:45")
         .used_units(300.0)
-        .used_usd(0.4, 3.0);
+        .used_usd(0.4, 3.0)
+}
+
+/// The situations, each with a name.
+pub(crate) fn situations() -> Vec<Situation> {
     vec![
-        ("Pro with room", World::with(pro())),
-        ("Pro, 4-hour cap spent, balance 0", World::with(capped())),
-        ("Pro, 4-hour cap spent, balance 5 dollars", World::with(capped().balance_usd(5.0))),
-        ("pay-as-you-go with balance", World::with(paygo(7.35))),
-        ("pay-as-you-go without balance", World::with(paygo(0.0))),
-        ("day quota used up", World::with(day_used_up)),
-        (
-            "a key without account scope",
-            World::of(catalogue().account(pro())).key(&Scenario::key("alice", 1)),
-        ),
-        ("API down", World::with(pro()).unreachable()),
+        ("Pro with room", || World::with(pro())),
+        ("Pro, 4-hour cap spent, balance 0", || World::with(capped())),
+        ("Pro, 4-hour cap spent, balance 5 dollars", || World::with(capped().balance_usd(5.0))),
+        ("pay-as-you-go with balance", || World::with(paygo(7.35))),
+        ("pay-as-you-go without balance", || World::with(paygo(0.0))),
+        ("day quota used up", || World::with(day_used_up())),
+        ("a key without account scope", || {
+            World::of(catalogue().account(pro())).key(&Scenario::key("alice", 1))
+        }),
+        ("API down", || World::with(pro()).unreachable()),
     ]
 }
 
@@ -34,6 +45,7 @@ fn check(name: &str, arguments: &[&str], codes: [i32; 8]) {
     let mut seen = String::new();
     let mut previous = String::new();
     for ((situation, world), code) in situations().into_iter().zip(codes) {
+        let world = world();
         let outcome = world.run(arguments);
         assert_eq!(outcome.code, code, "{name} in situation `{situation}`:\n{}", outcome.seen());
         let shown = outcome.seen();
