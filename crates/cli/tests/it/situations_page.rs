@@ -27,6 +27,8 @@ enum Essence {
     /// The one below the account's name.
     Second,
     Last,
+    /// The kind and the text of the first event.
+    Event,
     /// The first of the worst: what fails, what deserves attention, or that all is well.
     Worst,
 }
@@ -45,6 +47,7 @@ const COMMANDS: &[Row] = &[
     row(&["wait-for-reset", "--timeout", "0"], Essence::Verdict),
     row(&["run", "--timeout", "0", "--", "true"], Essence::First),
     row(&["report"], Essence::Second),
+    row(&["watch", "--once"], Essence::Event),
     row(&["status"], Essence::First),
     row(&["models"], Essence::Last),
     row(&["model-health", MODEL], Essence::First),
@@ -117,7 +120,7 @@ fn page(names: &[&str], outcomes: &[Vec<Outcome>]) -> String {
          <!-- Written by the test `the_table_of_situations_has_not_drifted`, which says how to write it anew. -->\n\n\
          Every command ran against the emulator in every situation; it was Sunday, 27 September 2026, 11:13 UTC. The codes:\n\
          0 yes or done, 1 the verdict is no, 2 wrong usage, 3 it could not be found out, 75 the command behind `--` was not\n\
-         started. `(nothing)`: what stands behind `--` ran, and printed nothing. Nothing is configured but the key, so a\n\
+         started. `(nothing)`: what stands behind `--` ran and printed nothing, or `watch` has nothing to tell. Nothing is configured but the key, so a\n\
          subscription never slides into pay-as-you-go.\n\n",
     );
     let _ = write!(page, "| exit code of `ripcord …` |");
@@ -168,8 +171,14 @@ fn essence(outcome: &Outcome, essence: Essence) -> String {
         Essence::Verdict => with(&['✓', '✗', '?']),
         Essence::First => lines.first().copied(),
         Essence::Second => lines.get(1).copied(),
+        Essence::Event => return lines.first().map_or_else(|| "(nothing)".to_owned(), event),
         Essence::Last => lines.last().copied(),
         Essence::Worst => with(&['✗']).or_else(|| with(&['!', '?'])).or(lines.last().copied()),
     };
     line.unwrap_or("(nothing)").to_owned()
+}
+
+fn event(line: &&str) -> String {
+    let event: serde_json::Value = serde_json::from_str(line).unwrap();
+    format!("{}: {}", event["kind"].as_str().unwrap(), event["text"].as_str().unwrap())
 }
