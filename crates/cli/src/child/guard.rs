@@ -1,7 +1,11 @@
-//! Lets a stopped process group go on when `ripcord` dies without having done so: a small process in a session of its own, which
-//! is told through a pipe what is stopped, and whose pipe ends with `ripcord`.
+//! Lets a stopped process group go on when `ripcord` dies without having done so: a small process that is told through a pipe what
+//! is stopped, and whose pipe ends with `ripcord`.
+//!
+//! Without more a system would do so itself, but roughly: a stopped group that nobody of its session looks after any more is hung up,
+//! of which most programs die. So the guard stays in the session, and has a process of its own in the group while that is stopped.
 
 use std::io::{BufRead as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal};
@@ -22,9 +26,8 @@ pub(super) struct Guard {
 impl Guard {
     /// Starts it.
     pub(super) fn start() -> std::io::Result<Self> {
-        let mut command = Command::new(own_program()?);
-        command.arg(COMMAND).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        Ok(Self { process: command.spawn()? })
+        // In a group of its own: what is typed at the terminal is not meant for it.
+        Ok(Self { process: start_in(0)? })
     }
 
     /// Tells it that the group is about to be stopped. After an error it is not guarded.
@@ -61,17 +64,41 @@ pub(super) fn own_program() -> std::io::Result<std::path::PathBuf> {
     if running.exists() { Ok(running) } else { std::env::current_exe() }
 }
 
+/// Starts one that is told nothing yet, in the group of that number, or in one of its own for 0.
+fn start_in(group: i32) -> std::io::Result<Child> {
+    let mut command = Command::new(own_program()?);
+    command.arg0("ripcord").arg(COMMAND).process_group(group);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+}
+
+/// A stopped group, and the process that keeps it from being hung up, which is a guard that is told nothing.
+struct Kept {
+    group: Pid,
+    anchor: Option<Child>,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(anchor) = &mut self.anchor {
+            // It may be stopped, too.
+            let _ = anchor.kill();
+            let _ = anchor.wait();
+        }
+    }
+}
+
 /// Is the guard: until the pipe ends, which says that `ripcord` has.
 pub(crate) fn run() -> Exit {
-    // What is typed at the terminal is not meant for it.
-    let _ = rustix::process::setsid();
-    let mut stopped = None;
+    let mut kept = None;
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { break };
-        stopped = line.trim().parse().ok().and_then(Pid::from_raw);
+        let group = line.trim().parse().ok().and_then(Pid::from_raw);
+        kept =
+            group.map(|group| Kept { group, anchor: start_in(group.as_raw_nonzero().get()).ok() });
     }
-    if let Some(group) = stopped {
-        let _ = rustix::process::kill_process_group(group, Signal::CONT);
+    if let Some(kept) = &kept {
+        let _ = rustix::process::kill_process_group(kept.group, Signal::CONT);
     }
+    drop(kept);
     Exit::Done
 }
