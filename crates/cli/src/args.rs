@@ -1,6 +1,7 @@
 //! What the user typed, and nothing else: no files, no environment, no defaults that are settings.
 
 mod examples;
+mod keys;
 mod report;
 mod run;
 mod setup;
@@ -12,6 +13,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::child;
 
+pub(crate) use keys::{KeyName, KeysAddArguments, KeysArguments, KeysCommand, Unknown, YesNo};
 pub(crate) use report::ReportArguments;
 pub(crate) use run::RunArguments;
 pub(crate) use setup::{
@@ -118,6 +120,8 @@ pub(crate) enum Command {
     /// Run the gateway: an OpenAI-compatible endpoint on this machine, in front of your accounts
     #[command(after_help = examples::SERVE)]
     Serve(ServeArguments),
+    /// The gateway's client keys: who may call it, and what each may spend
+    Keys(KeysArguments),
     /// Watch it work, without a key or a network: an emulated Chutes, the gateway before it, a minute of traffic
     Demo(DemoArguments),
     /// Check keys, addresses, reachability, clock, models and configuration; says what to fix. Or explain an error

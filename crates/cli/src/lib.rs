@@ -30,6 +30,7 @@ mod error;
 mod exit;
 mod figures;
 mod hooks;
+mod ledger;
 mod printer;
 mod recipes;
 mod session;

@@ -63,6 +63,17 @@ struct Known {
     next_number: u32,
 }
 
+/// A new client key: `rip_` and 256 random bits.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn new_client_key() -> std::io::Result<String> {
+    let mut random = [0_u8; 32];
+    getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+    // Hexadecimal: no key of ours may look as if it held one of Chutes.
+    Ok(random.iter().fold("rip_".to_owned(), |key, byte| format!("{key}{byte:02x}")))
+}
+
 // === impl PaidToday ===
 
 impl PaidToday {

@@ -61,6 +61,7 @@ mod under_way;
 
 pub use admin::budget::BudgetReport;
 pub use admin::quota_stats::QuotaStats;
+pub use bearers::new_client_key;
 pub use config::{AccountConfig, Config, Limits, WatchConfig, slot_tag};
 pub use events::{EVENT_SCHEMA, EventReport, Notice, Subscription};
 pub use start::{AbortHandle, Gateway, StartError};

@@ -10,6 +10,15 @@ Examples:
   pass show chutes | ripcord init --yes
   ripcord init --key-file keys.txt --name work";
 
+pub(super) const KEYS_ADD: &str = "\
+The key goes to stdout, everything else to stderr. Of the key's rules and those of an account the stricter counts: a key \
+never spends what the account may not.
+
+Examples:
+  ripcord keys add laptop
+  ripcord keys add ci-bot --paygo never --reserve no
+  ripcord keys add assistant --paygo daily:0.50 --min-balance 2";
+
 pub(super) const CLIENT: &str = "\
 Examples:
   ripcord config client                                     the list of clients

@@ -9,6 +9,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 mod elsewhere;
 pub(crate) mod init;
+pub(crate) mod keys;
 mod man;
 pub(crate) mod model_health;
 pub(crate) mod models;
@@ -66,6 +67,7 @@ pub(crate) fn run(command: Option<Command>, session: &Session<'_>) -> Result<Exi
         }
         Some(Command::Doctor(DoctorArguments { explain: None })) => wait(doctor::run(&prepare()?)),
         Some(Command::Serve(arguments)) => serve::run(&arguments, &prepare()?),
+        Some(Command::Keys(arguments)) => keys::run(&arguments, &prepare()?),
         Some(Command::Demo(arguments)) => demo::run(&arguments, printer),
         Some(Command::Init(arguments)) => wait(init::run(&arguments, &session.prepare_to_write()?)),
         Some(Command::Config(arguments)) => config::run(&arguments, session),

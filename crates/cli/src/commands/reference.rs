@@ -10,7 +10,7 @@ use schemars::schema_for;
 
 use crate::args::{Arguments, ReferenceArguments, ReferencePart};
 use crate::commands::{
-    budget_check, can_complete, config, doctor, init, model_health, models, probe, recommend,
+    budget_check, can_complete, config, doctor, init, keys, model_health, models, probe, recommend,
     report, sanity, serve, slots, status, usage, wait_for_reset, watch,
 };
 use crate::error::{self, CommandError};
@@ -63,6 +63,9 @@ fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("gateway-budget", schema_for!(ripcord_gateway::BudgetReport)),
         ("gateway-quota-stats", schema_for!(ripcord_gateway::QuotaStats)),
         ("init", schema_for!(init::InitReport)),
+        ("key-added", schema_for!(keys::KeyAddedReport)),
+        ("key-changed", schema_for!(keys::KeyChangedReport)),
+        ("keys", schema_for!(keys::KeysReport)),
         ("model-health", schema_for!(model_health::ModelHealthReport)),
         ("models", schema_for!(models::ModelsReport)),
         ("probe", schema_for!(probe::ProbeReport)),

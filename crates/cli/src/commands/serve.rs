@@ -8,7 +8,6 @@ use ripcord_gateway::{
     AccountConfig, Config, Gateway, Limits, Notice, StartError, Subscription, WatchConfig,
 };
 use ripcord_rules::quota::{BookSettings, Work};
-use ripcord_store::{OpenError, SqliteLedger};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,9 +18,8 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::hooks::{Hooks, Tell};
+use crate::ledger;
 use crate::printer::text::{Text, Tone};
-use crate::settings::Settings;
-use crate::settings::environment::variables;
 use crate::settings::origin::Origin;
 use crate::slots;
 use crate::upstream::{self, Upstream};
@@ -54,7 +52,7 @@ struct ServedAccount {
 
 /// Runs the gateway.
 pub(crate) fn run(arguments: &ServeArguments, context: &Context) -> Result<Exit, CommandError> {
-    let ledger = Arc::new(open_ledger(&context.settings)?);
+    let ledger = Arc::new(ledger::open(&context.settings)?);
     let machine = slots::open("serve", context)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -168,18 +166,6 @@ pub(crate) fn label(account: &Account) -> String {
         (None, Some(id)) => id.as_str().chars().take(8).collect(),
         (None, None) => account.label().trim_end_matches('…').to_owned(),
     }
-}
-
-fn open_ledger(settings: &Settings) -> Result<SqliteLedger, CommandError> {
-    let directory = slots::directory(settings)?;
-    SqliteLedger::open(&directory.join("ledger.sqlite")).map_err(|error| unusable(&error))
-}
-
-fn unusable(error: &OpenError) -> CommandError {
-    CommandError::usage(error.to_string()).hint(format!(
-        "the ledger is kept in `gateway.state_directory`, by default below {}",
-        variables::XDG_STATE_HOME
-    ))
 }
 
 fn explain(error: &StartError) -> CommandError {
