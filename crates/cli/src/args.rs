@@ -2,6 +2,7 @@
 
 mod examples;
 mod keys;
+mod priority;
 mod report;
 mod run;
 mod setup;
@@ -14,6 +15,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use crate::child;
 
 pub(crate) use keys::{KeyName, KeysAddArguments, KeysArguments, KeysCommand, Unknown, YesNo};
+pub(crate) use priority::Priority;
 pub(crate) use report::ReportArguments;
 pub(crate) use run::RunArguments;
 pub(crate) use setup::{
@@ -281,6 +283,10 @@ pub(crate) struct BudgetCheckArguments {
     /// The balance must be above the minimum too, even if a window covers the work
     #[arg(long)]
     pub(crate) require_balance: bool,
+
+    /// For whom: work that is not interactive has to leave alone what `reserve` keeps
+    #[arg(long, value_name = "PRIORITY", default_value = "interactive")]
+    pub(crate) priority: Priority,
 }
 
 #[derive(Args, Debug)]
@@ -302,6 +308,10 @@ pub(crate) struct CanCompleteArguments {
     #[arg(long, value_name = "TOKENS", requires_all = ["model", "tokens_in"], allow_negative_numbers = true,
         value_parser = number::<0, MOST>)]
     pub(crate) tokens_out: Option<u64>,
+
+    /// For whom: work that is not interactive has to leave alone what `reserve` keeps
+    #[arg(long, value_name = "PRIORITY", default_value = "batch")]
+    pub(crate) priority: Priority,
 }
 
 #[derive(Args, Debug, Default)]
@@ -313,6 +323,10 @@ pub(crate) struct WaitForResetArguments {
     /// Wait for the next reset even if there is budget now; of any window, or of this one
     #[arg(long, value_name = "WINDOW", num_args = 0..=1, default_missing_value = "any")]
     pub(crate) next: Option<NextWindow>,
+
+    /// For whom: work that is not interactive has to leave alone what `reserve` keeps
+    #[arg(long, value_name = "PRIORITY", default_value = "interactive")]
+    pub(crate) priority: Priority,
 }
 
 /// The reset to wait for.

@@ -11,7 +11,7 @@ use ripcord_client::key::AccountId;
 use ripcord_client::snapshot::{AccountKeys, add_paid_today, read_account_with};
 use ripcord_client::transport::{Transport, TransportLimits, TransportSettings};
 use ripcord_rules::cause::Cause;
-use ripcord_rules::quota::{AccountSnapshot, Paygo, Readable};
+use ripcord_rules::quota::{AccountSnapshot, Paygo, Readable, Work};
 use ripcord_wire::chutes::Chute;
 use ripcord_wire::text::clean;
 use tokio::sync::Semaphore;
@@ -43,6 +43,7 @@ pub(crate) struct Upstream {
     pub(crate) transport: Transport,
     /// The addresses, read.
     pub(crate) endpoints: Endpoints,
+    work: Work,
 }
 
 /// What was read of one account.
@@ -82,7 +83,12 @@ impl Upstream {
         let public = Chutes::new(&endpoints, transport.clone())
             .map_err(|problem| CommandError::unknown(problem.to_string()))?
             .with_settings(settings);
-        Ok(Self { public, transport, endpoints })
+        Ok(Self { public, transport, endpoints, work: Work::Interactive })
+    }
+
+    /// For work of this kind: what is not interactive leaves the reserve of each account alone.
+    pub(crate) fn for_work(self, work: Work) -> Self {
+        Self { work, ..self }
     }
 
     /// The client without a key.
@@ -202,6 +208,11 @@ impl Upstream {
     /// Reads these accounts, in their order; once more if the first answers show that this machine's clock is wrong, since
     /// their figures were taken for those of other windows then.
     pub(crate) async fn readings(&self, accounts: Vec<Account>, context: &Context) -> Vec<Reading> {
+        let with_policy = |mut account: Account| {
+            account.policy = account.policy_for(self.work);
+            account
+        };
+        let accounts: Vec<Account> = accounts.into_iter().map(with_policy).collect();
         let (readings, behind) = self.readings_at(accounts.clone(), context).await;
         let readings = if behind.is_some_and(|behind| context.compare_clocks(behind)) {
             self.readings_at(accounts, context).await.0

@@ -139,9 +139,9 @@ impl VerdictReport {
         let has_money = account.balance.is_some_and(|balance| balance.0 > 0);
         match (self.reason, self.window) {
             ("paygo_not_allowed", _) if has_money => "paygo-not-allowed",
-            ("balance_too_low" | "daily_bound_reached" | "kept_for_interactive", _) => {
-                "budget-exhausted"
-            }
+            ("balance_too_low", _) => "budget-exhausted",
+            ("daily_bound_reached" | "paid_today_unknown", _) => "daily-bound",
+            ("kept_for_interactive", _) => "reserve",
             ("paygo_not_allowed" | "window_used_up", Some("day" | "chute")) => "quota-used-up",
             ("paygo_not_allowed" | "window_used_up", _) => "cap-used-up",
             _ => "account-unreadable",

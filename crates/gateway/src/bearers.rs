@@ -195,6 +195,11 @@ impl Bearers {
         })
     }
 
+    /// Whether callers need a key.
+    pub(crate) fn wants_key(&self) -> bool {
+        self.known.read().wants_key
+    }
+
     /// Whether a key is in force.
     pub(crate) fn knows(&self, digest: &[u8; 32]) -> bool {
         self.known.read().keys.iter().any(|(known, _)| known == digest)

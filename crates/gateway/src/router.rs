@@ -109,7 +109,7 @@ async fn route(
                 .map(|model| json(StatusCode::OK, model))
                 .ok_or_else(|| Refusal::model_not_found(&id, &shared.catalogue.near(&id)))
         }
-        ("/", &Method::GET) => Ok(admin::welcome(request.headers())),
+        ("/", &Method::GET) => Ok(admin::welcome(shared, request.headers())),
         ("/-/health", &Method::GET) => {
             Ok(json(StatusCode::OK, Bytes::from_static(b"{\"status\":\"ok\"}")))
         }
@@ -237,7 +237,7 @@ fn refuse_chutes_key(headers: &HeaderMap) -> Result<(), Refusal> {
         return Ok(());
     }
     let message = "this is Ripcord, not Chutes: it uses the accounts it was configured with. Remove your Chutes key from \
-                   this client; any other text will do as its API key";
+                   this client and give it the gateway's client key, or any other text where the gateway asks for none";
     Err(Refusal::of_request(StatusCode::UNAUTHORIZED, "invalid_api_key", message))
 }
 

@@ -163,6 +163,12 @@ impl Gateway {
         self.address
     }
 
+    /// Whether callers need a client key.
+    #[must_use]
+    pub fn wants_client_key(&self) -> bool {
+        self.shared.bearers.wants_key()
+    }
+
     /// Requests waiting for a slot.
     #[must_use]
     pub fn queued(&self) -> usize {

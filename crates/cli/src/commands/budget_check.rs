@@ -53,7 +53,7 @@ pub(crate) async fn run(
     arguments: &BudgetCheckArguments,
     context: &Context,
 ) -> Result<Exit, CommandError> {
-    let upstream = Upstream::new(context)?;
+    let upstream = Upstream::new(context)?.for_work(arguments.priority.work());
     let readings = upstream.selected_readings(context).await?;
     let accounts: Vec<AccountVerdict> = readings
         .iter()

@@ -94,7 +94,7 @@ pub(crate) async fn run(
     arguments: &CanCompleteArguments,
     context: &Context,
 ) -> Result<Exit, CommandError> {
-    let upstream = Upstream::new(context)?;
+    let upstream = Upstream::new(context)?.for_work(arguments.priority.work());
     let call = Call {
         model: arguments.model.as_deref(),
         tokens_in: arguments.tokens_in,

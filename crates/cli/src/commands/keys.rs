@@ -13,7 +13,6 @@ use crate::args::{KeyName, KeysAddArguments, KeysArguments, KeysCommand, Unknown
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::printer::table::{Column, Table};
 use crate::printer::text::{Text, Tone};
 use crate::printer::{Page, moment};
 use crate::{figures, ledger};
@@ -132,7 +131,7 @@ fn add(arguments: &KeysAddArguments, context: &Context) -> Result<Exit, CommandE
     talk(format!(
         "client key `{}`: {}. It is shown this once; set it as the API key of the client.",
         key.name,
-        rules_in_words(&key.rules)
+        rules_in_words(&key.rules, None)
     ));
     talk("A key can only narrow what the account's own rules allow.".to_owned());
     if is_first {
@@ -266,31 +265,20 @@ fn page(known: &[(NanoUsd, ClientKey)], context: &Context) -> Page {
         page.line(Text::new().dim("ripcord keys add NAME makes one"));
         return page;
     }
-    let mut table = Table::new(
-        0,
-        vec![
-            Column::left("name").shrinks_to(12),
-            Column::left("the balance pays"),
-            Column::left("also"),
-            Column::left("made"),
-        ],
-    );
     let at =
         |micros: i64| context.printer.moments.at(Wall::from_unix_micros(micros), context.now());
     for (paid, key) in known {
-        let (pays, also) = rules_apart(&key.rules, Some(*paid));
-        let (name, made) = match key.revoked_at_unix_us {
-            None => (Text::toned(Tone::Strong, &*key.name), at(key.created_at_unix_us)),
-            Some(revoked) => (Text::new().dim(&*key.name), format!("revoked {}", at(revoked))),
+        let line = match key.revoked_at_unix_us {
+            None => Text::toned(Tone::Strong, &*key.name)
+                .dim(format!(" · made {}", at(key.created_at_unix_us))),
+            Some(revoked) => {
+                page.line(Text::new().dim(format!("{} · revoked {}", key.name, at(revoked))));
+                continue;
+            }
         };
-        table.row(vec![
-            name,
-            Text::new().plain(pays),
-            Text::new().plain(also),
-            Text::new().dim(made),
-        ]);
+        page.line(line);
+        page.paragraph_under(2, 2, Text::new().plain(rules_in_words(&key.rules, Some(*paid))));
     }
-    page.table(table);
     page
 }
 
@@ -317,8 +305,8 @@ fn rules_apart(rules: &ClientRules, paid: Option<NanoUsd>) -> (String, String) {
     (pays, also.join(", "))
 }
 
-fn rules_in_words(rules: &ClientRules) -> String {
-    let (pays, also) = rules_apart(rules, None);
+fn rules_in_words(rules: &ClientRules, paid: Option<NanoUsd>) -> String {
+    let (pays, also) = rules_apart(rules, paid);
     let pays = match rules.paygo {
         ClientPaygo::Never => "the balance never pays for it".to_owned(),
         _ => format!("the balance pays {pays}"),

@@ -37,6 +37,8 @@ pub(crate) struct ServeReport {
     status_url: String,
     /// The accounts it uses.
     accounts: Vec<ServedAccount>,
+    /// Whether callers need a client key (`ripcord keys`); otherwise any text will do.
+    wants_client_key: bool,
     /// The file in which it keeps what happened.
     ledger: String,
 }
@@ -195,6 +197,7 @@ fn report(gateway: &Gateway, accounts: Vec<ServedAccount>, ledger: &Path) -> Ser
         base_url: format!("http://{address}/v1"),
         status_url: format!("http://{address}/-/status"),
         accounts,
+        wants_client_key: gateway.wants_client_key(),
         ledger: ledger.display().to_string(),
     }
 }
@@ -212,7 +215,12 @@ fn greet(report: &ServeReport, context: &Context) -> Result<(), CommandError> {
             .plain("ripcord is listening on ")
             .then(Tone::Strong, format!("http://{}", report.address)),
     );
-    line("base URL", format!("{}   (any text will do as the client's API key)", report.base_url));
+    let key = if report.wants_client_key {
+        "with a client key of `ripcord keys` as the client's API key"
+    } else {
+        "any text will do as the client's API key"
+    };
+    line("base URL", format!("{}   ({key})", report.base_url));
     let accounts: Vec<String> = report
         .accounts
         .iter()

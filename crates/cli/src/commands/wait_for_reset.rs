@@ -77,7 +77,7 @@ pub(crate) async fn run(
     context: &Context,
 ) -> Result<Exit, CommandError> {
     let mut wait = Wait::new(context, arguments.timeout.map(Duration::from_secs));
-    let upstream = Upstream::new(context)?;
+    let upstream = Upstream::new(context)?.for_work(arguments.priority.work());
     let (ended, next, readings) = match arguments.next {
         Some(window) => for_next(window, &mut wait, &upstream, context).await?,
         None => for_budget(&mut wait, &upstream).await?,

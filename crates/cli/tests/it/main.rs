@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod init;
+mod keys;
 mod pause;
 mod probe;
 mod recommend;

@@ -29,12 +29,17 @@ pub(crate) fn ready(shared: &Shared) -> Response<AnswerBody> {
 }
 
 /// For whoever opens the address in a browser.
-pub(crate) fn welcome(headers: &http::HeaderMap) -> Response<AnswerBody> {
+pub(crate) fn welcome(shared: &Shared, headers: &http::HeaderMap) -> Response<AnswerBody> {
     let host =
         headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+    let key = if shared.bearers.wants_key() {
+        "the API key is a client key of this gateway"
+    } else {
+        "any text will do as the API key"
+    };
     let text = format!(
         "This is Ripcord, a gateway to Chutes.ai.\n\n\
-         Base URL for OpenAI clients:  http://{host}/v1   (any text will do as the API key)\n\
+         Base URL for OpenAI clients:  http://{host}/v1   ({key})\n\
          What it knows and does:       http://{host}/-/status\n"
     );
     let mut response = Response::new(AnswerBody::from(Bytes::from(text)));
