@@ -3,41 +3,25 @@
 
 use crate::clock::Clock;
 use crate::metrics::WindowLabels;
-use crate::shared::{FIGURES_LAG, Shared};
+use crate::shared::Shared;
 use ripcord_client::chutes::Chutes;
 use ripcord_client::endpoints::Endpoints;
 use ripcord_client::key::Key;
 use ripcord_client::snapshot::{add_paid_today, read_account};
 use ripcord_rules::cause::Cause;
-use ripcord_rules::quota::{AccountSnapshot, Readable, Window};
-use ripcord_rules::time::{Mono, Wall};
+use ripcord_rules::quota::{AccountSnapshot, Readable, Readiness, Refresh, Window};
+use ripcord_rules::time::Wall;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Accounts read at once.
-const AT_ONCE: usize = 5;
-/// The least time between two readings of one account, whatever asks for them.
-pub(crate) const LEAST_PAUSE: Duration = Duration::from_secs(10);
-/// After a window turns the server may show the old figures for a minute.
-const AFTER_TURN: Duration = Duration::from_secs(5);
-/// After a reading that failed, in whole or in part.
-const RETRY: Duration = Duration::from_secs(30);
-/// While own calls go into a window of which little is left.
-const NEAR_THE_END: Duration = Duration::from_secs(15);
 /// From here on little is left of a window, in thousandths.
 const LITTLE_LEFT_PERMILLE: u64 = 800;
 
 /// One to learn the server's time, one to use it, and one more for a clock that is set meanwhile.
 const READINGS_TO_SET_THE_CLOCK: usize = 3;
-
-/// When an account was, and is to be, read.
-struct Schedule {
-    last: Option<Mono>,
-    due: Mono,
-}
 
 /// Reads figures until told to stop.
 pub(crate) async fn run(
@@ -60,46 +44,24 @@ pub(crate) async fn run_with<R: Future<Output = Option<AccountSnapshot>> + Send 
     interval: Duration,
     stop: CancellationToken,
 ) {
-    let start = shared.clock.mono();
-    let mut schedule: Vec<Schedule> =
-        shared.accounts.iter().map(|_| Schedule { last: None, due: start }).collect();
+    let mut refresh = Refresh::new(shared.accounts.len(), shared.clock.mono());
     let mut reading: JoinSet<()> = JoinSet::new();
     let mut accounts: HashMap<tokio::task::Id, usize> = HashMap::new();
-    let mut busy = vec![false; schedule.len()];
     loop {
-        // Whoever is being read stays on the list: that reading may have begun too early.
-        shared.stale_accounts.lock().retain(|&account| {
-            if !busy[account] {
-                let earliest = schedule[account].last.map_or(start, |last| last.after(LEAST_PAUSE));
-                schedule[account].due = schedule[account].due.min(earliest);
-            }
-            busy[account]
-        });
-        let now = shared.clock.mono();
-        for account in 0..schedule.len() {
-            if reading.len() < AT_ONCE && !busy[account] && schedule[account].due <= now {
-                busy[account] = true;
-                schedule[account].last = Some(now);
-                let figures = read(Arc::clone(&shared), account);
-                let shared = Arc::clone(&shared);
-                let task = reading.spawn(async move {
-                    if let Some(snapshot) = figures.await {
-                        take_over(&shared, account, snapshot);
-                    }
-                });
-                accounts.insert(task.id(), account);
-            }
-        }
-        let next = (0..schedule.len())
-            .filter(|&account| !busy[account])
-            .map(|account| schedule[account].due)
-            .min();
-        let next = next.filter(|_| reading.len() < AT_ONCE);
-        let until_next = async {
-            match next {
-                Some(due) => {
-                    tokio::time::sleep_until(shared.clock.instant(due)).await;
+        shared.stale_accounts.lock().drain(..).for_each(|account| refresh.want(account));
+        while let Some(account) = refresh.begin(shared.clock.mono()) {
+            let figures = read(Arc::clone(&shared), account);
+            let shared = Arc::clone(&shared);
+            let task = reading.spawn(async move {
+                if let Some(snapshot) = figures.await {
+                    take_over(&shared, account, snapshot);
                 }
+            });
+            accounts.insert(task.id(), account);
+        }
+        let until_next = async {
+            match refresh.next() {
+                Some(due) => tokio::time::sleep_until(shared.clock.instant(due)).await,
                 None => std::future::pending().await,
             }
         };
@@ -113,45 +75,36 @@ pub(crate) async fn run_with<R: Future<Output = Option<AccountSnapshot>> + Send 
             () = until_next => None,
         };
         if let Some(account) = ended {
-            busy[account] = false;
-            schedule[account].due = next_reading(&shared, account, interval);
+            let pause = readiness(&shared, account, interval).pause(interval);
+            refresh.end(account, shared.clock.mono(), pause);
         }
     }
 }
 
-/// The interval, or soon after the account's next window turns.
-fn next_reading(shared: &Shared, account: usize, interval: Duration) -> Mono {
+/// What decides when the account is read again.
+fn readiness(shared: &Shared, account: usize, interval: Duration) -> Readiness {
     let now = shared.clock.now();
     let snapshot = shared.accounts[account].snapshot();
     let is_old = snapshot.as_ref().is_none_or(|snapshot| {
         snapshot.readable == Readable::Failed
             || now.wall.since(snapshot.oldest_figure(None)) > interval
     });
-    let waits_for_room = matches!(
-        shared.accounts[account].resting(now.mono),
-        Some(rest) if matches!(rest.cause, Cause::WindowUsedUp(_))
-    );
-    let interval = match (is_old, waits_for_room) {
-        (true, _) => interval.min(RETRY),
-        (false, true) => interval.min(FIGURES_LAG + LEAST_PAUSE),
-        (false, false) if is_near_the_end(shared, account, now.wall) => interval.min(NEAR_THE_END),
-        // Whoever waits would wait for nothing.
-        (false, false)
-            if snapshot.as_ref().is_some_and(AccountSnapshot::may_show_the_window_before) =>
-        {
-            interval.min(NEAR_THE_END)
-        }
-        (false, false) => interval,
-    };
+    let rest = shared.accounts[account].resting(now.mono);
+    // Whoever waits would wait for nothing.
+    let may_be_of_before =
+        snapshot.as_ref().is_some_and(AccountSnapshot::may_show_the_window_before);
     let turns = snapshot
         .iter()
         .flat_map(|snapshot| snapshot.windows_at(None, now.wall))
         .filter_map(|window| window.resets_at)
         .filter(|&turns| turns > now.wall)
         .min();
-    let regular = now.mono.after(interval);
-    let after_turn = turns.map(|turns| now.mono.after(turns.since(now.wall) + AFTER_TURN));
-    after_turn.map_or(regular, |turn| turn.min(regular)).max(now.mono.after(LEAST_PAUSE))
+    Readiness {
+        is_old,
+        waits_for_room: rest.is_some_and(|rest| matches!(rest.cause, Cause::WindowUsedUp(_))),
+        each_figure_counts: may_be_of_before || is_near_the_end(shared, account, now.wall),
+        turns_in: turns.map(|turns| turns.since(now.wall)),
+    }
 }
 
 /// Whether own calls go into a window of which little is left. Then each figure decides how much more may go.

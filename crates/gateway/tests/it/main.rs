@@ -20,6 +20,7 @@ mod misbehaving;
 mod pricing;
 mod quota_stats;
 mod raw;
+mod refreshing;
 mod riding;
 mod slots;
 mod spending;
