@@ -44,29 +44,46 @@ pub(super) async fn run(
         Err(error) => return Told::failed(format!("`{program}` cannot be run: {error}")),
     };
     let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
-    let mut output = Vec::new();
+    let mut output = Output::default();
     let ended = tokio::select! {
         ended = attend(&mut child, event, &mut output) => Some(ended),
         () = clock.sleep(timeout) => None,
     };
+    let said = output.said();
     let Some(ended) = ended else {
         group.end(&mut child).await;
         let answer = format!("it was still running after {} s and was ended", timeout.as_secs());
-        return Told { taken: false, answer, said: said(&output) };
+        return Told { taken: false, answer, said };
     };
     group.leave();
     let (taken, answer) = match ended {
         Ok(status) => (status.success(), how_it_ended(status)),
         Err(error) => (false, format!("lost sight of it: {error}")),
     };
-    Told { taken, answer, said: said(&output) }
+    Told { taken, answer, said }
+}
+
+/// The beginnings of what a program said.
+#[derive(Default)]
+struct Output {
+    told: Vec<u8>,
+    complained: Vec<u8>,
+}
+
+// === impl Output ===
+
+impl Output {
+    fn said(mut self) -> String {
+        self.told.append(&mut self.complained);
+        said(&self.told)
+    }
 }
 
 /// Feeds it and reads what it says until it ends.
 async fn attend(
     child: &mut Child,
     event: &EventReport,
-    output: &mut Vec<u8>,
+    output: &mut Output,
 ) -> std::io::Result<ExitStatus> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let mut line = serde_json::to_string(event).unwrap_or_default();
@@ -77,9 +94,9 @@ async fn attend(
             let _ = stdin.write_all(line.as_bytes()).await;
         }
     };
-    let (mut told, mut complained) = (Vec::new(), Vec::new());
+    let Output { told, complained } = output;
     let mut listen = Box::pin(async {
-        tokio::join!(feed, keep(stdout, &mut told), keep(stderr, &mut complained));
+        tokio::join!(feed, keep(stdout, told), keep(stderr, complained));
     });
     let mut is_silent = false;
     let status = loop {
@@ -91,10 +108,6 @@ async fn attend(
     if !is_silent {
         let _ = tokio::time::timeout(AFTER_THE_END, &mut listen).await;
     }
-    drop(listen);
-    output.extend(told);
-    output.extend(complained);
-    output.truncate(SAID_BYTES);
     status
 }
 

@@ -45,7 +45,7 @@ impl Target {
         timeout: Duration,
         clock: Clock,
     ) -> (Answered, Told) {
-        match tokio::time::timeout(timeout, self.exchange(event, timeout, clock)).await {
+        match tokio::time::timeout(timeout, self.exchange(event, clock)).await {
             Ok(answered) => answered,
             Err(_) => {
                 let answer = format!("no answer within {} s", timeout.as_secs());
@@ -54,18 +54,14 @@ impl Target {
         }
     }
 
-    async fn exchange(
-        &self,
-        event: &EventReport,
-        timeout: Duration,
-        clock: Clock,
-    ) -> (Answered, Told) {
+    async fn exchange(&self, event: &EventReport, clock: Clock) -> (Answered, Told) {
         let silent = |answer: String| (Answered::Silent, Told::failed(answer));
         let request = match self.request(event, clock.now().as_unix_seconds()) {
             Ok(request) => request,
             Err(error) => return silent(error.to_string()),
         };
-        let limits = TransportLimits { first_byte: timeout, ..TransportLimits::default() };
+        // The whole exchange has a limit; within it an answer may come when it likes.
+        let limits = TransportLimits { first_byte: Duration::MAX, ..TransportLimits::default() };
         let response = match self.transport.send_with(&self.target, request, limits).await {
             Ok(response) => response,
             // The kind alone: the whole text would name no more than the host, but that is in the settings.

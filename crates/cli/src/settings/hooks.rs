@@ -304,13 +304,13 @@ fn each<T>(value: &Value<'_>, read: impl Fn(&str) -> Result<T, String>) -> Resul
 
 fn kind_of_name(name: &str) -> Result<EventKind, String> {
     EventKind::from_name(name).ok_or_else(|| {
-        format!("expected events: {}", EventKind::ALL.map(EventKind::name).join(", "))
+        format!("expected one or more of {}", EventKind::ALL.map(EventKind::name).join(", "))
     })
 }
 
 fn window_of_name(name: &str) -> Result<WindowKind, String> {
     WindowKind::from_name(name)
-        .ok_or_else(|| "expected windows: day, four_hour, month, chute".to_owned())
+        .ok_or_else(|| "expected one or more of day, four_hour, month, chute".to_owned())
 }
 
 /// A program and its arguments, which may be empty; the program may not.

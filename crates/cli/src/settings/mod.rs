@@ -265,6 +265,33 @@ mod tests {
         assert_eq!(settings.accounts[0].keys.len(), 1);
     }
 
+    /// The blocks of TOML in a page, and what the file of defaults has as a comment.
+    fn hook_examples() -> Vec<String> {
+        let page = include_str!("../../../../docs/guide/events-and-hooks.md");
+        let blocks = page.split("```toml\n").skip(1);
+        let blocks = blocks.filter_map(|block| block.split("```").next()).map(str::to_owned);
+        let commented = DEFAULT_FILE.lines().skip_while(|line| *line != "# [[hooks]]");
+        let commented = commented.take_while(|line| line.starts_with('#'));
+        let commented = commented.map(|line| format!("{}\n", line.trim_start_matches(['#', ' '])));
+        blocks.chain([commented.collect()]).collect()
+    }
+
+    #[test]
+    fn the_examples_of_hooks_are_right() {
+        let mut hooks = 0;
+        for example in hook_examples() {
+            let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+            let settings =
+                load(Some(&example), &[("RIPCORD_HOOK_SECRET", secret), ("HOOK_SECRET", secret)]);
+            for hook in settings.unwrap().hooks {
+                assert_eq!(hook.problems(), Vec::<&hooks::HookProblem>::new(), "{hook:?}");
+                assert!(!format!("{hook:?}").contains(&secret[6..]), "{hook:?}");
+                hooks += 1;
+            }
+        }
+        assert_eq!(hooks, 6);
+    }
+
     #[test]
     fn each_layer_beats_the_one_before_and_says_where_it_comes_from() {
         let file = "[spending]\nmin_balance = 2\n[chutes]\nrefresh_seconds = 60\n";

@@ -109,20 +109,14 @@ impl EventReport {
             let window = self.window.as_deref().and_then(WindowKind::from_name);
             window.map_or("", WindowKind::in_words)
         };
-        let amount = |value: Option<f64>| self.amount(value);
+        let share = |value| self.share(value);
         let what = match (self.event_kind(), &self.key) {
-            (Some(EventKind::Low), _) => format!(
-                "{} of {} are left in the {} window",
-                amount(self.remaining),
-                amount(self.cap),
-                window()
-            ),
-            (Some(EventKind::Exhausted), _) => format!(
-                "the {} window is used up: {} of {}",
-                window(),
-                amount(self.used),
-                amount(self.cap)
-            ),
+            (Some(EventKind::Low), _) => {
+                format!("{} left in the {} window", share(self.remaining), window())
+            }
+            (Some(EventKind::Exhausted), _) => {
+                format!("the {} window is used up: {}", window(), share(self.used))
+            }
             (Some(EventKind::Reset), _) => format!("the {} window has turned", window()),
             (Some(EventKind::Saturated), _) => {
                 format!("is {}", self.state.as_deref().unwrap_or("not hot"))
@@ -176,15 +170,19 @@ impl EventReport {
         self.source = Some(source_word(window.source).to_owned());
     }
 
-    fn amount(&self, value: Option<f64>) -> String {
-        match (value, self.unit.as_deref()) {
-            (None, _) => "unknown".to_owned(),
-            (Some(value), Some("usd")) => format!("${value:.2}"),
-            (Some(value), _) => {
+    /// So much of the cap.
+    fn share(&self, part: Option<f64>) -> String {
+        let is_money = self.unit.as_deref() == Some("usd");
+        let amount = |value: Option<f64>| match value {
+            None => "unknown".to_owned(),
+            Some(value) if is_money => format!("${value:.2}"),
+            Some(value) => {
                 let text = format!("{value:.1}");
-                format!("{} requests", text.strip_suffix(".0").unwrap_or(&text))
+                text.strip_suffix(".0").unwrap_or(&text).to_owned()
             }
-        }
+        };
+        let unit = if is_money { "" } else { " requests" };
+        format!("{} of {}{unit}", amount(part), amount(self.cap))
     }
 }
 
@@ -273,7 +271,7 @@ mod tests {
         let low = of_window(WindowKind::Day, 4_900_500);
         assert_eq!(
             low.text,
-            "work: 99.5 requests of 5000 requests are left in the day window; it resets at 2026-09-28 00:00 UTC"
+            "work: 99.5 of 5000 requests left in the day window; it resets at 2026-09-28 00:00 UTC"
         );
         let month = of_window(WindowKind::Month, 8_400_000_000);
         assert!(month.text.ends_with("comes with the next billing"), "{}", month.text);

@@ -1,6 +1,6 @@
 //! Asks Chutes from time to time, and tells what is new.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use ripcord_client::chutes::KeyStanding as Standing;
@@ -42,7 +42,7 @@ pub(super) struct Look<'c> {
     models_asked: Option<Wall>,
     keys_asked: Option<Wall>,
     /// What could not be read at the last look, so that it is told once.
-    troubles: BTreeMap<&'static str, String>,
+    troubles: BTreeSet<String>,
     is_first: bool,
     /// What is not told yet.
     news: VecDeque<EventReport>,
@@ -77,7 +77,7 @@ impl<'c> Look<'c> {
             accounts_asked: None,
             models_asked: None,
             keys_asked: None,
-            troubles: BTreeMap::new(),
+            troubles: BTreeSet::new(),
             is_first: true,
             news: VecDeque::new(),
         })
@@ -138,12 +138,10 @@ impl<'c> Look<'c> {
         let readings = self.upstream.selected_readings(self.context).await?;
         let now = self.context.now();
         self.accounts_asked = Some(now);
-        let failed = readings.iter().find(|reading| reading.snapshot.readable == Readable::Failed);
-        let problem = failed.and_then(|reading| reading.problem.clone());
-        self.tell_trouble("accounts", problem);
         let keys_due = self.keys_asked.is_none_or(|asked| now.since(asked) >= KEYS_GAP);
         for reading in &readings {
             let label = serve::label(&reading.account);
+            self.tell_trouble(&format!("account {label}"), reading.problem.clone());
             let known = match self.known.remove(&label) {
                 Some(known) => known.followed_by(reading.snapshot.clone()),
                 None => reading.snapshot.clone(),
@@ -181,7 +179,7 @@ impl<'c> Look<'c> {
         let (lists, problems) = self.upstream.lists().await;
         let now = self.context.now();
         self.models_asked = Some(now);
-        self.tell_trouble("models", problems.into_iter().next());
+        self.tell_trouble("list of models", problems.into_iter().next());
         let catalogue = Catalogue::join(lists, now);
         for wanted in self.models.clone() {
             match catalogue.find(&wanted) {
@@ -209,19 +207,14 @@ impl<'c> Look<'c> {
     }
 
     /// Trouble is told when it begins and when it is over.
-    fn tell_trouble(&mut self, about: &'static str, problem: Option<CommandError>) {
+    fn tell_trouble(&mut self, about: &str, problem: Option<CommandError>) {
         let printer = &self.context.printer;
         match problem {
-            Some(problem) => {
-                let text = problem.to_string();
-                if self.troubles.insert(about, text).is_none() {
-                    printer.error(&problem);
-                }
-            }
-            None if self.troubles.remove(about).is_some() => {
+            Some(problem) if self.troubles.insert(about.to_owned()) => printer.error(&problem),
+            None if self.troubles.remove(about) => {
                 printer.warn(&format!("the {about} can be read again"));
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
 }
