@@ -2,7 +2,6 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Stdio};
-use std::time::Duration;
 
 use chutes_emulator::{Fault, FaultKind, Scenario, StateSpec};
 use serde_json::Value;
@@ -122,17 +121,19 @@ fn it_asks_sparingly() {
     let mut watch = Watch::start(&world, &["--interval", "10"]);
     watch.event();
     watch.event();
-    std::thread::sleep(Duration::from_millis(50));
     watch.interrupt();
     watch.ended();
     let log = world.emulator().control().log();
     let mut looks =
         log.iter().filter(|entry| entry.path == "/users/me").map(|entry| entry.started_micros);
     let mut last = looks.next().unwrap();
+    let mut more = 0;
     for look in looks {
+        more += 1;
         assert!(look - last >= 9_900_000, "{} s after the one before", (look - last) / 1_000_000);
         last = look;
     }
+    assert!(more > 0);
 }
 
 #[test]
