@@ -239,28 +239,51 @@ impl Book {
     /// balance the least that can be left, should it pay. What is not known stays unknown. `None` before the first reading.
     #[must_use]
     pub fn predicted(&self, now: Wall, margin: Margin) -> Option<AccountSnapshot> {
+        self.predicted_with(now, margin, |_| true)
+    }
+
+    /// The same with only the rows of chutes that are wanted: there may be many, and a request looks at one.
+    fn predicted_with(
+        &self,
+        now: Wall,
+        margin: Margin,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Option<AccountSnapshot> {
         let known = self.snapshot.as_ref()?;
-        let mut predicted = known.clone();
-        for window in &mut predicted.windows {
-            *window = self.predict(window, &None, known, now, margin);
-        }
-        predicted.balance = known.balance.map(|balance| {
+        let windows = known.windows.iter();
+        let rows = known.chute_windows.iter().filter(|(chute, _)| is_wanted(chute));
+        let balance = known.balance.map(|balance| {
             let since = known.balance_as_of.before(self.settings.figures_lag).as_unix_seconds();
             let ended = self.ended.range((since, None)..).map(|(_, cost)| *cost);
             let own = ended.fold(self.reserved(), sum).usd.unwrap_or(NanoUsd::ZERO);
             NanoUsd(balance.0.saturating_sub(own.0))
         });
-        predicted.paid_today = known.paid_today_at(surely(now)).map(|paid| {
+        let paid_today = known.paid_today_at(surely(now)).map(|paid| {
             let lagging = known.paid_as_of.before(self.settings.paid_lag);
             let own =
                 self.own_paid_since(lagging.max(day_began(surely(now)).before(CLOCKS_DIFFER)));
             paid.plus(own)
         });
-        predicted.paid_as_of = surely(now);
-        for (chute, window) in &mut predicted.chute_windows {
-            *window = self.predict(window, &Some(Arc::from(chute.as_str())), known, now, margin);
-        }
-        Some(predicted)
+        Some(AccountSnapshot {
+            plan: known.plan,
+            windows: windows
+                .map(|window| self.predict(window, &None, known, now, margin))
+                .collect(),
+            chute_windows: rows
+                .map(|(chute, window)| {
+                    let row = Some(Arc::from(chute.as_str()));
+                    (chute.clone(), self.predict(window, &row, known, now, margin))
+                })
+                .collect(),
+            balance,
+            balance_as_of: known.balance_as_of,
+            paid_today,
+            paid_as_of: surely(now),
+            rows_read: known.rows_read,
+            caps_read: known.caps_read,
+            readable: known.readable,
+            as_of: known.as_of,
+        })
     }
 
     /// Whether the next call may go, to `chute_id` if given; `None` before the first reading.
@@ -272,7 +295,7 @@ impl Book {
         now: Wall,
         margin: Margin,
     ) -> Option<Verdict> {
-        let predicted = self.predicted(now, margin)?;
+        let predicted = self.predicted_with(now, margin, |chute| chute_id == Some(chute))?;
         // The margin is in the figures already.
         let policy = SpendingPolicy { margin_permille: 0, ..*policy };
         Some(may_spend(&predicted, &policy, chute_id, surely(now)))
@@ -290,7 +313,7 @@ impl Book {
     ) -> Option<Verdict> {
         let verdict = self.verdict(policy, chute_id, now, margin)?;
         let Paygo::Daily(bound) = policy.paygo else { return Some(verdict) };
-        let predicted = self.predicted(now, margin)?;
+        let predicted = self.predicted_with(now, margin, |_| false)?;
         let paid = predicted.paid_today_at(surely(now));
         // What has no price could cost all of it.
         let cost = cost.usd.unwrap_or(bound);

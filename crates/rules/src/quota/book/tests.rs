@@ -188,7 +188,7 @@ fn readings_that_fail_for_long_make_no_call_forgotten() {
         book.learn(AccountSnapshot::unknown(Readable::Failed, at(minute * 60)));
     }
     assert_eq!(used(&book, WindowKind::FourHour, at(7_300)), 10 + 120 * 7);
-    assert_eq!(used(&book, WindowKind::Day, at(7_300)), 120_000);
+    assert_eq!(used(&book, WindowKind::Day, at(7_300)), 12_000);
 }
 
 #[test]
@@ -375,4 +375,38 @@ fn nearly_all_of_a_window_is_used() {
     assert_eq!(paid, 0);
     let own = used - foreign;
     assert!(own >= (CAP - foreign) / 100 * 97, "{} permille", own * 1_000 / (CAP - foreign));
+}
+
+/// How long a verdict takes beside a whole prediction, on an account with many rows: run by hand, for commit messages.
+#[test]
+#[ignore = "measures time"]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "it measures time, and says so"
+)]
+fn a_verdict_costs_little() {
+    let mut book = Book::new(BookSettings::default());
+    let mut known = reading(0, 1_000, 1_000, 1_000);
+    let row = Window { kind: WindowKind::Chute, ..known.windows[0].clone() };
+    known.chute_windows = (0..32).map(|chute| (format!("chute-{chute}"), row.clone())).collect();
+    book.learn(known);
+    for second in 0..65 {
+        let call = book.reserve(Some("chute-7"), cost(1_000, 7));
+        book.settle(call, at(second), cost(1_000, 7));
+        if second < 5 {
+            book.reserve(None, cost(1_000, 7));
+        }
+    }
+    let policy = SpendingPolicy::default();
+    let time = |work: &dyn Fn()| {
+        let began = std::time::Instant::now();
+        (0..2_000).for_each(|_| work());
+        began.elapsed()
+    };
+    let whole = time(&|| drop(book.predicted(at(66), Margin::Kept)));
+    let one = time(&|| {
+        let _ = book.verdict(&policy, Some("chute-7"), at(66), Margin::Kept);
+    });
+    println!("a prediction {:?}, a verdict {:?}", whole / 2_000, one / 2_000);
 }
