@@ -337,6 +337,45 @@ fn a_damaged_file_is_told_and_made_anew() {
 }
 
 #[test]
+fn a_day_of_long_ago_is_read_by_itself() {
+    let mut account = with_use(pro());
+    account.usage_rows.push(hour("2025-06-01T10:00:00", QWEN, 77, 0.0));
+    let world = World::with(account);
+    world.run(&["report"]);
+    let report = world.run(&["report", "--hourly", "2025-06-01", "--json"]).report("report");
+    assert_eq!(report["accounts"][0]["rows"][10]["server"]["requests"], 77);
+    assert!(asked(&world)[1].contains("end_date=2025-06-01T23"), "{:?}", asked(&world));
+    world.run(&["report"]);
+    assert!(asked(&world)[2].contains("start_date=2026-09-27T05"), "what is kept stays");
+}
+
+#[test]
+fn a_file_that_was_written_by_a_wrong_clock_is_read_anew() {
+    let world = used().variable("RIPCORD_TEST_NOW", "2026-09-27T11:43:00Z");
+    world.emulator().control().set_time("2026-09-27T11:43:00Z").unwrap();
+    world.run(&["report"]);
+    world.emulator().control().set_time(crate::world::NOW).unwrap();
+    let world = world.variable("RIPCORD_TEST_NOW", crate::world::NOW);
+    assert_eq!(world.run(&["report"]).code, 0);
+    assert!(asked(&world)[1].contains("start_date=2026-09-21T00"), "{:?}", asked(&world));
+}
+
+#[test]
+fn prices_of_the_account_s_own_count() {
+    let mut account = with_use(pro());
+    account.discounts.insert("*".into(), 0.5);
+    let value = |account: AccountSpec| {
+        let report =
+            World::with(account).run(&["report", "--days", "1", "--json"]).report("report");
+        report["accounts"][0]["rows"][0]["server"]["value_usd_most"].as_f64().unwrap()
+    };
+    let (listed, own) = (value(with_use(pro())), value(account.clone()));
+    assert!((own - listed / 2.0).abs() < 1e-6, "{own} {listed}");
+    let told = World::with(account).run(&["report"]).stdout;
+    assert!(told.contains("those of your own"), "{told}");
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused() {
     let world = used();
     let mut seen = String::new();

@@ -15,4 +15,4 @@ pub use drift::{Drift, OwnCalls, drift};
 pub use months::billing_months;
 pub use plan_choice::{Best, HourUse, PlanCost, UsedUp, cheapest, is_open, plan_costs};
 pub use spikes::{SPIKE_RULE, SpikeRule, Usual, usual};
-pub use worth::{TokenPrices, UsdSpan, worth};
+pub use worth::{UsdSpan, worth};

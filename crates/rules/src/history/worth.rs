@@ -1,5 +1,6 @@
 //! What tokens were worth at list price, as far as it is known.
 
+use crate::quota::ModelPrices;
 use crate::units::NanoUsd;
 
 /// An amount that is known to lie between two.
@@ -9,17 +10,6 @@ pub struct UsdSpan {
     pub least: NanoUsd,
     /// Not more than this.
     pub most: NanoUsd,
-}
-
-/// The price of a million tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenPrices {
-    /// Of a prompt.
-    pub prompt: NanoUsd,
-    /// Of a prompt, those found in a cache; `None` if no other price is known for them.
-    pub cached: Option<NanoUsd>,
-    /// Of an answer.
-    pub completion: NanoUsd,
 }
 
 // === impl UsdSpan ===
@@ -63,10 +53,10 @@ impl UsdSpan {
 
 /// What these tokens cost at these prices, whether their prompts came from a cache or not.
 #[must_use]
-pub fn worth(prompt_tokens: u64, completion_tokens: u64, prices: TokenPrices) -> UsdSpan {
+pub fn worth(prompt_tokens: u64, completion_tokens: u64, prices: ModelPrices) -> UsdSpan {
     let completion = NanoUsd::for_tokens(prices.completion, completion_tokens);
     let full = NanoUsd::for_tokens(prices.prompt, prompt_tokens);
-    let cached = NanoUsd::for_tokens(prices.cached.unwrap_or(prices.prompt), prompt_tokens);
+    let cached = NanoUsd::for_tokens(prices.cached, prompt_tokens);
     UsdSpan { least: cached.min(full).plus(completion), most: cached.max(full).plus(completion) }
 }
 
@@ -76,9 +66,9 @@ mod tests {
 
     #[test]
     fn tokens_are_worth_a_span_where_caches_are_cheaper() {
-        let prices = TokenPrices {
+        let prices = ModelPrices {
             prompt: NanoUsd::from_cents(100),
-            cached: Some(NanoUsd::from_cents(50)),
+            cached: NanoUsd::from_cents(50),
             completion: NanoUsd::from_cents(400),
         };
         let span = worth(1_000_000, 500_000, prices);
@@ -86,7 +76,7 @@ mod tests {
         assert_eq!(span.at(0), span.least);
         assert_eq!(span.at(50), NanoUsd::from_cents(275));
         assert_eq!(span.at(100), span.most);
-        let no_cache = worth(1_000_000, 500_000, TokenPrices { cached: None, ..prices });
+        let no_cache = worth(1_000_000, 500_000, ModelPrices { cached: prices.prompt, ..prices });
         assert!(no_cache.is_exact());
     }
 

@@ -3,8 +3,9 @@
 use ripcord_client::chutes::{Chutes, UsageHistory, UsageQuery};
 use ripcord_client::error::Error;
 use ripcord_client::key::Key;
+use ripcord_client::terms::read_terms;
 use ripcord_gateway::slot_tag;
-use ripcord_rules::quota::Readable;
+use ripcord_rules::quota::{AccountPrices, Readable};
 use ripcord_rules::time::Wall;
 use ripcord_rules::units::{NanoUsd, Rounding};
 use ripcord_store::{AccountTag, HistoryError, HistoryFile, HourlyUsage, UsageHour};
@@ -22,6 +23,12 @@ const SETTLING_SECONDS: i64 = 6 * HOUR_SECONDS;
 
 /// An hour that ended so long ago is compared with the ledger.
 const COMPARED_AFTER_SECONDS: i64 = HOUR_SECONDS;
+
+/// Older hours are not kept: somewhat less than what the file holds.
+const HISTORY_SECONDS: i64 = 399 * 86_400;
+
+/// Another program may have written a little later than this one looked.
+const CLOCKS_AGREE_SECONDS: i64 = 600;
 
 /// Rows of one account that are read at most.
 const MOST_ROWS: usize = 100_000;
@@ -41,6 +48,8 @@ pub(super) struct Past {
     pub(super) is_kept: bool,
     /// Where the billing month is anchored, if that was asked for and is known.
     pub(super) anchor: Option<Wall>,
+    /// What the account pays otherwise than the list says, as far as it could be read.
+    pub(super) prices: AccountPrices,
     /// Why something could not be read.
     pub(super) problem: Option<CommandError>,
 }
@@ -50,7 +59,9 @@ pub(super) struct Past {
 pub(super) struct Wanted<'a> {
     /// The first hour, which may hang on where the billing month is anchored.
     pub(super) from: &'a dyn Fn(Option<Wall>) -> Wall,
-    /// Whether that is to be found out.
+    /// The last moment; what comes after it is read all the same where hours are kept.
+    pub(super) until: Wall,
+    /// Whether the anchor is to be found out.
     pub(super) anchor: bool,
     /// Whether hours are kept.
     pub(super) keep: bool,
@@ -63,9 +74,20 @@ pub(super) async fn read(
     wanted: Wanted<'_>,
     context: &Context,
 ) -> Past {
-    let file = file(reading, context).filter(|_| wanted.keep);
-    let kept = file.as_ref().and_then(|file| load(file, context));
-    let mut past = Past { usage: None, is_kept: true, anchor: None, problem: None };
+    let now = context.now();
+    let kept_from = now.as_unix_seconds() - HISTORY_SECONDS;
+    let from = (wanted.from)(None);
+    // Hours from before all that is kept are read by themselves.
+    let is_kept_long = from.as_unix_seconds() >= kept_from;
+    let file = file(reading, context).filter(|_| wanted.keep && is_kept_long);
+    let kept = file.as_ref().and_then(|file| load(file, now, context));
+    let mut past = Past {
+        usage: None,
+        is_kept: true,
+        anchor: None,
+        prices: AccountPrices::default(),
+        problem: None,
+    };
     if reading.snapshot.readable == Readable::Forbidden {
         // The reading has said why; asking once more would tell nothing new.
         past.usage = kept;
@@ -78,7 +100,12 @@ pub(super) async fn read(
             Err(error) => past.problem = Some(explain(&error).account(&reading.label)),
         }
     }
-    for (from, until) in spans(kept.as_ref(), (wanted.from)(past.anchor), context.now()) {
+    let spans = if is_kept_long {
+        spans(kept.as_ref(), (wanted.from)(past.anchor))
+    } else {
+        vec![(hour_of(from), Some(next_hour(wanted.until.min(now))))]
+    };
+    for (from, until) in spans {
         match keys.usage(from, until).await {
             Ok(history) => {
                 let read_at = context.now();
@@ -94,16 +121,17 @@ pub(super) async fn read(
             }
         }
     }
+    if past.usage.is_some() {
+        past.prices = keys.prices().await;
+    }
     past.usage = past.usage.or(kept);
     past
 }
 
 /// The spans to ask for, the newest first; one without an end goes on to the present.
-fn spans(kept: Option<&HourlyUsage>, from: Wall, now: Wall) -> Vec<(i64, Option<i64>)> {
+fn spans(kept: Option<&HourlyUsage>, from: Wall) -> Vec<(i64, Option<i64>)> {
     let from = hour_of(from);
-    let Some(kept) = kept.filter(|kept| kept.read_at_unix_seconds <= now.as_unix_seconds()) else {
-        return vec![(from, None)];
-    };
+    let Some(kept) = kept else { return vec![(from, None)] };
     let settled = hour_of(Wall::from_unix_seconds(kept.read_at_unix_seconds - SETTLING_SECONDS));
     let settled = settled.min(kept.until_unix_seconds);
     if settled <= kept.from_unix_seconds {
@@ -142,6 +170,16 @@ impl Keys<'_> {
         .await
     }
 
+    /// With the key that could read the history.
+    async fn prices(&self) -> AccountPrices {
+        match self.keys.first() {
+            Some(key) => {
+                read_terms(&self.upstream.public().clone().with_key(key.clone())).await.prices
+            }
+            None => AccountPrices::default(),
+        }
+    }
+
     /// A key that is refused is not asked with again.
     async fn first_that_may<T>(
         &mut self,
@@ -171,8 +209,17 @@ fn file(reading: &Reading, context: &Context) -> Option<HistoryFile> {
     Some(HistoryFile::of(directory, &AccountTag::of(&place)))
 }
 
-fn load(file: &HistoryFile, context: &Context) -> Option<HourlyUsage> {
+fn load(file: &HistoryFile, now: Wall, context: &Context) -> Option<HourlyUsage> {
     match file.load() {
+        Ok(Some(kept))
+            if kept.read_at_unix_seconds > now.as_unix_seconds() + CLOCKS_AGREE_SECONDS =>
+        {
+            // A clock was wrong. What it says of hours that have not come would count for more than what is read now.
+            if let Err(error) = file.forget() {
+                context.printer.warn(&format!("{error}; its figures are from the future"));
+            }
+            None
+        }
         Ok(kept) => kept,
         Err(error) => {
             let next = match &error {
@@ -297,7 +344,7 @@ mod tests {
     }
 
     fn asked(kept: Option<HourlyUsage>, from: i64) -> Vec<(i64, Option<i64>)> {
-        spans(kept.as_ref(), Wall::from_unix_seconds(from * HOUR_SECONDS + 5), NOW)
+        spans(kept.as_ref(), Wall::from_unix_seconds(from * HOUR_SECONDS + 5))
             .into_iter()
             .map(|(from, until)| (from / HOUR_SECONDS, until.map(|until| until / HOUR_SECONDS)))
             .collect()
@@ -314,10 +361,9 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_young_or_from_the_future_is_read_anew() {
+    fn a_file_that_is_young_is_read_anew() {
         assert_eq!(asked(Some(kept(998, 1_001, 1_000)), 900), [(900, None)]);
         assert_eq!(asked(Some(kept(998, 1_001, 1_000)), 999), [(998, None)]);
-        assert_eq!(asked(Some(kept(700, 2_001, 2_000)), 900), [(900, None)]);
     }
 
     #[test]

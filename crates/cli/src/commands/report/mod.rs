@@ -127,7 +127,16 @@ pub(crate) async fn run(
     let mut chapters = Vec::new();
     for reading in readings {
         let from = |anchor| form.from(&calendar, anchor, context.now());
-        let wanted = Wanted { from: &from, anchor: form.needs_anchor(), keep: !arguments.no_cache };
+        let until = match form {
+            Form::Hours(day) => calendar.hours(day).last().map(|hour| hour.from),
+            _ => None,
+        };
+        let wanted = Wanted {
+            from: &from,
+            until: until.unwrap_or(context.now()),
+            anchor: form.needs_anchor(),
+            keep: !arguments.no_cache,
+        };
         let past = history::read(&upstream, &reading, wanted, context).await;
         let own =
             ledger.as_ref().and_then(|ledger| own(ledger, &reading, from(past.anchor), context));
@@ -326,6 +335,7 @@ impl Chapter {
             usage: self.past.usage.as_ref(),
             own: self.own.as_ref(),
             prices,
+            own_prices: &self.past.prices,
             plan: self.reading.snapshot.plan,
         }
     }

@@ -219,7 +219,12 @@ fn draw_notes(
     let used = rows().any(|row| row.server.is_some_and(|sum| sum.requests > 0));
     if used {
         if rows().any(|row| row.server.is_some_and(|sum| !sum.worth.is_exact())) {
-            notes.push("List price: what the tokens are worth at today's prices, if all prompts came from a cache and if none did.".to_owned());
+            let own: usize =
+                chapters.iter().filter_map(|chapter| chapter.past.prices.own_count()).sum();
+            let prices = if own > 0 { "prices, those of your own included" } else { "prices" };
+            notes.push(format!(
+                "List price: what the tokens are worth at today's {prices}, if all prompts came from a cache and if none did."
+            ));
         }
         if rows().any(|row| row.server.is_some_and(|sum| sum.unpriced > 0)) {
             notes.push(if prices.is_read {

@@ -238,7 +238,7 @@ pub(super) fn draw_assumptions(page: &mut Page) {
     page.gap().paragraph(
         2,
         Text::new().dim(
-            "Taken for granted: today's prices also for the past, and none of your own; each request is one unit, though a \
+            "Taken for granted: today's prices (and those of your own) also for the past; each request is one unit, though a \
              repeated body counts a tenth; the requests of an hour are alike and evenly spread; what a window has no room for is \
              paid at list price, where Ripcord would wait unless paygo = \"allow\". Hours fall into the 4-hour windows and days \
              exactly. Where a span is given: how much of the prompts came from a cache is not known.",

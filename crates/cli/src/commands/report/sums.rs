@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use ripcord_rules::history::{Drift, OwnCalls, TokenPrices, UsdSpan, drift, worth};
-use ripcord_rules::quota::Plan;
+use ripcord_rules::history::{Drift, OwnCalls, UsdSpan, drift, worth};
+use ripcord_rules::quota::{AccountPrices, ModelPrices, Plan};
 use ripcord_rules::time::Wall;
 use ripcord_rules::units::NanoUsd;
 use ripcord_store::{HourlyUsage, Spent, UsageHour};
@@ -16,7 +16,7 @@ use crate::catalogue::Catalogue;
 /// What a chute is called and what its tokens cost.
 #[derive(Debug, Default)]
 pub(super) struct PriceList {
-    by_chute: BTreeMap<String, (String, Option<TokenPrices>)>,
+    by_chute: BTreeMap<String, (String, Option<ModelPrices>)>,
     /// Whether the list of models was read.
     pub(super) is_read: bool,
 }
@@ -27,6 +27,8 @@ pub(super) struct Facts<'a> {
     pub(super) usage: Option<&'a HourlyUsage>,
     pub(super) own: Option<&'a Own>,
     pub(super) prices: &'a PriceList,
+    /// What the account pays otherwise than the list says.
+    pub(super) own_prices: &'a AccountPrices,
     pub(super) plan: Option<Plan>,
 }
 
@@ -96,7 +98,7 @@ impl PriceList {
         for entry in &catalogue.entries {
             let Some(id) = entry.chute_id.clone() else { continue };
             let prices = entry.price_in().zip(entry.price_out()).map(|(prompt, completion)| {
-                TokenPrices { prompt, cached: entry.price_cached(), completion }
+                ModelPrices { prompt, cached: entry.price_cached().unwrap_or(prompt), completion }
             });
             by_chute.entry(id).or_insert((entry.name.clone(), prices));
         }
@@ -114,7 +116,7 @@ impl PriceList {
         }
     }
 
-    fn prices(&self, chute_id: Option<&str>) -> Option<TokenPrices> {
+    fn prices(&self, chute_id: Option<&str>) -> Option<ModelPrices> {
         self.by_chute.get(chute_id?).and_then(|(_, prices)| *prices)
     }
 }
@@ -126,9 +128,10 @@ impl Facts<'_> {
     pub(super) fn hour(&self, row: &UsageHour) -> ServerSum {
         let charged = NanoUsd(row.charged_nano_usd.unwrap_or(0).max(0));
         let (prompt, completion) = (row.prompt_tokens, row.completion_tokens);
+        let chute_id = row.chute_id.as_deref();
         let by_tokens = self
-            .prices
-            .prices(row.chute_id.as_deref())
+            .own_prices
+            .of(chute_id, self.prices.prices(chute_id))
             .zip(prompt.zip(completion))
             .map(|(prices, (prompt, completion))| worth(prompt, completion, prices));
         let (worth, priced) = match by_tokens {
@@ -329,6 +332,8 @@ impl Difference {
 mod tests {
     use super::*;
 
+    const NOTHING: AccountPrices = AccountPrices { overrides: None, discounts: None };
+
     /// 2026-09-27T00:00:00Z.
     const MIDNIGHT: i64 = 1_790_467_200;
 
@@ -357,9 +362,9 @@ mod tests {
     }
 
     fn prices() -> PriceList {
-        let prices = TokenPrices {
+        let prices = ModelPrices {
             prompt: NanoUsd::from_cents(100),
-            cached: Some(NanoUsd::from_cents(50)),
+            cached: NanoUsd::from_cents(50),
             completion: NanoUsd::from_cents(400),
         };
         let by_chute = [("c1".to_owned(), ("lab/one".to_owned(), Some(prices)))];
@@ -383,8 +388,13 @@ mod tests {
     #[test]
     fn worth_is_a_span_and_what_was_charged_its_least() {
         let (prices, usage) = (prices(), usage(vec![hour(1, 5, Some(0))]));
-        let facts =
-            Facts { usage: Some(&usage), own: None, prices: &prices, plan: Some(Plan::Pro) };
+        let facts = Facts {
+            usage: Some(&usage),
+            own: None,
+            prices: &prices,
+            own_prices: &NOTHING,
+            plan: Some(Plan::Pro),
+        };
         let span = facts.row(period(0, 24), at(11)).server.unwrap().worth;
         assert_eq!((span.least, span.most), (NanoUsd::from_cents(50), NanoUsd::from_cents(100)));
         let paid = facts.hour(&hour(1, 5, Some(NanoUsd::from_cents(70).0)));
@@ -401,7 +411,13 @@ mod tests {
     #[test]
     fn hours_belong_to_the_row_in_which_they_begin() {
         let (prices, usage) = (prices(), usage(vec![hour(3, 5, Some(0)), hour(4, 7, Some(0))]));
-        let facts = Facts { usage: Some(&usage), own: None, prices: &prices, plan: None };
+        let facts = Facts {
+            usage: Some(&usage),
+            own: None,
+            prices: &prices,
+            own_prices: &NOTHING,
+            plan: None,
+        };
         let requests = |from: Wall, until: Wall| facts.server(from, until).unwrap().requests;
         assert_eq!(requests(at(3), at(4)), 5);
         // A billing month turns within an hour: that hour is the old month's.
@@ -416,7 +432,13 @@ mod tests {
         let prices = prices();
         let usage = usage(vec![hour(8, 10, Some(0)), hour(9, 4, Some(0)), hour(10, 1, Some(0))]);
         let row = |own: Option<&Own>, period: Period| {
-            let facts = Facts { usage: Some(&usage), own, prices: &prices, plan: None };
+            let facts = Facts {
+                usage: Some(&usage),
+                own,
+                prices: &prices,
+                own_prices: &NOTHING,
+                plan: None,
+            };
             facts.row(period, at(11)).difference
         };
         let day = |own: &Own| row(Some(own), period(0, 24));
@@ -433,7 +455,13 @@ mod tests {
     #[test]
     fn what_is_unknown_of_one_account_is_unknown_of_all() {
         let (prices, usage) = (prices(), usage(vec![hour(1, 5, Some(0))]));
-        let known = Facts { usage: Some(&usage), own: None, prices: &prices, plan: None };
+        let known = Facts {
+            usage: Some(&usage),
+            own: None,
+            prices: &prices,
+            own_prices: &NOTHING,
+            plan: None,
+        };
         let unknown = Facts { usage: None, ..known };
         let rows = [known, known, unknown].map(|facts| facts.row(period(0, 24), at(11)));
         let two = Row::together(&[&rows[0], &rows[1]]).unwrap();
