@@ -57,7 +57,7 @@ impl Line {
         match self.sender.try_send(Arc::clone(event)) {
             Ok(()) => {
                 let lost = self.lost.swap(0, Ordering::Relaxed);
-                if lost > 1 {
+                if lost > 0 {
                     (self.tell)(format!("the hook `{name}` takes events again; {lost} are lost"));
                 }
             }
@@ -169,4 +169,62 @@ impl Worker {
 
 fn jitter_permille() -> u64 {
     getrandom::u32().map_or(500, |random| u64::from(random) % 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::hooks::{HookFilter, Hooks};
+    use ripcord_rules::time::Wall;
+    use std::sync::mpsc::Receiver;
+    use std::time::Duration;
+
+    /// One hook that runs this program, and what it has to say.
+    fn hooks(words: &[&str]) -> (Hooks, Receiver<String>) {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let hook = Hook {
+            name: "slow".into(),
+            filter: HookFilter::default(),
+            action: Action::Command(words.into()),
+            timeout: Duration::from_secs(300),
+            clock: Clock::System,
+        };
+        let (told, troubles) = std::sync::mpsc::channel();
+        let tell: Tell = Arc::new(move |text| drop(told.send(text)));
+        let (tasks, stop, abort) =
+            (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let line = Line::start(hook, &tasks, stop.clone(), abort.clone(), tell);
+        tasks.close();
+        (Hooks { lines: vec![line], tasks, stop, abort }, troubles)
+    }
+
+    fn event() -> Arc<EventReport> {
+        Arc::new(EventReport::test("evt_1", Wall::from_unix_seconds(0)))
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_lost_and_counted() {
+        let (hooks, troubles) = hooks(&["sleep", "600"]);
+        for _ in 0..PLACES + 7 {
+            hooks.tell(&event());
+        }
+        let told: Vec<String> = troubles.try_iter().collect();
+        assert_eq!(told, ["the hook `slow` is too slow; events are lost to it"]);
+        // One is taken out to be worked off, so there is a place again.
+        tokio::task::yield_now().await;
+        hooks.tell(&event());
+        let told: Vec<String> = troubles.try_iter().collect();
+        assert_eq!(told, ["the hook `slow` takes events again; 7 are lost"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_a_program_but_not_for_long() {
+        // Time that is paused runs on at once where everybody waits.
+        let (hooks, troubles) = hooks(&["sleep", "600"]);
+        hooks.tell(&event());
+        tokio::task::yield_now().await;
+        hooks.finish().await;
+        assert_eq!(troubles.try_iter().count(), 0);
+    }
 }
