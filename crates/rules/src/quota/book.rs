@@ -5,6 +5,9 @@
 //! what the server shows, every own call that ended after those figures were true, every own call under way, and a
 //! margin for whoever else uses the account.
 
+mod others;
+
+use self::others::Others;
 use super::account::{AccountSnapshot, Verdict, may_spend};
 use super::calendar::{four_hour_window, month_began, next_day_reset};
 use super::forecast::CallCost;
@@ -67,6 +70,7 @@ pub struct Book {
     /// What such calls of the last day did cost, by the second in which they ended.
     paid: BTreeMap<i64, NanoUsd>,
     drift: BTreeMap<(WindowKind, Chute), Drift>,
+    others: Others,
     next: u64,
 }
 
@@ -124,6 +128,7 @@ impl Book {
             open_paid: BTreeSet::new(),
             paid: BTreeMap::new(),
             drift: BTreeMap::new(),
+            others: Others::new(),
             next: 0,
         }
     }
@@ -146,6 +151,7 @@ impl Book {
         for (window, chute) in windows.chain(own) {
             self.compare(window, chute.map(|chute| Arc::from(chute.as_str())), &known);
         }
+        self.count_others(&known);
         self.forget(&known, read_at);
         self.snapshot = Some(known);
     }
@@ -215,6 +221,9 @@ impl Book {
         let Some((chute, _)) = self.open.remove(&reservation) else { return };
         if self.open_paid.remove(&reservation) {
             self.paid_until(ended, cost.usd.unwrap_or(NanoUsd::ZERO));
+        }
+        if chute.is_none() {
+            self.others.own_call_ended(cost.units.0);
         }
         self.add(ended.as_unix_seconds(), chute, cost);
         if self.ended.len() > SECONDS_APART {
@@ -438,15 +447,45 @@ impl Book {
     }
 
     /// Room for what others may have used since the figures were true: a fixed share, and twice what they used in as
-    /// much time so far.
+    /// much time so far, or what the live counter says if that is more.
     fn margin(&self, window: &Window, chute: &Chute, cap: i64, now: Wall) -> i64 {
         let fixed = scaled(cap, self.settings.margin_permille, 1_000);
         let Some(Drift { foreign, .. }) = self.drift.get(&(window.kind, chute.clone())) else {
             return fixed;
         };
         let seen_for = foreign.until.since(foreign.since).max(Duration::from_secs(60)).as_secs();
-        let unseen_for = now.since(window.as_of.before(self.lag(window.unit))).as_secs();
-        fixed.saturating_add(scaled(foreign.used, unseen_for.saturating_mul(2), seen_for))
+        let certain_until = window.as_of.before(self.lag(window.unit));
+        let unseen_for = now.since(certain_until).as_secs();
+        let usual = scaled(foreign.used, unseen_for.saturating_mul(2), seen_for);
+        let counted = match window.unit {
+            Unit::Usd => self.unseen_of_others(certain_until, now),
+            Unit::Requests => 0,
+        };
+        fixed.saturating_add(usual.max(counted))
+    }
+
+    /// What others used since a moment, in dollars, by the counter of their requests.
+    fn unseen_of_others(&self, certain_until: Wall, now: Wall) -> i64 {
+        let windows = self.snapshot.iter().flat_map(|known| &known.windows);
+        let cap = windows
+            .filter(|window| window.kind == WindowKind::FourHour)
+            .find_map(|window| if let Cap::Limited(cap) = window.cap { Some(cap) } else { None });
+        let drift = self.drift.get(&(WindowKind::FourHour, None));
+        let foreign = drift.map_or(0, |drift| drift.foreign.used);
+        cap.map_or(0, |cap| self.others.unseen(certain_until, now, foreign, cap))
+    }
+
+    /// Takes down what the counter of requests says of others, if it was read this time.
+    fn count_others(&mut self, known: &AccountSnapshot) {
+        let mut windows = known.windows.iter();
+        let Some(day) = windows.find(|window| window.kind == WindowKind::Day) else { return };
+        let Some(used) = day.used.filter(|_| day.as_of == known.as_of) else { return };
+        let later = self
+            .ended
+            .range((day.as_of.as_unix_seconds() + 1, None)..)
+            .filter(|((_, called), _)| called.is_none())
+            .fold(0_i64, |all, (_, cost)| all.saturating_add(cost.units.0));
+        self.others.counted(used, later, day.as_of, day.turns_at(day.as_of));
     }
 
     fn lag(&self, unit: Unit) -> Duration {
