@@ -9,7 +9,9 @@ use ripcord_client::endpoints::Endpoints;
 use ripcord_client::key::Key;
 use ripcord_client::snapshot::{add_paid_today, read_account};
 use ripcord_rules::cause::Cause;
-use ripcord_rules::quota::{AccountSnapshot, Readable, Readiness, Refresh, Window};
+use ripcord_rules::quota::{
+    AccountSnapshot, Readable, Readiness, Refresh, Window, until_surely_turned,
+};
 use ripcord_rules::time::Wall;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -49,7 +51,9 @@ pub(crate) async fn run_with<R: Future<Output = Option<AccountSnapshot>> + Send 
     let mut accounts: HashMap<tokio::task::Id, usize> = HashMap::new();
     loop {
         shared.stale_accounts.lock().drain(..).for_each(|account| refresh.want(account));
-        while let Some(account) = refresh.begin(shared.clock.mono()) {
+        let now = shared.clock.now();
+        refresh.put_off(now.mono, until_surely_turned(now.wall));
+        while let Some(account) = refresh.begin(now.mono) {
             let figures = read(Arc::clone(&shared), account);
             let shared = Arc::clone(&shared);
             let task = reading.spawn(async move {

@@ -43,6 +43,8 @@ pub(super) struct Scenario {
     pub(super) old_after_turn_seconds: i64,
     pub(super) month_used_pico: i64,
     pub(super) day_used_units: i64,
+    /// Programs on one machine that use the account. They share its slots, and know nothing of each other's calls.
+    pub(super) gateways: usize,
     /// How careful the gateway is.
     pub(super) book: BookSettings,
 }

@@ -75,21 +75,27 @@ async fn run(scenario: &Scenario) -> Simulated {
     let first = MIDNIGHT / 14_400 + scenario.first;
     let begins = Wall::from_unix_seconds(first * 14_400).before(BEFORE);
     let clock = Arc::new(Clock::simulated_from(begins));
-    let ledger = Arc::new(MemoryLedger::default());
     let coordination = MemoryCoordination::default();
-    let shared =
-        Gateway::shared(&config(scenario), Arc::clone(&clock), ledger, &coordination).unwrap();
-    shared.catalogue.learn(list_of_models(), clock.mono()).unwrap();
     let upstream = Arc::new(Upstream::new(Arc::clone(&clock), scenario));
     let mut random = Random::new(scenario.seed);
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    shared.apply_budget(0);
-    tasks.spawn(Arc::clone(&shared.gate).run(stop.clone()));
-    tasks.spawn(refresh(Arc::clone(&shared), Arc::clone(&upstream), random.fork(), stop));
+    let mut gateways = Vec::new();
+    for gateway in 0..scenario.gateways {
+        let ledger = Arc::new(MemoryLedger::default());
+        let config = config(scenario);
+        let shared = Gateway::shared(&config, Arc::clone(&clock), ledger, &coordination).unwrap();
+        shared.catalogue.learn(list_of_models(), clock.mono()).unwrap();
+        shared.apply_budget(0);
+        tasks.spawn(Arc::clone(&shared.gate).run(stop.clone()));
+        let upstream = Arc::clone(&upstream);
+        let of_gateway = (gateway, random.fork());
+        tasks.spawn(refresh(Arc::clone(&shared), upstream, of_gateway, stop.clone()));
+        gateways.push(shared);
+    }
     tasks.spawn(others(Arc::clone(&upstream), scenario.clone(), random.fork()));
-    for _ in 0..CLIENTS {
-        let (shared, upstream) = (Arc::clone(&shared), Arc::clone(&upstream));
+    for shared in gateways.iter().cycle().take(CLIENTS) {
+        let (shared, upstream) = (Arc::clone(shared), Arc::clone(&upstream));
         let world = World { shared, upstream, background: JoinSet::new() };
         tasks.spawn(client(world, scenario.clone(), random.fork()));
     }
@@ -139,11 +145,11 @@ fn list_of_models() -> Bytes {
 async fn refresh(
     shared: Arc<Shared>,
     upstream: Arc<Upstream>,
-    mut random: Random,
+    (gateway, random): (usize, Random),
     stop: CancellationToken,
 ) {
     let interval = Duration::from_secs(300);
-    let random = parking_lot::Mutex::new(random.fork());
+    let random = parking_lot::Mutex::new(random);
     let read = |shared: Arc<Shared>, _account: usize| {
         let upstream = Arc::clone(&upstream);
         let (there, back, fails) = {
@@ -153,7 +159,7 @@ async fn refresh(
         async move {
             let asked = shared.clock.now().wall;
             tokio::time::sleep(Duration::from_secs_f64(there)).await;
-            let figures = upstream.figures(asked);
+            let figures = upstream.figures(gateway, asked);
             tokio::time::sleep(Duration::from_secs_f64(back)).await;
             let unread = AccountSnapshot::unknown(Readable::Failed, asked);
             Some(if fails { unread } else { figures })

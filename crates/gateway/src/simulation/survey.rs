@@ -19,8 +19,11 @@ pub(super) struct Survey {
     pub(super) most_readings: u64,
     /// The shortest time between two readings, in microseconds.
     pub(super) least_between_readings: i64,
-    /// From the server's turn of a window that was used up to our first call behind it, in milliseconds. Sorted.
-    pub(super) went_on_after: Vec<i64>,
+    /// Windows in which none of our calls came at all.
+    pub(super) stood_still: usize,
+    /// From the server's turn of a window that was used up to our first call behind it, in milliseconds, with the seed.
+    /// Sorted.
+    pub(super) went_on_after: Vec<(i64, u64)>,
 }
 
 /// Simulates all of them, two at a time.
@@ -57,7 +60,10 @@ impl Survey {
             self.least_between_readings.min(simulated.least_between_readings);
         for window in simulated.whole.clone().skip(1) {
             let first = simulated.windows.get(&window).and_then(|used| used.first_own);
-            self.went_on_after.push(first.unwrap_or(i64::MAX) / 1_000);
+            match first {
+                Some(micros) => self.went_on_after.push((micros / 1_000, scenario.seed)),
+                None => self.stood_still += 1,
+            }
         }
         for window in simulated.whole.clone() {
             let used = simulated.windows.get(&window).copied().unwrap_or_default();
@@ -86,8 +92,8 @@ impl fmt::Display for Survey {
             self.windows,
             spread(&self.shares),
             spread(&self.filled),
-            self.went_on_after.first().unwrap_or(&0),
-            self.went_on_after.last().unwrap_or(&0),
+            self.went_on_after.first().map_or(0, |(after, _)| *after),
+            self.went_on_after.last().map_or(0, |(after, _)| *after),
             self.most_readings,
             self.least_between_readings as f64 / 1e6,
             self.paid.len(),

@@ -27,7 +27,8 @@ struct State {
     account: Subscriber,
     windows: BTreeMap<i64, Used>,
     month_ends: i64,
-    last_reading: Option<i64>,
+    /// Of each gateway.
+    last_reading: BTreeMap<usize, i64>,
     least_between_readings: i64,
 }
 
@@ -73,7 +74,7 @@ impl Upstream {
                 account,
                 windows: BTreeMap::new(),
                 month_ends: begins + A_MONTH,
-                last_reading: None,
+                last_reading: BTreeMap::new(),
                 least_between_readings: i64::MAX,
             }),
         }
@@ -146,8 +147,8 @@ impl Upstream {
         self.state.lock().windows.clone()
     }
 
-    /// The account's figures as they are shown now, to somebody who asked at `as_of` by his own clock.
-    pub(super) fn figures(&self, as_of: Wall) -> AccountSnapshot {
+    /// The account's figures as they are shown now, to the gateway that asked at `as_of` by its own clock.
+    pub(super) fn figures(&self, gateway: usize, as_of: Wall) -> AccountSnapshot {
         let now = self.now();
         let mut state = self.state.lock();
         let bucket = quota::bucket_of(now);
@@ -155,7 +156,7 @@ impl Upstream {
         let figures = state.account.shown(now);
         let since_turn = since_turn(now);
         let asked = as_of.as_unix_micros();
-        if let Some(before) = state.last_reading.replace(asked) {
+        if let Some(before) = state.last_reading.insert(gateway, asked) {
             state.least_between_readings = state.least_between_readings.min(asked - before);
         }
         let four_hour = if since_turn < self.old_after_turn_micros {

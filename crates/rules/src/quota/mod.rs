@@ -33,7 +33,7 @@ pub use outlook::{HORIZON_DAYS, Limit, Outlook, Pace, Slice};
 pub use plan::Plan;
 pub use policy::{ClientPolicy, MARGIN_PERMILLE, Paygo, SpendingPolicy, WhenUnknown, Work};
 pub use price::{AccountPrices, ModelPrices, PriceDiscount, PriceOverride, Share};
-pub use refresh::{LEAST_PAUSE, READ_AT_ONCE, Readiness, Refresh};
+pub use refresh::{LEAST_PAUSE, READ_AT_ONCE, Readiness, Refresh, until_surely_turned};
 pub use repeats::{BodyDigest, Ending, Repeats};
 pub use size::{CallShape, CallSize, SizeBook};
 pub use window::{Cap, Source, Unit, Window, WindowKind};

@@ -4,7 +4,8 @@
 //! window has turned. The account that has waited longest goes first, so one that fails or hangs keeps no other from being
 //! read.
 
-use crate::time::Mono;
+use super::calendar::four_hour_window;
+use crate::time::{Mono, Wall};
 use std::time::Duration;
 
 /// Accounts read at once.
@@ -37,6 +38,8 @@ pub struct Readiness {
 #[derive(Clone, Debug)]
 pub struct Refresh {
     accounts: Vec<Turn>,
+    /// Nobody whose figures are known is read again before this.
+    not_before: Mono,
     running: usize,
 }
 
@@ -47,6 +50,13 @@ struct Turn {
     is_running: bool,
     /// Somebody wants it read; while it is being read, once more afterwards: that reading may have begun too early.
     is_wanted: bool,
+}
+
+/// How long, right after a window turned, no figures are read: the server's clock may not be there yet, and the window
+/// before would seem to be the new one, and full.
+#[must_use]
+pub fn until_surely_turned(now: Wall) -> Duration {
+    AFTER_TURN.saturating_sub(now.since(four_hour_window(now).0))
 }
 
 // === impl Readiness ===
@@ -76,7 +86,7 @@ impl Refresh {
     #[must_use]
     pub fn new(accounts: usize, now: Mono) -> Self {
         let turn = Turn { began: None, due: now, is_running: false, is_wanted: false };
-        Self { accounts: vec![turn; accounts], running: 0 }
+        Self { accounts: vec![turn; accounts], not_before: now, running: 0 }
     }
 
     /// Somebody wants this account read out of turn.
@@ -84,6 +94,11 @@ impl Refresh {
         if let Some(turn) = self.accounts.get_mut(account) {
             turn.is_wanted = true;
         }
+    }
+
+    /// Reads none whose figures are known for so long.
+    pub fn put_off(&mut self, now: Mono, by: Duration) {
+        self.not_before = self.not_before.max(now.after(by));
     }
 
     /// The account that is to be read now, if one is; call it until there is none.
@@ -118,16 +133,15 @@ impl Refresh {
 
     fn waiting(&self) -> impl Iterator<Item = (usize, Mono)> {
         let turns = self.accounts.iter().enumerate().filter(|(_, turn)| !turn.is_running);
-        turns.map(|(account, turn)| (account, turn.earliest()))
+        turns.map(|(account, turn)| (account, turn.earliest(self.not_before)))
     }
 }
 
 impl Turn {
-    fn earliest(&self) -> Mono {
-        match self.began.filter(|_| self.is_wanted) {
-            Some(began) => self.due.min(began.after(LEAST_PAUSE)),
-            None => self.due,
-        }
+    fn earliest(&self, not_before: Mono) -> Mono {
+        let Some(began) = self.began else { return self.due };
+        let wanted = if self.is_wanted { began.after(LEAST_PAUSE) } else { self.due };
+        self.due.min(wanted).max(not_before)
     }
 }
 
@@ -165,6 +179,23 @@ mod tests {
         let own_interval = Readiness { is_old: true, ..Readiness::default() };
         assert_eq!(own_interval.pause(seconds(20)), seconds(20));
         assert_eq!(own_interval.pause(seconds(1)), LEAST_PAUSE);
+    }
+
+    #[test]
+    fn nobody_is_read_in_the_moment_of_a_turn() {
+        let turn = Wall::from_unix_seconds(1_795_176_000);
+        assert_eq!(until_surely_turned(turn.before(seconds(1))), seconds(0));
+        assert_eq!(until_surely_turned(turn), seconds(5));
+        assert_eq!(until_surely_turned(turn.after(seconds(4))), seconds(1));
+        assert_eq!(until_surely_turned(turn.after(seconds(9))), seconds(0));
+        let mut refresh = Refresh::new(2, at(0));
+        assert_eq!(refresh.begin(at(0)), Some(0));
+        refresh.end(0, at(1), LEAST_PAUSE);
+        refresh.put_off(at(10), seconds(5));
+        assert_eq!(refresh.begin(at(11)), Some(1), "its figures are not known yet");
+        refresh.put_off(at(12), seconds(0));
+        assert_eq!((refresh.begin(at(14)), refresh.next()), (None, Some(at(15))));
+        assert_eq!(refresh.begin(at(15)), Some(0));
     }
 
     #[test]
