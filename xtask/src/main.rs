@@ -5,6 +5,7 @@
 //! | `test` | installs what the tests need, then runs the Rust tests and the official SDKs through the gateway |
 //! | `check` | format, lints, docs, arrows, licences |
 //! | `check-deps` | arrows and licences alone |
+//! | `soak` | not a cent is paid: a thousand simulated windows of each kind, and whole windows live |
 //! | `bench` | what a short completion costs, alone and through the gateway |
 //!
 //! A recipe goes on after a failed step as far as it can, and ends with a table of all steps.
@@ -20,6 +21,7 @@ mod program;
 mod project;
 mod recipe;
 mod sdk;
+mod soak;
 mod test;
 mod tools;
 
@@ -30,6 +32,7 @@ const USAGE: &str = "usage: cargo xtask RECIPE
   test         install what the tests need, run the Rust tests, run the official SDKs through the gateway
   check        format, lints, docs, arrows, licences
   check-deps   arrows and licences alone
+  soak         not a cent is paid: a thousand simulated windows of each kind, and whole windows live (20 minutes)
   bench        what a short completion costs, alone and through the gateway (needs wrk)";
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ["test"] => test::recipe,
         ["check"] => check::recipe,
         ["bench"] => bench::recipe,
+        ["soak"] => soak::recipe,
         ["check-deps"] => check::dependencies_recipe,
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -17,6 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
+pub(crate) const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
 const CLIENTS: u64 = 32;
 const SECOND: i64 = 1_000_000;
 const FOUR_HOURS: i64 = 14_400 * SECOND;
@@ -39,15 +43,16 @@ pub(crate) struct Ride {
     /// While a window is used up, others use so much of its cap in so much time, in calls of at most 0.1 %.
     pub(crate) others_permille: u64,
     pub(crate) others_take: Duration,
-    /// They make so many calls more in the last seconds of the window.
-    pub(crate) others_at_the_end: u64,
+    /// They make so many calls more after each step of the clock.
+    pub(crate) others_after_a_step: u64,
     /// How long an answer takes.
     pub(crate) answer: Duration,
-    /// A window is as good as used up when no call was let in for so long, or after the longest time.
+    /// A window is as good as used up when no call was let in for so long, or after the longest time. Then the clock is
+    /// set forward.
     pub(crate) settled_after: Duration,
     pub(crate) longest: Duration,
-    /// So long before the end the clock is set, unless it is later already.
-    pub(crate) before_the_end: Duration,
+    /// To so long before the end of the window, one after the other.
+    pub(crate) steps: Vec<Duration>,
     /// How long the ride goes on in the window after the last one.
     pub(crate) afterwards: Duration,
     pub(crate) read_every: Duration,
@@ -96,21 +101,20 @@ impl Ride {
         }
         // The gateway learns the time when it starts, too.
         let mut steps = vec![1];
-        for window in first_window..first_window + riding.ride.windows {
-            let number = u64::try_from(window - first_window).unwrap();
-            let time = riding.ride.others_take;
-            let spread = riding.others(2 * number, riding.ride.others_calls(), time);
+        for number in 0..riding.ride.windows {
+            let end = (first_window + number + 1) * FOUR_HOURS;
+            let who = 10 * number.unsigned_abs();
+            let spread = riding.others(who, riding.ride.others_calls(), riding.ride.others_take);
             tokio::join!(spread, riding.until_used_up());
-            let end = (window + 1) * FOUR_HOURS;
-            let before = i64::try_from(riding.ride.before_the_end.as_micros()).unwrap();
-            if clock_now() < end - before {
-                riding.world.control().clock().set_micros(end - before);
-                steps.push(end - before);
+            for (step, before_the_end) in (1..).zip(&riding.ride.steps) {
+                let to = end - i64::try_from(before_the_end.as_micros()).unwrap();
+                riding.world.control().clock().set_micros(to);
+                steps.push(to);
+                let more = riding.ride.others_after_a_step;
+                let spread = riding.others(who + step, more, seconds(30).min(*before_the_end));
+                tokio::join!(spread, riding.until_used_up_or(end));
             }
-            let left = Duration::from_micros((end - clock_now()).max(0).unsigned_abs());
-            let at_the_end = riding.others(2 * number + 1, riding.ride.others_at_the_end, left);
-            let until_turn = tokio::time::sleep(left);
-            tokio::join!(at_the_end, until_turn);
+            riding.until(end).await;
         }
         tokio::time::sleep(riding.ride.afterwards).await;
         clients.shutdown().await;
@@ -245,6 +249,20 @@ impl Riding {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// The same, or until a moment of the server's clock.
+    async fn until_used_up_or(&self, end: i64) {
+        tokio::select! {
+            () = self.until_used_up() => {}
+            () = self.until(end) => {}
+        }
+    }
+
+    /// Waits until the server's clock is there.
+    async fn until(&self, moment: i64) {
+        let left = (moment - self.world.control().clock().now_micros()).max(0);
+        tokio::time::sleep(Duration::from_micros(left.unsigned_abs())).await;
     }
 
     fn ridden(&self, first: i64, steps: &[i64]) -> Ridden {
