@@ -197,8 +197,8 @@ impl Riding {
     async fn client(self: Arc<Self>, client: u64) {
         let priority = ["interactive", "agent", "batch"][usize::try_from(client % 3).unwrap()];
         for number in 0.. {
-            // Mixed sizes: half of them below 0.1 %, the largest just below 0.5 % of the cap.
-            let most = [600, 1_000, 1_000, 2_000, 4_900][usize::try_from(number % 5).unwrap()];
+            // Mixed sizes, the largest just below 0.5 % of the cap: two windows leave room in the day of a Plus account.
+            let most = [1_000, 2_000, 2_500, 4_000, 4_900][usize::try_from(number % 5).unwrap()];
             let millionths = self.ride.draw(client, number, 200, most);
             let streams = number.is_multiple_of(2);
             let bytes = body(millionths, &format!("{client} calls the {number}th time"), streams);
