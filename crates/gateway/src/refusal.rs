@@ -175,6 +175,15 @@ impl Refusal {
         Self::of_request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
     }
 
+    pub(crate) fn unknown_paid_today(account: &str) -> Self {
+        let message = format!(
+            "no window covers this call, and what the balance of account `{account}` has paid today cannot be read at the \
+             moment, so it pays no more (`paygo = {{ daily_usd = … }}`)"
+        );
+        let wait = Some(Duration::from_secs(30));
+        Self::waiting(StatusCode::PAYMENT_REQUIRED, "paygo_not_allowed", &message, wait)
+    }
+
     pub(crate) fn unknown_budget(account: &str) -> Self {
         let message = format!(
             "the figures of account `{account}` cannot be read, and its configuration forbids spending that is not known \

@@ -227,7 +227,8 @@ impl Account {
         missing: Missing,
         now: Wall,
     ) -> Budget {
-        if self.refuses_unknown(spender) {
+        // What was paid today could be all that may be paid.
+        if self.refuses_unknown(spender) || missing == Missing::PaidToday {
             return Budget::Closed(Verdict::Unknown(missing));
         }
         let over = self.over_bound(state, spender, paid, None, now);

@@ -89,8 +89,10 @@ pub(crate) async fn run_with<R: Future<Output = Option<AccountSnapshot>> + Send 
 fn readiness(shared: &Shared, account: usize, interval: Duration) -> Readiness {
     let now = shared.clock.now();
     let snapshot = shared.accounts[account].snapshot();
+    let bounded = shared.accounts[account].has_daily_bound();
     let is_old = snapshot.as_ref().is_none_or(|snapshot| {
         snapshot.readable == Readable::Failed
+            || (bounded && snapshot.readable == Readable::Yes && snapshot.paid_today.is_none())
             || now.wall.since(snapshot.oldest_figure(None)) > interval
     });
     let rest = shared.accounts[account].resting(now.mono);

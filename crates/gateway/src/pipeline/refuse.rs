@@ -9,7 +9,7 @@ use crate::shared::{RECONSIDERED, Shared};
 use http::StatusCode;
 use ripcord_rules::admit::Refused;
 use ripcord_rules::cause::Cause;
-use ripcord_rules::quota::{Shortage, Verdict, WindowKind};
+use ripcord_rules::quota::{Missing, Shortage, Verdict, WindowKind};
 use ripcord_rules::recover::{Rest, Scope};
 use ripcord_rules::time::{Mono, Now, Wall};
 use ripcord_rules::units::NanoUsd;
@@ -197,6 +197,7 @@ pub(super) fn of_verdict(
         Verdict::No { shortage: Shortage::KeptForInteractive(kind), turns_at, .. } => {
             Refusal::kept_for_interactive(label, kind, turns_at, now)
         }
+        Verdict::Unknown(Missing::PaidToday) => Refusal::unknown_paid_today(label),
         Verdict::Yes(_) | Verdict::Unknown(_) => Refusal::unknown_budget(label),
     }
 }

@@ -6,11 +6,11 @@ use ripcord_client::chutes::Reply;
 use ripcord_client::error::Error;
 use ripcord_client::key::KeyForm;
 use ripcord_rules::cause::Cause;
-use ripcord_rules::quota::{Plan, Readable, Verdict, may_spend};
+use ripcord_rules::quota::{Paygo, Plan, Readable, Verdict, WhenUnknown, may_spend};
 use ripcord_rules::time::Wall;
 
 use super::{Findings, Health};
-use crate::accounts::Roster;
+use crate::accounts::{Account, Roster};
 use crate::catalogue::Catalogue;
 use crate::context::Context;
 use crate::printer::moment;
@@ -271,13 +271,27 @@ fn is_refusal(error: &Error) -> bool {
         || error.status() == Some(403) && error.cause() != Some(Cause::EdgeBlock)
 }
 
+/// What the gateway does with an account that nobody can look into.
+fn unseen_words(account: &Account) -> String {
+    match (account.policy.paygo, account.when_unknown) {
+        (Paygo::Never, _) => "the gateway does not use it (paygo = \"never\")".to_owned(),
+        (_, WhenUnknown::Refuse) => {
+            "the gateway does not use it (when_unknown = \"refuse\")".to_owned()
+        }
+        (Paygo::Daily(bound), WhenUnknown::Allow) => {
+            format!("its calls are unguarded, but for at most {bound} at list price a day")
+        }
+        (Paygo::ByPlan | Paygo::Allow, WhenUnknown::Allow) => "its calls are unguarded".to_owned(),
+    }
+}
+
 fn account(findings: &mut Findings, reading: &Reading, context: &Context) {
     let label = &reading.label;
     match reading.snapshot.readable {
         Readable::Yes => {}
         Readable::Forbidden => {
             findings
-                .add("accounts", Health::Warning, format!("{label}: no key may read the account, so its calls are unguarded: quota, caps and balance are unknown"))
+                .add("accounts", Health::Warning, format!("{label}: no key may read the account, so {}: quota, caps and balance are unknown", unseen_words(&reading.account)))
                 .fix("add an admin key of this account to see and guard its quota")
                 .see("account-unreadable");
             return;
