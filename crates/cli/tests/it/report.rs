@@ -144,6 +144,32 @@ fn every_width_has_its_columns() {
 }
 
 #[test]
+fn no_form_is_wider_than_the_terminal() {
+    for columns in ["40", "60", "80"] {
+        let world = busy().variable("COLUMNS", columns);
+        for form in ["--monthly", "--calendar", "--hourly=2026-09-20", "--spikes", "--plan"] {
+            let outcome = world.run(&["report", form]);
+            let widest = outcome.stdout.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(widest <= columns.parse().unwrap(), "{form}: {widest}\n{}", outcome.seen());
+        }
+    }
+}
+
+#[test]
+fn the_key_that_may_read_the_account_is_found() {
+    let keys = format!("{},{}", Scenario::key("alice", 1), Scenario::key("alice", 0));
+    let world = World::of(catalogue().account(with_use(pro()))).key(&keys);
+    let report = world.run(&["report", "--monthly", "--json"]).report("report");
+    assert_eq!(report["form"], "billing_months");
+    assert_eq!(report["accounts"][0]["rows"][5]["server"]["requests"], 223);
+    let invoke_only =
+        World::of(catalogue().account(with_use(pro()))).key(&Scenario::key("alice", 1));
+    let outcome = invoke_only.run(&["report"]);
+    assert_eq!(outcome.code, 3);
+    assert!(outcome.stderr.contains("add an admin key of this account"), "{}", outcome.seen());
+}
+
+#[test]
 fn the_server_s_count_is_compared_with_the_ledger() {
     let world = used();
     ledger(
