@@ -16,6 +16,7 @@ mod recommend;
 mod reference;
 mod report;
 mod run;
+mod scheduling;
 mod serve;
 mod setup;
 mod situations;
