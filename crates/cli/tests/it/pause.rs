@@ -1,11 +1,14 @@
 //! `ripcord run --pause` over real processes. One second here is many at Chutes.
 #![cfg(target_os = "linux")]
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chutes_emulator::{AccountChange, Scenario};
+use parking_lot::Mutex;
 
 use crate::terminal::Terminal;
 use crate::world::{World, catalogue, pro};
@@ -327,4 +330,120 @@ fn a_shell_stops_it_and_lets_it_go_on_as_any_job() {
     terminal.wait_for("code 130");
     terminal.send("exit\n");
     terminal.ended();
+}
+
+/// As much of a gateway as is asked for the budget and for calls under way.
+struct Gateway {
+    port: u16,
+    told: Arc<Mutex<Told>>,
+}
+
+/// What it says.
+struct Told {
+    account: String,
+    budget: &'static str,
+    /// Whether calls that came are under way.
+    is_calling: bool,
+    callers: Vec<u16>,
+}
+
+impl Gateway {
+    fn start(account: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let told = Arc::new(Mutex::new(Told {
+            account: account.to_owned(),
+            budget: "open",
+            is_calling: true,
+            callers: Vec::new(),
+        }));
+        let shared = Arc::clone(&told);
+        std::thread::spawn(move || {
+            let mut held = Vec::new();
+            for stream in listener.incoming().flatten() {
+                held.extend(Self::answer(stream, &shared));
+            }
+        });
+        Self { port, told }
+    }
+
+    /// Answers a question, and keeps a call.
+    fn answer(mut stream: TcpStream, told: &Mutex<Told>) -> Option<TcpStream> {
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line).unwrap();
+        let mut told = told.lock();
+        if !line.starts_with("GET /-/status ") {
+            told.callers.push(stream.peer_addr().unwrap().port());
+            return Some(stream);
+        }
+        let ports = if told.is_calling { told.callers.clone() } else { Vec::new() };
+        let report = serde_json::json!({
+            "accounts": [{ "account": told.account, "budget": told.budget, "windows": [{ "used_percent": 99.0 }] }],
+            "calling_ports": ports,
+        });
+        let report = report.to_string();
+        let length = report.len();
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+        stream.write_all((head + &report).as_bytes()).unwrap();
+        None
+    }
+}
+
+/// The gateway of this machine says how the budget stands, and a call through it may end before the program is stopped.
+#[test]
+fn a_call_under_way_through_the_gateway_may_end() {
+    let speed = 10;
+    let mut scenario = catalogue().account(pro());
+    scenario.clock_speed = f64::from(speed);
+    let world = World::of(scenario).key(&Scenario::key("alice", 0));
+    let world = world.variable("RIPCORD_TEST_NOW", &format!("{}/run{speed}", crate::world::NOW));
+    let account = world.run(&["run", "--", "sh", "-c", "echo $RIPCORD_ACCOUNT"]).stdout;
+    let gateway = Gateway::start(account.trim());
+    let world = world.config(&format!("[gateway]\nlisten = \"127.0.0.1:{}\"\n", gateway.port));
+    let call = format!(
+        "exec bash -c 'exec 3<>/dev/tcp/127.0.0.1/{}; echo POST >&3; echo called; while :; do sleep 0.01; done'",
+        gateway.port
+    );
+    let mut paused = Paused::start(&world, &["--pause"], &call);
+    assert_eq!(paused.line(), "called");
+    wait_until("called", || !gateway.told.lock().callers.is_empty());
+    gateway.told.lock().budget = "closed";
+    let clock = world.emulator().control().clone();
+    let closed = clock.clock().now_micros();
+    wait_until("some seconds later", || clock.clock().now_micros() - closed > 12_000_000);
+    assert!(!paused.states().contains(&'T'), "its call is under way");
+    gateway.told.lock().is_calling = false;
+    paused.wait_until_stopped();
+    gateway.told.lock().budget = "open";
+    paused.wait_until_running();
+    // Somebody else's calls keep nobody running.
+    let mut others = gateway.told.lock();
+    (others.budget, others.is_calling, others.callers) = ("closed", true, vec![1]);
+    drop(others);
+    paused.wait_until_stopped();
+    assert!(signal("-TERM", &paused.ripcord.id().to_string()));
+    let (code, told) = paused.ended();
+    assert_eq!(code, Some(128 + 15), "{told}");
+}
+
+#[test]
+fn a_call_that_does_not_end_is_not_waited_for() {
+    let world = nearly_used_up();
+    let account = world.run(&["run", "--", "sh", "-c", "echo $RIPCORD_ACCOUNT"]).stdout;
+    let gateway = Gateway::start(account.trim());
+    let world = world.config(&format!("[gateway]\nlisten = \"127.0.0.1:{}\"\n", gateway.port));
+    let call = format!(
+        "exec bash -c 'exec 3<>/dev/tcp/127.0.0.1/{}; echo POST >&3; echo called; while :; do sleep 0.01; done'",
+        gateway.port
+    );
+    let mut paused = Paused::start(&world, &["--pause"], &call);
+    assert_eq!(paused.line(), "called");
+    wait_until("called", || !gateway.told.lock().callers.is_empty());
+    let clock = world.emulator().control().clone();
+    let closed = clock.clock().now_micros();
+    gateway.told.lock().budget = "closed";
+    paused.wait_until_stopped();
+    let grace = clock.clock().now_micros() - closed;
+    assert!(grace >= 30_000_000, "after {grace} µs");
 }

@@ -81,11 +81,14 @@ async fn while_it_waits_in_the_queue() {
     world.wait_for("the slot is taken", || async { world.gateway().slots_in_use() == 1 }).await;
     let waiter = send();
     world.wait_for("one waits", || async { world.gateway().queued() == 1 }).await;
+    let ports = world.status_report().await["calling_ports"].clone();
+    assert_eq!(ports.as_array().map(Vec::len), Some(2), "each by its port, the one who asks not");
     waiter.abort();
     world.wait_for("nobody waits", || async { world.gateway().queued() == 0 }).await;
     assert_eq!(world.upstream_calls().len(), 1, "the waiter never reached Chutes");
     holder.abort();
     world.wait_until_idle().await;
+    assert_eq!(world.status_report().await["calling_ports"], serde_json::json!([]));
 }
 
 #[tokio::test]
