@@ -19,6 +19,7 @@
 
 pub mod delivery;
 mod id;
+mod standing;
 mod watcher;
 
 pub use id::EventId;

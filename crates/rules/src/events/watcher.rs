@@ -1,5 +1,6 @@
 //! The state machine.
 
+use super::standing::{OtherWatch, WindowWatch};
 use super::{Event, EventKind, Subject, Topic};
 use crate::model_state::ModelState;
 use crate::quota::{
@@ -53,45 +54,14 @@ pub struct Watcher {
     keys: BTreeMap<Topic, OtherWatch>,
 }
 
-/// One window.
-#[derive(Clone, Debug)]
-struct WindowWatch {
-    account: Arc<str>,
-    chute_id: Option<Arc<str>>,
-    /// As it was read last.
-    read: Window,
-    /// When the window that is watched turns.
-    turn: Option<Wall>,
-    /// What is wrong with it.
-    standing: Option<Event>,
-    /// How often each kind was told since it began.
-    told: Counts,
-}
-
-/// One model or key.
-#[derive(Clone, Debug, Default)]
-struct OtherWatch {
-    standing: Option<Event>,
-    last_trouble: Wall,
-    /// The hour whose events are counted.
-    hour: i64,
-    told: Counts,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts([u32; EventKind::ALL.len()]);
-
 /// The clock of the server and ours agree to about this much.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 /// The server may show the figures of the window before for as long after a turn (recordings: 60 s).
 const OLD_FIGURES_AFTER_TURN: Duration = Duration::from_secs(90);
-/// A trouble is over only when this much more is left than where it began, in thousandths of the cap.
-const CLEARLY_MORE_PERMILLE: u64 = 50;
 /// Names of models come from outside, so the book must not grow with them.
 const MOST_MODELS: usize = 512;
 /// No clock is set back by more: whoever was so far ahead was wrong, and what he saw does not count.
 const NO_STEP_OF_A_CLOCK: Duration = Duration::from_secs(2 * 86_400);
-const HOUR_SECONDS: i64 = 3_600;
 
 // === impl WatchSettings ===
 
@@ -257,17 +227,12 @@ impl Watcher {
             // Read between the two clocks: soon it is certain of which window.
             return;
         }
-        let watch = self.windows.entry(topic.clone()).or_insert_with(|| WindowWatch {
-            account: Arc::clone(account),
-            chute_id: chute_id.clone(),
-            read: read.clone(),
-            turn,
-            standing: None,
-            told: Counts::default(),
+        let watch = self.windows.entry(topic.clone()).or_insert_with(|| {
+            WindowWatch::new(Arc::clone(account), chute_id.clone(), read.clone(), turn)
         });
         if let (Some(known), Some(turn)) = (watch.turn, turn) {
             if known.since(turn) > NO_STEP_OF_A_CLOCK {
-                (watch.standing, watch.told) = (None, Counts::default());
+                watch.forget();
             } else if turn < known {
                 return;
             } else if turn > known {
@@ -320,117 +285,6 @@ impl Watcher {
     }
 }
 
-// === impl WindowWatch ===
-
-impl WindowWatch {
-    fn is_exhausted(&self) -> bool {
-        self.standing.as_ref().is_some_and(|event| event.kind == EventKind::Exhausted)
-    }
-
-    /// The window that was watched turned at `turned`.
-    fn turns(&mut self, window: &Window, turned: Wall, now: Wall) -> Option<Event> {
-        let was_exhausted = self.is_exhausted();
-        (self.standing, self.told) = (None, Counts::default());
-        was_exhausted.then(|| {
-            let subject = self.subject(window);
-            Event::new(EventKind::Reset, now, subject, turned.as_unix_seconds(), 0)
-        })
-    }
-
-    /// What is new about a window that has not turned.
-    fn judge(
-        &mut self,
-        window: &Window,
-        used_up: Option<bool>,
-        low: u64,
-        now: Wall,
-    ) -> Option<Event> {
-        match (used_up?, self.is_exhausted()) {
-            (true, true) => None,
-            (true, false) => Some(self.trouble(EventKind::Exhausted, window, now)),
-            (false, true) => {
-                // With less the figures may only have wavered.
-                let left = left_permille(window);
-                if left.is_some_and(|left| left < CLEARLY_MORE_PERMILLE) {
-                    return None;
-                }
-                let event = self.tell(EventKind::Recovered, window, now);
-                self.standing = None;
-                if left.is_some_and(|left| left < low) {
-                    // It is better than it was: that little is left is no news.
-                    self.trouble(EventKind::Low, window, now);
-                }
-                Some(event)
-            }
-            (false, false) => {
-                let left = left_permille(window)?;
-                if self.standing.is_none() {
-                    return (left < low).then(|| self.trouble(EventKind::Low, window, now));
-                }
-                if left >= low.saturating_add(CLEARLY_MORE_PERMILLE) {
-                    self.standing = None;
-                }
-                None
-            }
-        }
-    }
-
-    fn trouble(&mut self, kind: EventKind, window: &Window, now: Wall) -> Event {
-        let event = self.tell(kind, window, now);
-        self.standing = Some(event.clone());
-        event
-    }
-
-    fn tell(&mut self, kind: EventKind, window: &Window, now: Wall) -> Event {
-        let anchor = self.turn.map_or(0, Wall::as_unix_seconds);
-        Event::new(kind, now, self.subject(window), anchor, self.told.next(kind))
-    }
-
-    fn subject(&self, window: &Window) -> Subject {
-        let (account, chute_id) = (Arc::clone(&self.account), self.chute_id.clone());
-        Subject::Window { account, chute_id, window: window.clone() }
-    }
-}
-
-// === impl OtherWatch ===
-
-impl OtherWatch {
-    fn begins(&mut self, kind: EventKind, subject: Subject, now: Wall) -> Option<Event> {
-        if self.standing.is_some() {
-            return None;
-        }
-        let event = self.tell(kind, subject, now);
-        self.standing = Some(event.clone());
-        Some(event)
-    }
-
-    fn ends(&mut self, subject: Subject, now: Wall) -> Option<Event> {
-        self.standing.take()?;
-        Some(self.tell(EventKind::Recovered, subject, now))
-    }
-
-    fn tell(&mut self, kind: EventKind, subject: Subject, now: Wall) -> Event {
-        let hour = now.as_unix_seconds().div_euclid(HOUR_SECONDS);
-        if hour > self.hour {
-            (self.hour, self.told) = (hour, Counts::default());
-        }
-        let repeated = self.told.next(kind);
-        Event::new(kind, now, subject, self.hour, repeated)
-    }
-}
-
-// === impl Counts ===
-
-impl Counts {
-    /// How often this kind was counted before.
-    fn next(&mut self, kind: EventKind) -> u32 {
-        let place = EventKind::ALL.iter().position(|known| *known == kind).unwrap_or(0);
-        let before = self.0[place];
-        self.0[place] = before.saturating_add(1);
-        before
-    }
-}
-
 const fn turns_by_itself(kind: WindowKind) -> bool {
     !matches!(kind, WindowKind::Month)
 }
@@ -445,10 +299,4 @@ fn is_of_the_window_before(window: &Window) -> bool {
         WindowKind::Month => return false,
     };
     window.source != Source::Estimate && window.as_of.since(began) <= OLD_FIGURES_AFTER_TURN
-}
-
-/// What is left of a window, in thousandths of its cap; `None` if nothing limits it or it is not known.
-fn left_permille(window: &Window) -> Option<u64> {
-    let (Cap::Limited(cap), Some(left)) = (window.cap, window.remaining()) else { return None };
-    u64::try_from(i128::from(left) * 1_000 / i128::from(cap.max(1))).ok()
 }
