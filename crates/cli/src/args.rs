@@ -1,5 +1,6 @@
 //! What the user typed, and nothing else: no files, no environment, no defaults that are settings.
 
+mod can_complete;
 mod examples;
 mod keys;
 mod priority;
@@ -14,6 +15,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::child;
 
+pub(crate) use can_complete::CanCompleteArguments;
 pub(crate) use keys::{KeyName, KeysAddArguments, KeysArguments, KeysCommand, Unknown, YesNo};
 pub(crate) use priority::Priority;
 pub(crate) use report::ReportArguments;
@@ -286,31 +288,6 @@ pub(crate) struct BudgetCheckArguments {
 
     /// For whom: work that is not interactive has to leave alone what `reserve` keeps
     #[arg(long, value_name = "PRIORITY", default_value = "interactive")]
-    pub(crate) priority: Priority,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct CanCompleteArguments {
-    /// How many calls
-    #[arg(value_name = "CALLS", allow_negative_numbers = true, value_parser = number::<1, 1_000_000_000>)]
-    pub(crate) calls: u64,
-
-    /// The model they go to; with the token counts it prices them against the dollar windows
-    #[arg(long)]
-    pub(crate) model: Option<String>,
-
-    /// Prompt tokens of one call
-    #[arg(long, value_name = "TOKENS", requires_all = ["model", "tokens_out"], allow_negative_numbers = true,
-        value_parser = number::<0, MOST>)]
-    pub(crate) tokens_in: Option<u64>,
-
-    /// Completion tokens of one call
-    #[arg(long, value_name = "TOKENS", requires_all = ["model", "tokens_in"], allow_negative_numbers = true,
-        value_parser = number::<0, MOST>)]
-    pub(crate) tokens_out: Option<u64>,
-
-    /// For whom: work that is not interactive has to leave alone what `reserve` keeps
-    #[arg(long, value_name = "PRIORITY", default_value = "batch")]
     pub(crate) priority: Priority,
 }
 

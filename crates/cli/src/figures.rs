@@ -10,6 +10,7 @@ use ripcord_rules::units::{MilliUnits, NanoUsd};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::commands::usage::burn::RunsOutReport;
 use crate::printer::bar::{Permille, bar};
 use crate::printer::moment::{self, Moments};
 use crate::printer::number;
@@ -50,6 +51,10 @@ pub(crate) struct WindowReport {
     pub(crate) per_hour: Option<f64>,
     /// When it would be used up at that pace, if that is before it turns.
     pub(crate) runs_out_at: Option<String>,
+    /// When it would be used up if own calls through this machine's gateway, and what others use, go on as over the last
+    /// 5 minutes, hour and day. Only in `ripcord usage`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) runs_out: Option<RunsOutReport>,
     /// When the figure was true, UTC.
     pub(crate) as_of: String,
     /// The age of the figure in seconds.
@@ -93,6 +98,7 @@ impl WindowReport {
             resets_in_seconds: window.resets_at.map(|turns| turns.since(now).as_secs()),
             per_hour: pace.map(|pace| number(pace.per_hour)),
             runs_out_at: pace.and_then(|pace| pace.runs_out_at).map(moment::utc),
+            runs_out: None,
             as_of: moment::utc(window.as_of),
             age_seconds: now.since(window.as_of).as_secs(),
             source: source_word(window.source),
@@ -105,7 +111,7 @@ pub(crate) fn usd(amount: NanoUsd) -> f64 {
     in_units(Unit::Usd, amount.0)
 }
 
-fn in_units(unit: Unit, value: i64) -> f64 {
+pub(crate) fn in_units(unit: Unit, value: i64) -> f64 {
     let scale = match unit {
         Unit::Requests => 1e3,
         Unit::Usd => 1e9,
@@ -122,7 +128,7 @@ pub(crate) const fn source_word(source: Source) -> &'static str {
 }
 
 /// When the window that is open now began.
-fn opened_at(window: &Window) -> Option<Wall> {
+pub(crate) fn opened_at(window: &Window) -> Option<Wall> {
     let turns = window.resets_at?;
     match window.kind {
         WindowKind::Day | WindowKind::Chute => Some(turns.before(DAY)),

@@ -31,6 +31,7 @@ mod exit;
 mod figures;
 mod hooks;
 mod ledger;
+mod own_use;
 mod printer;
 mod recipes;
 mod session;

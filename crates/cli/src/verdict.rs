@@ -94,10 +94,11 @@ impl VerdictReport {
                     .map(|window| format!("the {} is used up and ", window_words(window.kind)));
                 yes(format!("{}the balance pays: {balance}", used_up.unwrap_or_default()))
             }
-            Verdict::No { shortage, turns_at, .. } => {
+            Verdict::No { shortage, turns_at, by_itself } => {
                 let turns = turns_at.map(|turns| {
+                    let billed = if *by_itself { "" } else { ", if Chutes bills on time" };
                     format!(
-                        "; it turns {}, at {}",
+                        "; it turns {}, at {}{billed}",
                         moment::until(turns, now),
                         moments.at(turns, now)
                     )

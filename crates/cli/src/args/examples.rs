@@ -58,7 +58,8 @@ Examples:
 pub(super) const CAN_COMPLETE: &str = "\
 Examples:
   ripcord can-complete 500
-  ripcord can-complete 500 --model Qwen/Qwen3-32B-TEE --tokens-in 4000 --tokens-out 800 && ./batch.sh";
+  ripcord can-complete 500 --model Qwen/Qwen3-32B-TEE --tokens-in 4000 --tokens-out 800 && ./batch.sh
+  ripcord can-complete 20000 --model Qwen/Qwen3-32B-TEE --windows 6";
 
 pub(super) const WAIT_FOR_RESET: &str = "\
 Examples:

@@ -1,15 +1,18 @@
 //! `ripcord budget-check`: is there budget to go on with?
 
-use ripcord_rules::quota::{SpendingPolicy, may_spend};
+use ripcord_rules::quota::{SpendingPolicy, Verdict, may_spend};
+use ripcord_rules::time::Wall;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::args::BudgetCheckArguments;
+use crate::commands::usage::burn::{BurnReport, FirstEnd, Measured};
 use crate::commands::usage::{ErrorReport, verdict_line};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::figures;
+use crate::own_use::OwnUse;
 use crate::printer::text::{Text, Tone};
 use crate::printer::{Page, moment};
 use crate::upstream::{Reading, Upstream};
@@ -27,7 +30,20 @@ pub(crate) struct BudgetCheckReport {
     /// Whether the balance had to be above the minimum even where a window covers the work.
     require_balance: bool,
     /// The answer of each account.
-    accounts: Vec<AccountVerdict>,
+    accounts: Vec<AccountBudget>,
+}
+
+/// One account's answer, and how long it holds.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AccountBudget {
+    #[serde(flatten)]
+    verdict: AccountVerdict,
+    /// Seconds until the answer turns by itself; null if it does not, or nobody knows.
+    turns_in_seconds: Option<u64>,
+    /// How fast calls through this machine's gateway use the account.
+    burn: BurnReport,
+    /// Which window runs out first, before it resets, if calls go on as they did; null if none does, or nobody knows.
+    runs_out: Option<FirstEnd>,
 }
 
 /// One account's answer.
@@ -55,25 +71,71 @@ pub(crate) async fn run(
 ) -> Result<Exit, CommandError> {
     let upstream = Upstream::new(context)?.for_work(arguments.priority.work());
     let readings = upstream.selected_readings(context).await?;
-    let accounts: Vec<AccountVerdict> = readings
+    let now = context.now();
+    let own_use = OwnUse::read(context, now);
+    let accounts: Vec<AccountBudget> = readings
         .iter()
-        .map(|reading| account_verdict(reading, arguments.require_balance, context))
+        .map(|reading| account_budget(reading, &own_use, arguments.require_balance, context, now))
         .collect();
-    let verdict = Answer::any(accounts.iter().map(|account| account.verdict.verdict));
+    let verdict = Answer::any(accounts.iter().map(|account| account.verdict.verdict.verdict));
     let report = BudgetCheckReport {
         schema: "ripcord/budget-check/1",
-        generated_at: moment::utc(context.now()),
+        generated_at: moment::utc(now),
         verdict,
         require_balance: arguments.require_balance,
         accounts,
     };
-    context.printer.answer(&report, || page(&readings, &report.accounts, verdict))?;
+    context
+        .printer
+        .answer(&report, || own_page(&readings, &report.accounts, verdict, context, now))?;
     for reading in &readings {
         if let Some(error) = &reading.problem {
             context.printer.error(error);
         }
     }
     Ok(verdict.exit())
+}
+
+fn account_budget(
+    reading: &Reading,
+    own_use: &OwnUse,
+    require_balance: bool,
+    context: &Context,
+    now: Wall,
+) -> AccountBudget {
+    let policy = SpendingPolicy { require_balance, ..reading.account.policy };
+    let turns = match may_spend(&reading.snapshot, &policy, None, now) {
+        Verdict::No { turns_at, .. } => turns_at,
+        Verdict::Yes(_) | Verdict::Unknown(_) => None,
+    };
+    let measured = Measured::of(own_use, reading, now);
+    let windows = reading.snapshot.windows_at(None, now);
+    AccountBudget {
+        verdict: account_verdict(reading, require_balance, context),
+        turns_in_seconds: turns.map(|turns| turns.since(now).as_secs()),
+        burn: measured.report(),
+        runs_out: measured.first_end(&windows, now),
+    }
+}
+
+/// A line per account, what runs out first, and over several the answer of the pool.
+fn own_page(
+    readings: &[Reading],
+    accounts: &[AccountBudget],
+    verdict: Answer,
+    context: &Context,
+    now: Wall,
+) -> Page {
+    let mut page = Page::new();
+    for (reading, account) in readings.iter().zip(accounts) {
+        draw_account(&mut page, reading, &account.verdict);
+        if let Some(end) = &account.runs_out {
+            let words = end.words(&context.printer.moments, now);
+            page.paragraph_under(4, 2, Text::toned(Tone::Warn, "! ").plain(words));
+        }
+    }
+    draw_pool(&mut page, accounts.len(), verdict);
+    page
 }
 
 /// What an account answers under its own rules.
@@ -105,18 +167,26 @@ pub(crate) fn account_verdict(
 pub(crate) fn page(readings: &[Reading], accounts: &[AccountVerdict], verdict: Answer) -> Page {
     let mut page = Page::new();
     for (reading, account) in readings.iter().zip(accounts) {
-        page.line(Text::toned(Tone::Strong, account.account.as_str()));
-        page.paragraph_under(2, 2, verdict_line(&account.verdict));
-        if let Some(remedy) = account.verdict.remedy(&reading.snapshot, &reading.account.policy) {
-            page.paragraph(4, Text::new().dim(remedy));
-        }
+        draw_account(&mut page, reading, account);
     }
-    if accounts.len() > 1 {
+    draw_pool(&mut page, accounts.len(), verdict);
+    page
+}
+
+fn draw_account(page: &mut Page, reading: &Reading, account: &AccountVerdict) {
+    page.line(Text::toned(Tone::Strong, account.account.as_str()));
+    page.paragraph_under(2, 2, verdict_line(&account.verdict));
+    if let Some(remedy) = account.verdict.remedy(&reading.snapshot, &reading.account.policy) {
+        page.paragraph(4, Text::new().dim(remedy));
+    }
+}
+
+fn draw_pool(page: &mut Page, accounts: usize, verdict: Answer) {
+    if accounts > 1 {
         page.gap().line(match verdict {
             Answer::Yes => Text::toned(Tone::Good, "✓ there is budget"),
             Answer::No => Text::toned(Tone::Bad, "✗ no account has budget"),
             Answer::Unknown => Text::toned(Tone::Warn, "? it could not be found out"),
         });
     }
-    page
 }

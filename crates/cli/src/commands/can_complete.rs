@@ -1,21 +1,24 @@
 //! `ripcord can-complete N`: do that many calls fit, which window is short, and when would the rest?
 
+mod ahead;
+mod call;
+
 use ripcord_rules::quota::{
-    CallCost, Fit, HORIZON_DAYS, Verdict, WindowKind, fit_calls, may_spend,
+    Fit, HORIZON_DAYS, Outlook, Pace, Stretch, Verdict, WindowKind, all_fit_by, ends_at, fit_calls,
+    may_spend, stretches,
 };
 use ripcord_rules::time::Wall;
-use ripcord_rules::units::{MilliUnits, NanoUsd};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use self::ahead::SliceReport;
+use self::call::CallReport;
+pub(super) use self::call::{Call, Target};
 use crate::args::CanCompleteArguments;
-use crate::catalogue::Catalogue;
-use crate::commands::model_health::not_found;
 use crate::commands::usage::ErrorReport;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::figures;
 use crate::printer::text::{Text, Tone};
 use crate::printer::{Page, moment, number};
 use crate::upstream::{Reading, Upstream};
@@ -37,22 +40,27 @@ pub(crate) struct CanCompleteReport {
     /// When the last of the rest would fit, UTC, if all go as early as the windows let them; null if all fit now, or
     /// nobody knows, or that is more than 62 days ahead.
     rest_fits_by: Option<String>,
+    /// Whether that moment waits for Chutes to bill a month, which may be later than its date.
+    waits_for_billing: bool,
+    /// When the batch would end, UTC, with all slots of the gateway in use and calls that take as long as those to the model
+    /// did; null if that is not known.
+    ends_at: Option<String>,
+    /// Cheaper models with which more calls would fit into the next windows, if not all fit now and there is one account:
+    /// siblings of the model and those of `models.watch`. For a confidential model only confidential ones.
+    cheaper: Vec<CheaperReport>,
     /// What one call was taken to cost.
     call: CallReport,
     /// Each account.
     accounts: Vec<AccountFit>,
 }
 
-/// What one call was taken to cost.
+/// A model with which more would fit.
 #[derive(Debug, Serialize, JsonSchema)]
-struct CallReport {
-    /// The model, by its exact name.
-    model: Option<String>,
-    /// Request units.
-    requests: f64,
-    /// US dollars at list price; null if the model or the tokens were not given, or it has no price. Windows counted
-    /// in dollars are left out then.
-    usd: Option<f64>,
+struct CheaperReport {
+    /// Its name.
+    model: String,
+    /// As many calls fit as with the model that was asked for, times this.
+    times: f64,
 }
 
 /// How the calls fit on one account.
@@ -68,25 +76,13 @@ struct AccountFit {
     all_fit_by: Option<String>,
     /// Windows counted in dollars that the answer leaves out.
     uncounted_windows: Vec<&'static str>,
+    /// The next windows, with `--windows`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    windows: Option<Vec<SliceReport>>,
     /// Why it is not known, or what stands in the way now.
     explanation: String,
     /// Why something could not be read.
     error: Option<ErrorReport>,
-}
-
-/// What is known of one call before it is made.
-#[derive(Clone, Copy)]
-pub(super) struct Call<'a> {
-    pub(super) model: Option<&'a str>,
-    pub(super) tokens_in: Option<u64>,
-    pub(super) tokens_out: Option<u64>,
-}
-
-/// The model as far as it matters to the cost.
-pub(super) struct Target {
-    model: Option<String>,
-    pub(super) chute_id: Option<String>,
-    pub(super) cost: CallCost,
 }
 
 /// Reads every account and counts.
@@ -100,87 +96,117 @@ pub(crate) async fn run(
         tokens_in: arguments.tokens_in,
         tokens_out: arguments.tokens_out,
     };
-    let target = target(call, &upstream, context).await?;
+    let target = Target::find(call, &upstream, context).await?;
     let readings = upstream.selected_readings(context).await?;
     let now = context.now();
     let fits: Vec<(Fit, String)> = readings
         .iter()
         .map(|reading| fit(reading, &target, arguments.calls, context, now))
         .collect();
+    let outlooks: Vec<Option<Outlook>> = readings
+        .iter()
+        .zip(&fits)
+        .map(|(reading, (fit, _))| outlook(reading, &target, now).filter(|_| fit.now.is_some()))
+        .collect();
+    let mut answer = answer(&fits, &outlooks, &target, arguments.calls, context, now);
+    if let (Answer::No, [only]) = (answer.verdict, readings.as_slice()) {
+        answer.cheaper = cheaper(only, &target, now);
+    }
+    let report = CanCompleteReport {
+        schema: "ripcord/can-complete/1",
+        generated_at: moment::utc(now),
+        verdict: answer.verdict,
+        calls: arguments.calls,
+        fits_now: answer.fits_now,
+        rest_fits_by: answer.rest_fits_by.map(moment::utc),
+        waits_for_billing: answer.waits_for_billing,
+        ends_at: answer.ends_at.map(moment::utc),
+        cheaper: answer.cheaper.iter().map(CheaperReport::from).collect(),
+        call: target.report(),
+        accounts: readings
+            .iter()
+            .zip(&fits)
+            .zip(&outlooks)
+            .map(|((reading, fit), outlook)| {
+                account(reading, fit, outlook.as_ref(), arguments.windows)
+            })
+            .collect(),
+    };
+    context.printer.answer(&report, || {
+        let mut page = page(&report, &answer, &target, context, now);
+        draw_windows(&mut page, &report, &outlooks, arguments.windows, context, now);
+        page
+    })?;
+    for reading in &readings {
+        if let Some(error) = &reading.problem {
+            context.printer.error(error);
+        }
+    }
+    Ok(answer.verdict.exit())
+}
+
+/// The answer over all accounts.
+struct Pooled {
+    verdict: Answer,
+    fits_now: Option<u64>,
+    rest_fits_by: Option<Wall>,
+    /// One more would fit at some time; only the number of the rest is in the way.
+    is_beyond: bool,
+    waits_for_billing: bool,
+    ends_at: Option<Wall>,
+    cheaper: Vec<Stretch>,
+}
+
+fn answer(
+    fits: &[(Fit, String)],
+    outlooks: &[Option<Outlook>],
+    target: &Target,
+    calls: u64,
+    context: &Context,
+    now: Wall,
+) -> Pooled {
     let known: Vec<u64> = fits.iter().filter_map(|(fit, _)| fit.now).collect();
     let total = known.iter().fold(0_u64, |sum, calls| sum.saturating_add(*calls));
-    let verdict = if total >= arguments.calls {
+    let verdict = if total >= calls {
         Answer::Yes
     } else if known.len() < fits.len() {
         Answer::Unknown
     } else {
         Answer::No
     };
-    let rest_fits_by = (verdict == Answer::No)
-        .then(|| rest_fits_by(&readings, &fits, &target, arguments.calls - total, now))
-        .flatten();
-    // If one more would fit, only the number of the rest is in the way.
-    let is_beyond = verdict == Answer::No
-        && rest_fits_by.is_none()
-        && self::rest_fits_by(&readings, &fits, &target, 1, now).is_some();
-    let report = CanCompleteReport {
-        schema: "ripcord/can-complete/1",
-        generated_at: moment::utc(now),
+    let all = || -> Vec<Outlook> { outlooks.iter().flatten().cloned().collect() };
+    let by = |calls| all_fit_by(all(), calls).filter(|_| verdict == Answer::No);
+    let rest = by(calls);
+    let slots = u32::try_from(context.settings.gateway.slots_per_account.value).unwrap_or(u32::MAX);
+    let pace = target.took.filter(|_| verdict != Answer::Unknown);
+    let pace = pace.map(|call| Pace { slots, call });
+    Pooled {
         verdict,
-        calls: arguments.calls,
-        fits_now: (!known.is_empty()).then_some(total.min(arguments.calls)),
-        rest_fits_by: rest_fits_by.map(moment::utc),
-        call: CallReport {
-            model: target.model.clone(),
-            requests: 1.0,
-            usd: target.cost.usd.map(figures::usd),
-        },
-        accounts: readings.iter().zip(&fits).map(|(reading, fit)| account(reading, fit)).collect(),
-    };
-    context
-        .printer
-        .answer(&report, || page(&report, &target, rest_fits_by, is_beyond, context, now))?;
-    for reading in &readings {
-        if let Some(error) = &reading.problem {
-            context.printer.error(error);
-        }
+        fits_now: (!known.is_empty()).then_some(total.min(calls)),
+        rest_fits_by: rest.map(|(by, _)| by).filter(|by| *by > now),
+        is_beyond: rest.is_none() && by(total.saturating_add(1)).is_some(),
+        waits_for_billing: rest.is_some_and(|(_, waits)| waits),
+        ends_at: pace.and_then(|pace| ends_at(all(), pace, calls)),
+        cheaper: Vec::new(),
     }
-    Ok(verdict.exit())
 }
 
-/// Finds the model's price and chute. Without a model a call costs one request unit and an unknown price.
-pub(super) async fn target(
-    call: Call<'_>,
-    upstream: &Upstream,
-    context: &Context,
-) -> Result<Target, CommandError> {
-    let unpriced = CallCost { units: MilliUnits::ONE, usd: None };
-    let Some(wanted) = call.model else {
-        return Ok(Target { model: None, chute_id: None, cost: unpriced });
-    };
-    let (lists, problems) = upstream.lists().await;
-    let catalogue = Catalogue::join(lists, context.now());
-    let entry = catalogue.find(wanted).map_err(|miss| match problems.into_iter().next() {
-        Some(problem) => problem,
-        None => not_found(wanted, &miss),
-    })?;
-    let usd = match (call.tokens_in, call.tokens_out) {
-        (None, None) => None,
-        (input, output) => entry.price_in().zip(entry.price_out()).map(|(price_in, price_out)| {
-            NanoUsd::for_tokens(price_in, input.unwrap_or(0))
-                .plus(NanoUsd::for_tokens(price_out, output.unwrap_or(0)))
-        }),
-    };
-    if usd.is_none() && (call.tokens_in.is_some() || call.tokens_out.is_some()) {
-        context
-            .printer
-            .warn(&format!("{} has no known price; only request units are counted", entry.name));
-    }
-    Ok(Target {
-        model: Some(entry.name.clone()),
-        chute_id: entry.chute_id.clone(),
-        cost: CallCost { usd, ..unpriced },
+fn outlook(reading: &Reading, target: &Target, now: Wall) -> Option<Outlook> {
+    let chute_id = target.chute_id.as_deref();
+    Outlook::new(&reading.snapshot, &reading.account.policy, chute_id, target.cost, now)
+}
+
+/// Models with which more calls would fit into the next windows of this account.
+fn cheaper(reading: &Reading, target: &Target, now: Wall) -> Vec<Stretch> {
+    stretches(target.cost, target.is_tee(), &target.substitutes, |cost| {
+        Outlook::new(&reading.snapshot, &reading.account.policy, None, cost, now)
     })
+}
+
+impl From<&Stretch> for CheaperReport {
+    fn from(stretch: &Stretch) -> Self {
+        Self { model: stretch.name.clone(), times: stretch.factor_tenths as f64 / 10.0 }
+    }
 }
 
 /// How the calls fit on one account, and what stands in the way.
@@ -229,39 +255,20 @@ fn fits(count: u64) -> String {
     )
 }
 
-/// When the rest would fit, if each account does what fits now and one of them does all the rest.
-fn rest_fits_by(
-    readings: &[Reading],
-    fits: &[(Fit, String)],
-    target: &Target,
-    rest: u64,
-    now: Wall,
-) -> Option<Wall> {
-    readings
-        .iter()
-        .zip(fits)
-        .filter_map(|(reading, (own, _))| {
-            let calls = own.now?.saturating_add(rest);
-            let forecast = fit_calls(
-                &reading.snapshot,
-                &reading.account.policy,
-                target.chute_id.as_deref(),
-                target.cost,
-                calls,
-                now,
-            );
-            forecast.all_by
-        })
-        .min()
-}
-
-fn account(reading: &Reading, (fit, explanation): &(Fit, String)) -> AccountFit {
+fn account(
+    reading: &Reading,
+    (fit, explanation): &(Fit, String),
+    outlook: Option<&Outlook>,
+    windows: Option<u64>,
+) -> AccountFit {
     AccountFit {
         account: reading.label.clone(),
         fits_now: fit.now,
         short_window: fit.short.map(WindowKind::name),
         all_fit_by: fit.all_by.map(moment::utc),
         uncounted_windows: fit.uncounted.iter().map(|kind| kind.name()).collect(),
+        windows: windows
+            .map(|_| ahead::slices(outlook, windows).iter().map(SliceReport::from).collect()),
         explanation: explanation.clone(),
         error: reading.problem.as_ref().map(ErrorReport::from),
     }
@@ -269,9 +276,8 @@ fn account(reading: &Reading, (fit, explanation): &(Fit, String)) -> AccountFit 
 
 fn page(
     report: &CanCompleteReport,
+    answer: &Pooled,
     target: &Target,
-    rest_fits_by: Option<Wall>,
-    is_beyond: bool,
     context: &Context,
     now: Wall,
 ) -> Page {
@@ -289,15 +295,19 @@ fn page(
         let label = Text::new().then(Tone::Strong, account.account.as_str()).plain(": ");
         page.paragraph(2, label.plain(account.explanation.as_str()));
     }
-    if let Some(moment) = rest_fits_by {
+    if let Some(moment) = answer.rest_fits_by {
         let at = context.printer.moments.at(moment, now);
         let which = if report.fits_now == Some(0) { "All of them fit" } else { "The rest fits" };
         page.paragraph(
             2,
-            Text::new().plain(format!("{which} by {at}, {}.", moment::until(moment, now))),
+            Text::new().plain(format!(
+                "{which} by {at}, {}{}.",
+                moment::until(moment, now),
+                if answer.waits_for_billing { ", if Chutes bills the month on time" } else { "" }
+            )),
         );
     }
-    if is_beyond {
+    if answer.is_beyond {
         page.paragraph(
             2,
             Text::new().plain(format!(
@@ -305,13 +315,21 @@ fn page(
             )),
         );
     }
-    match (target.cost.usd, &target.model) {
-        (Some(price), Some(model)) => {
-            page.paragraph(
-                2,
-                Text::new()
-                    .dim(format!("One call to {model}: 1 request unit and {price} at list price.")),
-            );
+    draw_end(&mut page, answer, target, context, now);
+    if let Some(stretch) = answer.cheaper.first() {
+        let (whole, tenth) = (stretch.factor_tenths / 10, stretch.factor_tenths % 10);
+        let times = if tenth == 0 { whole.to_string() } else { format!("{whole}.{tenth}") };
+        page.paragraph(
+            2,
+            Text::new()
+                .plain("Of calls to ")
+                .then(Tone::Strong, stretch.name.as_str())
+                .plain(format!(", which is cheaper, {times} times as many would fit.")),
+        );
+    }
+    match (target.words(), &target.model) {
+        (Some(words), _) => {
+            page.paragraph(2, Text::new().dim(words));
         }
         (None, model)
             if report.accounts.iter().any(|account| !account.uncounted_windows.is_empty()) =>
@@ -330,4 +348,50 @@ fn page(
         _ => {}
     }
     page
+}
+
+/// When the batch would end. Without a measured call nothing is said of it, but that the windows alone decided.
+fn draw_end(page: &mut Page, answer: &Pooled, target: &Target, context: &Context, now: Wall) {
+    match (answer.ends_at, target.took) {
+        (Some(end), Some(took)) => {
+            let slots = context.settings.gateway.slots_per_account.value;
+            page.paragraph(
+                2,
+                Text::new().plain(format!(
+                    "The batch would end about {}, {}: {slots} calls at once, {:.1} s each, as measured.",
+                    context.printer.moments.at(end, now),
+                    moment::until(end, now),
+                    took.as_secs_f64(),
+                )),
+            );
+        }
+        (None, None) if answer.rest_fits_by.is_some() && target.model.is_some() => {
+            let text =
+                "By the windows alone: how long a call takes was not measured on this machine.";
+            page.paragraph(2, Text::new().dim(text));
+        }
+        _ => {}
+    }
+}
+
+/// The table of the next windows, for each account.
+fn draw_windows(
+    page: &mut Page,
+    report: &CanCompleteReport,
+    outlooks: &[Option<Outlook>],
+    count: Option<u64>,
+    context: &Context,
+    now: Wall,
+) {
+    for (account, outlook) in report.accounts.iter().zip(outlooks) {
+        let slices = ahead::slices(outlook.as_ref(), count);
+        if slices.is_empty() {
+            continue;
+        }
+        page.gap();
+        if report.accounts.len() > 1 {
+            page.line(Text::new().plain("  ").then(Tone::Strong, account.account.as_str()));
+        }
+        page.table(ahead::table(&slices, &context.printer.moments, now));
+    }
 }

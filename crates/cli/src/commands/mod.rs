@@ -7,7 +7,6 @@ mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
-mod elsewhere;
 pub(crate) mod init;
 pub(crate) mod keys;
 mod man;

@@ -141,7 +141,7 @@ async fn demand(
         tokens_in: arguments.tokens_in,
         tokens_out: arguments.tokens_out,
     };
-    let target = can_complete::target(call, upstream, context).await?;
+    let target = can_complete::Target::find(call, upstream, context).await?;
     Ok(Demand::Calls { count, cost: target.cost, chute_id: target.chute_id })
 }
 

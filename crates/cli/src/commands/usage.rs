@@ -1,16 +1,19 @@
 //! `ripcord usage`, and `ripcord` alone: plan, windows, balance, and when each would run out.
 
+pub(crate) mod burn;
+
 use ripcord_rules::quota::{Cap, Paygo, Plan, Unit, Verdict, Window, may_spend};
 use ripcord_rules::time::Wall;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use self::burn::{BurnReport, ElsewhereReport, Measured};
 use crate::args::UsageArguments;
-use crate::commands::elsewhere;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::figures::{self, WindowReport};
+use crate::own_use::OwnUse;
 use crate::printer::Page;
 use crate::printer::moment;
 use crate::printer::text::{Text, Tone};
@@ -57,6 +60,10 @@ struct AccountUsage {
     /// Request units of today that did not go through this machine's gateway, at the least; null where that cannot be
     /// said, for instance without a gateway.
     elsewhere_requests: Option<f64>,
+    /// What did not go through this machine's gateway, by window, as far as that can be said.
+    elsewhere: Vec<ElsewhereReport>,
+    /// How fast calls through this machine's gateway use the account.
+    burn: BurnReport,
     /// When the figures were true, UTC.
     as_of: String,
     /// Their age in seconds.
@@ -136,15 +143,19 @@ async fn show(
     let upstream = Upstream::new(context)?;
     let readings = upstream.selected_readings(context).await?;
     let now = context.now();
+    let own_use = OwnUse::read(context, now);
     let chute_id = arguments.chute_id.as_deref();
     let report = UsageReport {
         schema: "ripcord/usage/1",
         generated_at: moment::utc(now),
-        accounts: readings.iter().map(|reading| account(reading, chute_id, context, now)).collect(),
+        accounts: readings
+            .iter()
+            .map(|reading| account(reading, &own_use, chute_id, context, now))
+            .collect(),
     };
-    context
-        .printer
-        .answer(&report, || page(&readings, &report, chute_id, context, now, next_step))?;
+    context.printer.answer(&report, || {
+        page(&readings, &report, &own_use, chute_id, context, now, next_step)
+    })?;
     for reading in &readings {
         if let Some(error) = &reading.problem {
             context.printer.error(error);
@@ -160,13 +171,14 @@ fn verdict(reading: &Reading, chute_id: Option<&str>, now: Wall) -> Verdict {
 
 fn account(
     reading: &Reading,
+    own_use: &OwnUse,
     chute_id: Option<&str>,
     context: &Context,
     now: Wall,
 ) -> AccountUsage {
     let (snapshot, policy) = (&reading.snapshot, &reading.account.policy);
     let windows = windows(reading, chute_id, now);
-    let elsewhere = elsewhere::units(reading, context, now);
+    let measured = Measured::of(own_use, reading, now);
     AccountUsage {
         account: reading.label.clone(),
         username: reading.username.clone(),
@@ -174,7 +186,13 @@ fn account(
         plan: snapshot.plan.map(PlanReport::from),
         windows: windows
             .iter()
-            .map(|(chute, window)| WindowReport::new(window, chute.as_deref(), now))
+            .map(|(chute, window)| {
+                let report = WindowReport::new(window, chute.as_deref(), now);
+                WindowReport {
+                    runs_out: measured.runs_out(chute.as_deref(), window, now),
+                    ..report
+                }
+            })
             .collect(),
         balance_usd: snapshot.balance.map(figures::usd),
         paygo: paygo_word(policy.paygo),
@@ -188,7 +206,9 @@ fn account(
             &context.printer.moments,
             now,
         ),
-        elsewhere_requests: elsewhere.map(|units| units.0 as f64 / 1e3),
+        elsewhere_requests: measured.elsewhere_requests(),
+        elsewhere: measured.elsewhere(),
+        burn: measured.report(),
         as_of: moment::utc(snapshot.as_of),
         age_seconds: now.since(snapshot.as_of).as_secs(),
         error: reading.problem.as_ref().map(ErrorReport::from),
@@ -210,6 +230,7 @@ fn windows(reading: &Reading, chute_id: Option<&str>, now: Wall) -> Vec<(Option<
 fn page(
     readings: &[Reading],
     report: &UsageReport,
+    own_use: &OwnUse,
     chute_id: Option<&str>,
     context: &Context,
     now: Wall,
@@ -218,7 +239,7 @@ fn page(
     let mut page = Page::new();
     for (reading, account) in readings.iter().zip(&report.accounts) {
         page.gap();
-        draw_account(&mut page, reading, account, chute_id, context, now);
+        draw_account(&mut page, reading, account, own_use, chute_id, context, now);
     }
     if next_step {
         let answer = Answer::any(report.accounts.iter().map(|account| account.verdict.verdict));
@@ -238,6 +259,7 @@ fn draw_account(
     page: &mut Page,
     reading: &Reading,
     account: &AccountUsage,
+    own_use: &OwnUse,
     chute_id: Option<&str>,
     context: &Context,
     now: Wall,
@@ -268,19 +290,21 @@ fn draw_account(
     if let Some(remedy) = account.verdict.remedy(snapshot, &reading.account.policy) {
         page.paragraph(4, Text::new().dim(remedy));
     }
-    let elsewhere = elsewhere::units(reading, context, now);
-    if let Some(warning) = elsewhere::warning(elsewhere) {
+    let measured = Measured::of(own_use, reading, now);
+    if let Some(warning) = measured.warning(moments, now) {
         page.paragraph_under(4, 2, Text::toned(Tone::Warn, "! ").plain(warning));
     }
     let goes_on = account.verdict.verdict == Answer::Yes;
     draw_paces(page, &windows, goes_on, context, now);
+    measured.draw(page, &windows, moments, now);
 }
 
 /// An account as `ripcord usage` shows it, for a command that has read it.
 pub(crate) fn describe(page: &mut Page, reading: &Reading, context: &Context) {
     let now = context.now();
-    let report = account(reading, None, context, now);
-    draw_account(page, reading, &report, None, context, now);
+    let own_use = OwnUse::read(context, now);
+    let report = account(reading, &own_use, None, context, now);
+    draw_account(page, reading, &report, &own_use, None, context, now);
 }
 
 /// The account's name and plan, and how old its figures are.

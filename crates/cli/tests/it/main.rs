@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod hooks;
+mod forecasts;
 mod init;
 mod keys;
 mod pause;

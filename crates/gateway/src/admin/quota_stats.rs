@@ -2,7 +2,7 @@
 //!
 //! A credential there is an account here: its keys share its windows, so they are one. No key is in it, only labels.
 //! Token counts follow that tool: `prompt_tokens` are those that did not come from a cache.
-//! Known differences stand in `docs/guide/quota-viewer.md`.
+//! Known differences stand in `docs/concepts/quota-viewer.md`.
 
 mod gather;
 mod refresh;

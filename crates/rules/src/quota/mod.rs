@@ -19,6 +19,7 @@ mod price;
 mod refresh;
 mod repeats;
 mod size;
+mod stretch;
 mod succession;
 mod window;
 mod words;
@@ -36,4 +37,5 @@ pub use price::{AccountPrices, ModelPrices, PriceDiscount, PriceOverride, Share}
 pub use refresh::{LEAST_PAUSE, READ_AT_ONCE, Readiness, Refresh, until_surely_turned};
 pub use repeats::{BodyDigest, Ending, Repeats};
 pub use size::{CallShape, CallSize, SizeBook};
+pub use stretch::{Stretch, Substitute, stretches};
 pub use window::{Cap, Source, Unit, Window, WindowKind};
