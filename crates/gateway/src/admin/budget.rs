@@ -13,7 +13,7 @@ use crate::shared::Shared;
 use http::header::{CACHE_CONTROL, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use ripcord_rules::quota::{Outlook, Pace, all_fit_by, ends_at};
-use ripcord_rules::time::Now;
+use ripcord_rules::time::{Now, Wall};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::Arc;
@@ -96,6 +96,12 @@ pub(crate) async fn answer(
     Ok(response)
 }
 
+/// When more calls fit than now.
+fn more_fit_from(outlooks: &[Outlook]) -> Option<Wall> {
+    let next = |outlook: &Outlook| outlook.clone().skip(1).find(|slice| slice.fits > 0);
+    outlooks.iter().filter_map(next).map(|slice| slice.from).min()
+}
+
 fn report(shared: &Shared, question: &Question, now: Now) -> BudgetReport {
     let chosen = shared
         .accounts
@@ -141,7 +147,8 @@ fn report(shared: &Shared, question: &Question, now: Now) -> BudgetReport {
             let all_by = all_fit_by(outlooks.clone(), calls).filter(|(by, _)| *by > now);
             report.all_fit_by = all_by.map(|(by, _)| format_time(by));
             report.waits_for_billing = all_by.is_some_and(|(_, waits)| waits);
-            turns = all_by.map(|(by, _)| by).or(turns);
+            // Not all of them may ever fit at once; more of them do from the next turn on.
+            turns = more_fit_from(&outlooks).or(turns);
         }
         let pace = question.took.map(|call| Pace { slots: shared.limits.slots_per_account, call });
         report.ends_at = pace.and_then(|pace| ends_at(outlooks, pace, calls)).map(format_time);

@@ -185,6 +185,8 @@ async fn calls_of_a_size_are_counted_over_all_accounts_and_the_windows_ahead() {
     assert_eq!((&one["verdict"], one["accounts"].as_array().unwrap().len()), (&"no".into(), 1));
     let shut = world.get(&format!("/-/budget?calls=1647&gate=1&{size}")).await;
     assert_eq!(shut.status, StatusCode::SERVICE_UNAVAILABLE);
+    let wait: u64 = shut.header("retry-after").parse().unwrap();
+    assert!((7_000..=7_202).contains(&wait), "{wait}");
     // Without a size only request units are counted, and that is said.
     let units = report(&world.get(&format!("/-/budget?calls=9000&model={MODEL}")).await);
     assert_eq!(

@@ -131,7 +131,7 @@ fn credential(
     Credential {
         stable_id: account.label.to_string(),
         identifier: account.label.to_string(),
-        email: None,
+        email: account.label.to_string(),
         tier: sight.read.as_ref().and_then(|read| read.plan).map(Plan::code),
         priority: 1,
         active_requests: shared.gate.in_use(index),

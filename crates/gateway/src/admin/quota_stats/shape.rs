@@ -121,8 +121,8 @@ pub(super) struct Credential {
     pub(super) stable_id: String,
     /// The account's label.
     pub(super) identifier: String,
-    /// Null: the viewer shows the identifier then.
-    pub(super) email: Option<String>,
+    /// The account's label: the viewer shows this, and would show an address if there were one.
+    pub(super) email: String,
     /// The plan: `base`, `plus`, `pro` …; null if not known.
     pub(super) tier: Option<&'static str>,
     pub(super) priority: u8,
