@@ -61,6 +61,7 @@ pub(crate) struct Ride {
 /// What came of it, by the emulator's truth.
 pub(crate) struct Ridden {
     pub(crate) plan: PlanSpec,
+    pub(crate) seed: u64,
     pub(crate) windows: Vec<Used>,
     /// The window after them.
     pub(crate) after: Used,
@@ -285,6 +286,7 @@ impl Riding {
         });
         Ridden {
             plan: self.ride.plan,
+            seed: self.ride.seed,
             went_on_after: went_on_after.collect(),
             least_between_readings: least_between_readings(&log, steps),
             after: windows.pop().unwrap(),
@@ -351,9 +353,10 @@ impl fmt::Display for Ridden {
         for (number, used) in (1..).zip(&self.windows) {
             writeln!(
                 f,
-                "{:?} window {number}: own {:.2} % of the cap in {} calls, others {:.2} % (and paid {:.2} %), used of the cap \
+                "{:?} {} window {number}: own {:.2} % of the cap in {} calls, others {:.2} % (and paid {:.2} %), used of the cap \
                  less others {:.2} %, paid by own ${:.6}",
                 self.plan,
+                self.seed,
                 percent(used.own, used.cap),
                 used.own_calls,
                 percent(used.others, used.cap),
@@ -364,8 +367,9 @@ impl fmt::Display for Ridden {
         }
         write!(
             f,
-            "{:?}: first own call after a turn {:?}, calls in the window after {}, least between readings {:.1} s",
+            "{:?} {}: first own call after a turn {:?}, calls in the window after {}, least between readings {:.1} s",
             self.plan,
+            self.seed,
             self.went_on_after,
             self.after.own_calls,
             self.least_between_readings.as_secs_f64(),

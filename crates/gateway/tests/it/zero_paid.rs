@@ -4,11 +4,11 @@
 use crate::riding::{Ridden, Ride, seconds};
 use chutes_emulator::PlanSpec;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 impl Ridden {
     /// What is promised: not a cent, and nearly all of every window.
     fn assert_kept(&self) {
-        println!("{self}");
         for used in self.windows.iter().chain([&self.after]) {
             assert_eq!(used.own_paid, 0, "{self}");
         }
@@ -41,12 +41,14 @@ async fn the_end_of_a_window_costs_nothing() {
         afterwards: Duration::from_millis(3_500),
         read_every: seconds(300),
     };
-    ride.run().await.assert_kept();
+    let ridden = ride.run().await;
+    println!("{ridden}");
+    ridden.assert_kept();
 }
 
-/// The whole of it, at the emulator's own lag and at the pace of the real clock. Minutes.
+/// The whole of it, at the emulator's own lag and at the pace of the real clock, three times at once. Ten minutes and more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a quarter of an hour; part of `cargo xtask soak`"]
+#[ignore = "ten minutes and more; part of `cargo xtask soak`"]
 async fn two_whole_windows_cost_nothing() {
     let ride = |plan, seed| Ride {
         plan,
@@ -57,20 +59,23 @@ async fn two_whole_windows_cost_nothing() {
         windows: 2,
         used_before_permille: 0,
         others_permille: 195,
-        others_take: seconds(240),
+        others_take: seconds(200),
         others_after_a_step: 4,
         answer: Duration::from_millis(1_200),
-        settled_after: seconds(45),
-        longest: seconds(480),
-        // At once to the end would be too soon: figures of an hour before have to be read again, first.
+        settled_after: seconds(30),
+        longest: seconds(300),
+        // At once to the end would be too soon: figures of hours ago have to be read again, first.
         steps: vec![seconds(1_800), seconds(30)],
         afterwards: seconds(20),
         read_every: seconds(20),
     };
-    let seed = 7;
-    let (pro, plus) =
-        tokio::join!(ride(PlanSpec::Pro, seed).run(), ride(PlanSpec::Plus, seed + 1).run());
-    println!("{pro}\n{plus}");
-    pro.assert_kept();
-    plus.assert_kept();
+    let mut rides = JoinSet::new();
+    for seed in [7, 17, 27] {
+        for plan in [PlanSpec::Pro, PlanSpec::Plus] {
+            rides.spawn(ride(plan, seed).run());
+        }
+    }
+    let ridden = rides.join_all().await;
+    ridden.iter().for_each(|ridden| println!("{ridden}"));
+    ridden.iter().for_each(Ridden::assert_kept);
 }
