@@ -4,8 +4,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "a test that fails should fail loudly, measures time, aborts its own tasks, and tells its figures"
+    reason = "a test that fails should fail loudly, measures time, and aborts its own tasks"
 )]
 
 mod budget;
