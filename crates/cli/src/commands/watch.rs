@@ -65,6 +65,10 @@ pub(crate) async fn run(
     } else {
         Source::Chutes(Box::new(look::Look::new(arguments, context)?))
     };
+    // What is well is silent, which looks like nothing at all.
+    if !arguments.once {
+        sink.say("watching; what changes is told here, Ctrl-C ends it");
+    }
     let watched = tokio::select! {
         watched = watch(source, &mut sink, arguments.once) => watched,
         stopped = stopped() => stopped.map(|()| Exit::Done),
@@ -92,12 +96,16 @@ async fn watch(
             }
         };
         drop(next);
+        let is_silent = events.is_empty();
         for event in events {
             if sink.write(&Arc::new(event))? == Reader::Gone {
                 return Ok(Exit::Done);
             }
         }
         if once && let Source::Chutes(look) = &source {
+            if is_silent && look.exit() == Exit::Done {
+                sink.say("nothing is wrong");
+            }
             return Ok(look.exit());
         }
     }
@@ -155,6 +163,13 @@ impl Sink<'_> {
             printer.stream(&line(event, self.context).render(printer.device()))?
         };
         Ok(if is_there { Reader::There } else { Reader::Gone })
+    }
+
+    /// Something for a person who looks, and for nobody else.
+    fn say(&self, text: &'static str) {
+        if !self.json && self.context.printer.talks_to_a_person() {
+            self.context.printer.talk(Text::new().dim(text));
+        }
     }
 
     /// Passes on what the hooks have to say, and looks whether somebody reads.
