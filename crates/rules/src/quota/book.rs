@@ -479,7 +479,9 @@ impl Book {
     fn count_others(&mut self, known: &AccountSnapshot) {
         let mut windows = known.windows.iter();
         let Some(day) = windows.find(|window| window.kind == WindowKind::Day) else { return };
-        let Some(used) = day.used.filter(|_| day.as_of == known.as_of) else { return };
+        // A 0 may be of a counter that is down: then own calls that it lacks would come back as those of others.
+        let read_now = |used: &i64| *used > 0 && day.as_of == known.as_of;
+        let Some(used) = day.used.filter(read_now) else { return };
         let later = self
             .ended
             .range((day.as_of.as_unix_seconds() + 1, None)..)
