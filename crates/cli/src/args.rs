@@ -426,7 +426,16 @@ mod tests {
             .filter_map(|mark| ours.find(mark))
             .min()
             .unwrap_or(ours.len());
-        ours[..end].split_whitespace().map(str::to_owned).collect()
+        // What stands between quotes is one word.
+        let mut words = vec![String::new()];
+        for (number, part) in ours[..end].split('\'').enumerate() {
+            let mut pieces = if number % 2 == 1 { vec![part] } else { part.split(' ').collect() };
+            let first = pieces.remove(0);
+            words.last_mut().unwrap().push_str(first);
+            words.extend(pieces.into_iter().map(str::to_owned));
+        }
+        words.retain(|word| !word.is_empty());
+        words
     }
 
     /// What is broken by hand is broken again at every other width.

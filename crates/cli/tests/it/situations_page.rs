@@ -58,6 +58,7 @@ const COMMANDS: &[Row] = &[
     row(&["acquire", "--timeout", "0", "--", "true"], Essence::First),
     row(&["doctor"], Essence::Worst),
     row(&["config", "check"], Essence::First),
+    row(&["keys", "list"], Essence::First),
 ];
 
 /// All situations, those of an account that can be read first.
