@@ -58,6 +58,8 @@ struct AccountReport {
     account: String,
     budget: String,
     #[serde(default)]
+    opens_at: Option<String>,
+    #[serde(default)]
     windows: Vec<WindowReport>,
 }
 
@@ -110,7 +112,7 @@ impl<'c> Allowance<'c> {
             let is_near = of_account.as_ref().is_some_and(AccountReport::is_near_the_end);
             let (is_open, opens_at) = match by_gateway {
                 Some(true) => (Some(true), None),
-                Some(false) => (Some(false), self.opens_at()),
+                Some(false) => (Some(false), of_account.as_ref().and_then(AccountReport::opens_at)),
                 None => self.own_view().await,
             };
             tell.send_replace(View { is_open, opens_at, calls });
@@ -142,10 +144,6 @@ impl<'c> Allowance<'c> {
             Ahead::Unreadable => (None, None),
             other => (Some(false), other.moment()),
         }
-    }
-
-    fn opens_at(&self) -> Option<Wall> {
-        self.ahead().moment()
     }
 
     fn ahead(&self) -> Ahead {
@@ -180,6 +178,11 @@ impl AccountReport {
             "closed" => Some(false),
             _ => None,
         }
+    }
+
+    fn opens_at(&self) -> Option<Wall> {
+        let moment = self.opens_at.as_ref()?.parse::<jiff::Timestamp>().ok()?;
+        Some(Wall::from_unix_micros(moment.as_microsecond()))
     }
 
     fn is_near_the_end(&self) -> bool {
