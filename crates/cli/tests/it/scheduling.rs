@@ -70,7 +70,7 @@ fn cron_commands() -> Vec<String> {
         let is_time = |field: &&str| {
             field.bytes().all(|byte| byte.is_ascii_digit() || b"*/-,".contains(&byte))
         };
-        assert!(times.iter().all(|field| is_time(field)), "{line}");
+        assert!(times.iter().all(is_time), "{line}");
         let command = command[0].to_owned();
         assert!(!command.replace("\\%", "").contains('%'), "cron ends the command there: {line}");
         command.replace("\\%", "%")
