@@ -1,5 +1,7 @@
 //! The only place in this crate that reads a clock.
 
+use parking_lot::Mutex;
+use ripcord_rules::schedule::ServerClock;
 use ripcord_rules::time::{Mono, Now, Wall};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,6 +11,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Clock {
     started: Instant,
+    server: Mutex<ServerClock>,
     server_ahead_micros: AtomicI64,
     /// The calendar when it started, for a test in simulated time; the machine's clock without it.
     #[cfg(test)]
@@ -16,7 +19,7 @@ pub(crate) struct Clock {
 }
 
 /// Offsets below this are the resolution of a `Date` header, not a wrong clock.
-const NOTICEABLE_OFFSET_MICROS: i64 = 2_000_000;
+const NOTICEABLE_OFFSET: Duration = Duration::from_secs(2);
 /// Offsets above this are no clock that runs wrong, but a wrong `Date`.
 const GREATEST_OFFSET_MICROS: i64 = 86_400_000_000;
 
@@ -25,6 +28,7 @@ impl Clock {
     pub(crate) fn start() -> Self {
         Self {
             started: Instant::now(),
+            server: Mutex::new(ServerClock::default()),
             server_ahead_micros: AtomicI64::new(0),
             #[cfg(test)]
             simulated: None,
@@ -65,21 +69,24 @@ impl Clock {
         Wall::from_unix_micros(self.calendar().as_unix_micros().saturating_add(ahead_micros))
     }
 
-    /// Takes over how far the server's clock was measured to be ahead of this machine's, if that differs from what is
-    /// known by more than a `Date` header tells.
+    /// Takes over how far the server's clock was measured to be ahead of this machine's: at least so much, so of several
+    /// measurements the greatest counts, unless the clocks have moved.
     pub(crate) fn learn_server_ahead(&self, measured_micros: i64) {
         if measured_micros.saturating_abs() > GREATEST_OFFSET_MICROS {
             tracing::warn!(
                 "Chutes' clock and this machine's are more than a day apart; this machine's is used"
             );
-        } else if !Self::are_alike(measured_micros, self.server_ahead_micros()) {
-            self.server_ahead_micros.store(measured_micros, Ordering::Release);
+            return;
         }
+        let mut server = self.server.lock();
+        let known = self.server_ahead_micros();
+        let more = server.learn(measured_micros.saturating_sub(known), NOTICEABLE_OFFSET);
+        self.server_ahead_micros.store(known.saturating_add(more), Ordering::Release);
     }
 
     /// Whether two offsets differ by no more than a `Date` header tells.
     pub(crate) const fn are_alike(one_micros: i64, other_micros: i64) -> bool {
-        one_micros.saturating_sub(other_micros).saturating_abs() < NOTICEABLE_OFFSET_MICROS
+        one_micros.abs_diff(other_micros) < NOTICEABLE_OFFSET.as_micros() as u64
     }
 
     /// How far the server's clock is ahead of this machine's, in seconds.
@@ -112,12 +119,10 @@ mod tests {
     fn what_two_measure_at_once_counts_once() {
         let clock = Clock::start();
         clock.learn_server_ahead(11 * HOUR);
+        clock.learn_server_ahead(11 * HOUR - 400_000);
+        assert_eq!(clock.server_ahead_micros(), 11 * HOUR, "an older `Date` is no news");
         clock.learn_server_ahead(11 * HOUR + 400_000);
-        assert_eq!(
-            clock.server_ahead_micros(),
-            11 * HOUR,
-            "less than a `Date` header tells is no news"
-        );
+        assert_eq!(clock.server_ahead_micros(), 11 * HOUR + 400_000, "a fresher one is");
         clock.learn_server_ahead(-HOUR);
         assert_eq!(clock.server_ahead_micros(), -HOUR);
         clock.learn_server_ahead(20 * 365 * 24 * HOUR);

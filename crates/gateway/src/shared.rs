@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use ripcord_client::transport::{Target, Transport};
 use ripcord_rules::admit::Closure;
 use ripcord_rules::cause::{Cause, Failure, classify};
-use ripcord_rules::quota::{Shortage, SizeBook, Verdict, WindowKind};
+use ripcord_rules::quota::{Shortage, SizeBook, TURN_MARGIN, Verdict, WindowKind};
 use ripcord_rules::recover::{Rest, RestBook, Scope, Tried};
 use ripcord_rules::time::{Mono, Now, Wall};
 use ripcord_store::Ledger;
@@ -77,8 +77,6 @@ fn look_again(standing: &Standing, now: Mono) -> Option<Mono> {
 
 /// How long requests wait for an account's first figures.
 pub(crate) const FIRST_FIGURES: Duration = Duration::from_secs(10);
-/// A window opens this much later than the calendar says: the clocks agree only to about a second.
-const TURN_MARGIN: Duration = Duration::from_secs(2);
 /// An account that is closed for calls under way is looked at again after this long, if none of them ends before.
 const SETTLES_IN: Duration = Duration::from_secs(1);
 /// A single call that an account does not take asks again after this long, if nothing turns before.

@@ -12,7 +12,7 @@ use crate::router::json;
 use crate::shared::Shared;
 use http::header::{CACHE_CONTROL, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use ripcord_rules::quota::{Outlook, Pace, all_fit_by, ends_at};
+use ripcord_rules::quota::{Outlook, Pace, TURN_MARGIN, all_fit_by, ends_at};
 use ripcord_rules::time::{Now, Wall};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -67,8 +67,6 @@ struct Asked {
 const UNKNOWN_AGAIN: Duration = Duration::from_secs(30);
 /// Nobody knows when it turns; somebody may top up.
 const TURNS_NOBODY_KNOWS_WHEN: Duration = Duration::from_secs(300);
-/// Windows open this much later than the calendar says: the clocks agree only to about a second.
-const TURN_MARGIN: Duration = Duration::from_secs(2);
 
 /// Answers `GET /-/budget`.
 pub(crate) async fn answer(

@@ -15,7 +15,7 @@ fn scenario(seed: u64, foreign: Foreign) -> Scenario {
         // Two windows in one day and one in the next: the day's requests are enough.
         first: 4,
         windows: 3,
-        ahead_micros: (random.between(-2.0, 2.0) * SECOND as f64) as i64,
+        ahead_micros: (random.between(-1.0, 2.0) * SECOND as f64) as i64,
         old_after_turn_seconds: 0,
         month_used_pico: 0,
         day_used_units: 0,
@@ -46,10 +46,10 @@ impl Survey {
 
     /// Whoever waits goes on soon after a turn, and nobody asks all the time meanwhile.
     fn assert_prompt(&self) {
-        // Two seconds because clocks differ, two more where they do, one on the way there.
+        // A second because clocks differ, two where ours is late, one on the way there.
         assert_eq!(self.stood_still, 0, "{self}");
         let late = self.went_on_after.last();
-        assert!(late.is_none_or(|(after, _)| *after <= 5_000), "{late:?} {self}");
+        assert!(late.is_none_or(|(after, _)| *after <= 4_000), "{late:?} {self}");
         assert!(self.least_between_readings >= 10_000_000, "{self}");
     }
 }
@@ -84,12 +84,12 @@ fn a_day_or_a_month_that_ends_first_is_not_overrun() {
 }
 
 #[test]
-fn a_clock_that_is_wrong_by_two_seconds_costs_nothing() {
+fn a_clock_that_is_wrong_by_as_much_as_it_may_be_costs_nothing() {
     let mut scenarios = scenarios(12, Foreign::AlsoNearTheEnd);
     for scenario in &mut scenarios {
-        scenario.ahead_micros = if scenario.seed.is_multiple_of(2) { 2 } else { -2 } * SECOND;
+        scenario.ahead_micros = if scenario.seed.is_multiple_of(2) { 2 } else { -1 } * SECOND;
     }
-    shown("two seconds apart", &scenarios).assert_kept();
+    shown("clocks apart", &scenarios).assert_kept();
 }
 
 #[test]

@@ -89,7 +89,7 @@ async fn the_queue_goes_on_after_a_turn_that_comes_sooner() {
 
 #[tokio::test]
 async fn the_queue_goes_on_after_a_turn_that_comes_later() {
-    let (log, turn) = ride_over(nearly_over(2), -3 * SECOND / 2).await;
+    let (log, turn) = ride_over(nearly_over(2), -3 * SECOND / 4).await;
     assert_went_on_after(&log, turn);
 }
 

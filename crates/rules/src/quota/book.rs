@@ -90,6 +90,11 @@ struct Drift {
 /// The clock of the server and ours agree to about this much.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
+/// A window counts as turned so much after its moment has come by the server's clock as it is known here. That clock is
+/// never thought to be further than an answer said it was ([`crate::schedule::ServerClock`]), so this is for a server that
+/// asks another one of its clocks.
+pub const TURN_MARGIN: Duration = Duration::from_secs(1);
+
 /// A call that runs on without us is booked later, but not by more than this.
 const AHEAD_AT_MOST: Duration = Duration::from_secs(600);
 
@@ -536,7 +541,7 @@ impl Book {
 
 /// The moment that has come for the server, too: it may not have turned a window yet where our clock has.
 fn surely(now: Wall) -> Wall {
-    now.before(CLOCKS_DIFFER)
+    now.before(TURN_MARGIN)
 }
 
 /// Whether a call to `called` counts in this window: dollars always, requests in the row of the chute if it has one.
