@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
-/// Both clocks. The calendar follows the server's where that was learned: windows turn by the server's clock.
+/// Both clocks. The calendar follows the server's where that was learned: windows turn by the server's clock. From its start
+/// on it goes with the interval clock, so that nobody who sets this machine's opens a window.
 #[derive(Debug)]
 pub(crate) struct Clock {
     started: Instant,
+    /// The machine's calendar when it started.
+    started_at: Wall,
     server: Mutex<ServerClock>,
     server_ahead_micros: AtomicI64,
-    /// The calendar when it started, for a test in simulated time; the machine's clock without it.
-    #[cfg(test)]
-    simulated: Option<Wall>,
 }
 
 /// Offsets below this are the resolution of a `Date` header, not a wrong clock.
@@ -24,21 +24,28 @@ const NOTICEABLE_OFFSET: Duration = Duration::from_secs(2);
 const GREATEST_OFFSET_MICROS: i64 = 86_400_000_000;
 
 impl Clock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     pub(crate) fn start() -> Self {
+        Self::starting_at(Self::local_wall())
+    }
+
+    /// A clock whose calendar begins here.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub(crate) fn starting_at(wall: Wall) -> Self {
+        let mut server = ServerClock::default();
+        server.tick(Now { mono: Mono::default(), wall }, NOTICEABLE_OFFSET);
         Self {
             started: Instant::now(),
-            server: Mutex::new(ServerClock::default()),
+            started_at: wall,
+            server: Mutex::new(server),
             server_ahead_micros: AtomicI64::new(0),
-            #[cfg(test)]
-            simulated: None,
         }
     }
 
-    /// A clock whose calendar begins here and goes on with tokio's time, which a test may pause.
-    #[cfg(test)]
-    pub(crate) fn simulated_from(wall: Wall) -> Self {
-        Self { simulated: Some(wall), ..Self::start() }
+    /// Whether since the last look somebody set this machine's clock or the machine slept. After a sleep the interval clock
+    /// is late, which only the server can tell.
+    pub(crate) fn has_jumped(&self) -> bool {
+        let now = Now { mono: self.mono(), wall: Self::local_wall() };
+        self.server.lock().tick(now, NOTICEABLE_OFFSET)
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -95,11 +102,7 @@ impl Clock {
     }
 
     fn calendar(&self) -> Wall {
-        #[cfg(test)]
-        if let Some(began) = self.simulated {
-            return began.after(Duration::from_micros(self.mono().as_micros()));
-        }
-        Self::local_wall()
+        self.started_at.after(Duration::from_micros(self.mono().as_micros()))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
@@ -130,9 +133,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_simulated_calendar_goes_with_tokio_s_time() {
-        let clock = Clock::simulated_from(Wall::from_unix_seconds(1_000));
+    async fn the_calendar_goes_with_the_interval_clock_and_a_machine_that_disagrees_is_noticed() {
+        let clock = Clock::start();
+        let began = clock.now().wall;
+        assert!(!clock.has_jumped());
+        // The interval clock of this test goes on by itself, the machine's calendar does not: as if it was set back.
         tokio::time::sleep(Duration::from_secs(4 * 3_600)).await;
-        assert_eq!(clock.now().wall.as_unix_seconds(), 15_400);
+        assert_eq!(clock.now().wall.since(began).as_secs(), 14_400);
+        assert!(clock.has_jumped(), "noticed");
+        assert!(!clock.has_jumped(), "once");
     }
 }

@@ -122,6 +122,14 @@ impl Shared {
         }
     }
 
+    /// If this machine's clock was set or it slept, asks the server for the time, with every account's figures.
+    pub(crate) fn notice_jump_of_clock(&self) {
+        if self.clock.has_jumped() {
+            tracing::info!("this machine's clock was set, or it slept: figures are read anew");
+            (0..self.accounts.len()).for_each(|account| self.refresh_soon(account));
+        }
+    }
+
     /// Asks for the figures of an account out of turn.
     pub(crate) fn refresh_soon(&self, account: usize) {
         let mut stale = self.stale_accounts.lock();

@@ -46,6 +46,7 @@ pub(crate) type Decision = Result<Answer, Refusal>;
 
 /// Serves one request. Dropping the future cancels whatever is under way for it.
 pub(crate) async fn serve(shared: Arc<Shared>, call: Call, mut story: Story) -> Decision {
+    shared.notice_jump_of_clock();
     let outcome = tokio::select! {
         biased;
         // First: a slot that comes free at the end must not start an attempt.

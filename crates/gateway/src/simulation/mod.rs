@@ -74,7 +74,7 @@ fn simulate(scenario: &Scenario) -> Simulated {
 async fn run(scenario: &Scenario) -> Simulated {
     let first = MIDNIGHT / 14_400 + scenario.first;
     let begins = Wall::from_unix_seconds(first * 14_400).before(BEFORE);
-    let clock = Arc::new(Clock::simulated_from(begins));
+    let clock = Arc::new(Clock::starting_at(begins));
     let coordination = MemoryCoordination::default();
     let upstream = Arc::new(Upstream::new(Arc::clone(&clock), scenario));
     let mut random = Random::new(scenario.seed);
