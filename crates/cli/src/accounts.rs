@@ -1,7 +1,7 @@
 //! Keys grouped by the account they belong to: quota, caps and balance are counted per account, not per key.
 
 use ripcord_client::key::{AccountId, Key};
-use ripcord_rules::quota::{SpendingPolicy, WhenUnknown, Work};
+use ripcord_rules::quota::{AccountPrices, SpendingPolicy, WhenUnknown, Work};
 
 use crate::error::CommandError;
 use crate::settings::Settings;
@@ -24,6 +24,8 @@ pub(crate) struct Account {
     pub(crate) reserve_permille: u64,
     /// What the gateway does while its figures are not known.
     pub(crate) when_unknown: WhenUnknown,
+    /// What it pays otherwise than the list says; `None` until somebody who needs it has asked.
+    pub(crate) prices: Option<AccountPrices>,
 }
 
 /// All accounts, and what was noticed while their keys were read.
@@ -190,6 +192,7 @@ impl Roster {
                 policy: policy.for_work(Work::Interactive),
                 reserve_permille: policy.reserve_permille,
                 when_unknown,
+                prices: None,
             }),
         }
     }

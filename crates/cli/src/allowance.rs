@@ -8,7 +8,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt as _, Limited};
 use ripcord_client::endpoints::{BaseUrl, PlainHttp, Service};
 use ripcord_rules::quota::Readable;
-use ripcord_rules::schedule::{Ahead, Demand, LEAST_GAP, near_the_end};
+use ripcord_rules::schedule::{Ahead, LEAST_GAP, near_the_end};
 use ripcord_rules::time::Wall;
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -147,7 +147,7 @@ impl<'c> Allowance<'c> {
     }
 
     fn ahead(&self) -> Ahead {
-        let goal = Goal { demand: Demand::OneCall, condition: None, is_patient: true };
+        let goal = Goal::one_call(true);
         self.wait.ahead(&goal, &self.readings, self.context.now())
     }
 

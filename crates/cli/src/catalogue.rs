@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ripcord_client::model_evidence;
 use ripcord_rules::model_state::{Because, ModelEvidence, ModelState, UTILIZATION_FRESH, decide};
+use ripcord_rules::quota::ModelPrices;
 use ripcord_rules::time::Wall;
 use ripcord_rules::units::{NanoUsd, Rounding};
 use ripcord_wire::chutes::{Chute, Utilization};
@@ -341,6 +342,12 @@ impl Entry {
     /// US dollars per million prompt tokens found in a cache.
     pub(crate) fn price_cached(&self) -> Option<NanoUsd> {
         self.price(Model::cache_read_price, |table| table.input_cache_read.as_ref())
+    }
+
+    /// What the list says, if it says it of the prompt and the answer.
+    pub(crate) fn list_prices(&self) -> Option<ModelPrices> {
+        let (prompt, completion) = (self.price_in()?, self.price_out()?);
+        Some(ModelPrices { prompt, completion, cached: self.price_cached().unwrap_or(prompt) })
     }
 
     fn price(

@@ -32,6 +32,7 @@ mod figures;
 mod hooks;
 mod ledger;
 mod own_use;
+mod prices;
 mod printer;
 mod recipes;
 mod session;

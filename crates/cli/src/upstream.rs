@@ -21,6 +21,7 @@ use crate::accounts::Account;
 use crate::catalogue::Lists;
 use crate::context::{Context, CorrectedClock};
 use crate::error::CommandError;
+use crate::prices;
 use crate::settings::Settings;
 use crate::troubleshooting;
 
@@ -44,6 +45,8 @@ pub(crate) struct Upstream {
     /// The addresses, read.
     pub(crate) endpoints: Endpoints,
     work: Work,
+    /// Whether the prices of each account are read with it.
+    reads_prices: bool,
 }
 
 /// What was read of one account.
@@ -83,12 +86,17 @@ impl Upstream {
         let public = Chutes::new(&endpoints, transport.clone())
             .map_err(|problem| CommandError::unknown(problem.to_string()))?
             .with_settings(settings);
-        Ok(Self { public, transport, endpoints, work: Work::Interactive })
+        Ok(Self { public, transport, endpoints, work: Work::Interactive, reads_prices: false })
     }
 
     /// For work of this kind: what is not interactive leaves the reserve of each account alone.
     pub(crate) fn for_work(self, work: Work) -> Self {
         Self { work, ..self }
+    }
+
+    /// For work whose price matters: what an account pays otherwise than the list says is read with it, once.
+    pub(crate) fn with_prices(self) -> Self {
+        Self { reads_prices: true, ..self }
     }
 
     /// The client without a key.
@@ -219,9 +227,31 @@ impl Upstream {
         } else {
             readings
         };
-        let (readings, told) = one_for_each_user(readings);
+        let (mut readings, told) = one_for_each_user(readings);
         told.iter().for_each(|told| context.printer.warn(told));
+        if self.reads_prices {
+            self.add_prices(&mut readings, context).await;
+        }
         readings
+    }
+
+    /// Reads what each account pays otherwise than the list says, unless that was done. Where it cannot be read the list
+    /// price counts, and that is said once.
+    async fn add_prices(&self, readings: &mut [Reading], context: &Context) {
+        for reading in readings {
+            // Of an account that cannot be read its problem tells already.
+            if reading.account.prices.is_some() || reading.snapshot.readable != Readable::Yes {
+                continue;
+            }
+            let own = prices::own(&self.public, &reading.account.keys).await;
+            if own.own_count().is_none() {
+                context.printer.warn(&format!(
+                    "{}: whether it has prices of its own could not be read; the list price is used",
+                    reading.label
+                ));
+            }
+            reading.account.prices = Some(own);
+        }
     }
 
     /// Puts accounts together whose tokens name nobody, but are of one user by `GET /users/me`. Who does not answer in time

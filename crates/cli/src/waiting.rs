@@ -13,9 +13,11 @@ use ripcord_rules::schedule::{
 };
 use ripcord_rules::time::{Mono, Now, Wall};
 
+use crate::accounts::Account;
 use crate::clock::Stopwatch;
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::prices::PricedCall;
 use crate::printer::moment;
 use crate::printer::text::Text;
 use crate::upstream::{Reading, Upstream};
@@ -30,6 +32,8 @@ const STEP: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Goal {
     pub(crate) demand: Demand,
+    /// What the calls of the demand are, where each account may pay another price for them.
+    pub(crate) call: Option<PricedCall>,
     pub(crate) condition: Option<Expression>,
     /// Whether it waits also for a network that fails from the start.
     pub(crate) is_patient: bool,
@@ -61,6 +65,27 @@ pub(crate) struct Wait<'c> {
     /// What was told last, and until when it lasts.
     announced: Option<(String, Option<Wall>)>,
     complained: bool,
+}
+
+// === impl Goal ===
+
+impl Goal {
+    /// One call, whatever it costs.
+    pub(crate) const fn one_call(is_patient: bool) -> Self {
+        Self { demand: Demand::OneCall, call: None, condition: None, is_patient }
+    }
+
+    /// The demand at the prices of this account.
+    fn demand_of(&self, account: &Account) -> Demand {
+        match (&self.demand, &self.call) {
+            (Demand::Calls { count, chute_id, .. }, Some(call)) => Demand::Calls {
+                count: *count,
+                cost: call.cost_for(account),
+                chute_id: chute_id.clone(),
+            },
+            (demand, _) => demand.clone(),
+        }
+    }
 }
 
 // === impl Wait ===
@@ -147,10 +172,12 @@ impl<'c> Wait<'c> {
     /// What stands between these accounts and the work, as far as the figures at hand tell.
     pub(crate) fn ahead(&self, goal: &Goal, readings: &[Reading], now: Wall) -> Ahead {
         let zone = |moment| self.context.printer.moments.offset_seconds(moment);
-        let waiting =
-            Waiting { demand: &goal.demand, condition: goal.condition.as_ref(), zone: &zone };
+        let waiting = Waiting { condition: goal.condition.as_ref(), zone: &zone };
+        let demands: Vec<Demand> =
+            readings.iter().map(|reading| goal.demand_of(&reading.account)).collect();
+        let accounts = readings.iter().zip(&demands);
         ahead(
-            readings.iter().map(|reading| (&reading.snapshot, &reading.account.policy)),
+            accounts.map(|(reading, demand)| (&reading.snapshot, &reading.account.policy, demand)),
             waiting,
             now,
         )

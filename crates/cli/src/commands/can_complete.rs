@@ -4,8 +4,8 @@ mod ahead;
 mod call;
 
 use ripcord_rules::quota::{
-    Fit, HORIZON_DAYS, Outlook, Pace, Stretch, Verdict, WindowKind, all_fit_by, ends_at, fit_calls,
-    may_spend, stretches,
+    Fit, HORIZON_DAYS, Outlook, Pace, Stretch, Substitute, Verdict, WindowKind, all_fit_by,
+    ends_at, fit_calls, may_spend, stretches,
 };
 use ripcord_rules::time::Wall;
 use schemars::JsonSchema;
@@ -19,6 +19,7 @@ use crate::commands::usage::ErrorReport;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::figures;
 use crate::printer::text::{Text, Tone};
 use crate::printer::{Page, moment, number};
 use crate::upstream::{Reading, Upstream};
@@ -45,7 +46,7 @@ pub(crate) struct CanCompleteReport {
     /// When the batch would end, UTC, with all slots of the gateway in use and calls that take as long as those to the model
     /// did; null if that is not known.
     ends_at: Option<String>,
-    /// Cheaper models with which more calls would fit into the next windows, if not all fit now and there is one account:
+    /// Cheaper models with which more calls would fit by `rest_fits_by`, on all accounts together, if not all fit now:
     /// siblings of the model and those of `models.watch`. For a confidential model only confidential ones.
     cheaper: Vec<CheaperReport>,
     /// What one call was taken to cost.
@@ -59,7 +60,7 @@ pub(crate) struct CanCompleteReport {
 struct CheaperReport {
     /// Its name.
     model: String,
-    /// As many calls fit as with the model that was asked for, times this.
+    /// As many calls fit by then as with the model that was asked for, times this.
     times: f64,
 }
 
@@ -68,6 +69,9 @@ struct CheaperReport {
 struct AccountFit {
     /// What the account is called.
     account: String,
+    /// What one call costs this account, in US dollars: at its own price, if it has one; null if that is not known. Windows
+    /// counted in dollars are left out then.
+    call_usd: Option<f64>,
     /// How many fit now; null if that is not known.
     fits_now: Option<u64>,
     /// The window that is short: `day`, `four_hour`, `month`, `chute`.
@@ -90,13 +94,16 @@ pub(crate) async fn run(
     arguments: &CanCompleteArguments,
     context: &Context,
 ) -> Result<Exit, CommandError> {
-    let upstream = Upstream::new(context)?.for_work(arguments.priority.work());
+    let mut upstream = Upstream::new(context)?.for_work(arguments.priority.work());
     let call = Call {
         model: arguments.model.as_deref(),
         tokens_in: arguments.tokens_in,
         tokens_out: arguments.tokens_out,
     };
     let target = Target::find(call, &upstream, context).await?;
+    if target.call.is_some() {
+        upstream = upstream.with_prices();
+    }
     let readings = upstream.selected_readings(context).await?;
     let now = context.now();
     let fits: Vec<(Fit, String)> = readings
@@ -109,8 +116,8 @@ pub(crate) async fn run(
         .map(|(reading, (fit, _))| outlook(reading, &target, now).filter(|_| fit.now.is_some()))
         .collect();
     let mut answer = answer(&fits, &outlooks, &target, arguments.calls, context, now);
-    if let (Answer::No, [only]) = (answer.verdict, readings.as_slice()) {
-        answer.cheaper = cheaper(only, &target, now);
+    if answer.verdict == Answer::No {
+        answer.cheaper = cheaper(&readings, &outlooks, &target, arguments.calls, now);
     }
     let report = CanCompleteReport {
         schema: "ripcord/can-complete/1",
@@ -128,12 +135,12 @@ pub(crate) async fn run(
             .zip(&fits)
             .zip(&outlooks)
             .map(|((reading, fit), outlook)| {
-                account(reading, fit, outlook.as_ref(), arguments.windows)
+                account(reading, fit, outlook.as_ref(), &target, arguments.windows)
             })
             .collect(),
     };
     context.printer.answer(&report, || {
-        let mut page = page(&report, &answer, &target, context, now);
+        let mut page = page(&report, &readings, &answer, &target, context, now);
         draw_windows(&mut page, &report, &outlooks, arguments.windows, context, now);
         page
     })?;
@@ -193,14 +200,43 @@ fn answer(
 
 fn outlook(reading: &Reading, target: &Target, now: Wall) -> Option<Outlook> {
     let chute_id = target.chute_id.as_deref();
-    Outlook::new(&reading.snapshot, &reading.account.policy, chute_id, target.cost, now)
+    let cost = target.cost_for(&reading.account);
+    Outlook::new(&reading.snapshot, &reading.account.policy, chute_id, cost, now)
 }
 
-/// Models with which more calls would fit into the next windows of this account.
-fn cheaper(reading: &Reading, target: &Target, now: Wall) -> Vec<Stretch> {
-    stretches(target.cost, target.is_tee(), &target.substitutes, |cost| {
-        Outlook::new(&reading.snapshot, &reading.account.policy, None, cost, now)
-    })
+/// Models with which more calls would fit by the time when all do with the one that was asked for, on the accounts that are
+/// known.
+fn cheaper(
+    readings: &[Reading],
+    outlooks: &[Option<Outlook>],
+    target: &Target,
+    calls: u64,
+    now: Wall,
+) -> Vec<Stretch> {
+    let known = || readings.iter().zip(outlooks).filter(|(_, outlook)| outlook.is_some());
+    let substitutes = target.substitutes.iter().filter_map(|other| {
+        let ahead = |(reading, _): (&Reading, _)| {
+            let account = &reading.account;
+            let cost = other.call.cost_for(account);
+            cost.usd?;
+            Outlook::new(&reading.snapshot, &account.policy, None, cost, now)
+        };
+        let outlooks: Option<Vec<Outlook>> = known().map(ahead).collect();
+        Some(Substitute { name: other.name.clone(), is_tee: other.is_tee, outlooks: outlooks? })
+    });
+    let asked: Vec<Outlook> = outlooks.iter().flatten().cloned().collect();
+    let until = all_fit_by(asked.clone(), calls).map(|(by, _)| by);
+    stretches(&asked, until, target.is_tee(), &substitutes.collect::<Vec<_>>())
+}
+
+/// Which accounts pay something else than the list says.
+fn own_prices(readings: &[Reading], target: &Target) -> Vec<String> {
+    let own = readings.iter().filter_map(|reading| {
+        let usd = target.cost_for(&reading.account).usd?;
+        (Some(usd) != target.listed())
+            .then(|| format!("{} pays {usd}: it has a price of its own.", reading.label))
+    });
+    own.collect()
 }
 
 impl From<&Stretch> for CheaperReport {
@@ -219,13 +255,14 @@ fn fit(
 ) -> (Fit, String) {
     let (snapshot, policy) = (&reading.snapshot, &reading.account.policy);
     let chute_id = target.chute_id.as_deref();
+    let cost = target.cost_for(&reading.account);
     let verdict = may_spend(snapshot, policy, chute_id, now);
-    let mut fit = fit_calls(snapshot, policy, chute_id, target.cost, calls, now);
+    let mut fit = fit_calls(snapshot, policy, chute_id, cost, calls, now);
     let words =
         VerdictReport::new(&verdict, snapshot, policy, &context.printer.moments, now).explanation;
     match verdict {
         Verdict::Unknown(_) | Verdict::No { .. } => return (fit, words),
-        Verdict::Yes(ripcord_rules::quota::Payer::Balance) if target.cost.usd.is_none() => {
+        Verdict::Yes(ripcord_rules::quota::Payer::Balance) if cost.usd.is_none() => {
             fit.now = None;
             return (
                 fit,
@@ -259,10 +296,12 @@ fn account(
     reading: &Reading,
     (fit, explanation): &(Fit, String),
     outlook: Option<&Outlook>,
+    target: &Target,
     windows: Option<u64>,
 ) -> AccountFit {
     AccountFit {
         account: reading.label.clone(),
+        call_usd: target.cost_for(&reading.account).usd.map(figures::usd),
         fits_now: fit.now,
         short_window: fit.short.map(WindowKind::name),
         all_fit_by: fit.all_by.map(moment::utc),
@@ -276,6 +315,7 @@ fn account(
 
 fn page(
     report: &CanCompleteReport,
+    readings: &[Reading],
     answer: &Pooled,
     target: &Target,
     context: &Context,
@@ -330,6 +370,9 @@ fn page(
     match (target.words(), &target.model) {
         (Some(words), _) => {
             page.paragraph(2, Text::new().dim(words));
+            for words in own_prices(readings, target) {
+                page.paragraph(2, Text::new().dim(words));
+            }
         }
         (None, model)
             if report.accounts.iter().any(|account| !account.uncounted_windows.is_empty()) =>

@@ -18,6 +18,7 @@ use crate::commands::serve::label;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::prices::PricedCall;
 use crate::printer::{moment, number};
 use crate::slots::Held;
 use crate::upstream::{Reading, Upstream};
@@ -27,12 +28,15 @@ use crate::{child, slots};
 
 /// Waits, runs the command, and ends as it did.
 pub(crate) async fn run(arguments: &RunArguments, context: &Context) -> Result<Exit, CommandError> {
-    let upstream = Upstream::new(context)?;
+    let mut upstream = Upstream::new(context)?;
     if let Some(condition) = &arguments.when {
         check_times(condition, context)?;
     }
-    let demand = demand(arguments, &upstream, context).await?;
-    let goal = Goal { demand, condition: arguments.when.clone(), is_patient: true };
+    let (demand, call) = demand(arguments, &upstream, context).await?;
+    if call.is_some() {
+        upstream = upstream.with_prices();
+    }
+    let goal = Goal { demand, call, condition: arguments.when.clone(), is_patient: true };
     let mut wait = Wait::new(context, arguments.timeout.map(Duration::from_secs));
     let mut readings = Vec::new();
     loop {
@@ -123,18 +127,19 @@ fn check_times(condition: &Expression, context: &Context) -> Result<(), CommandE
         .hint("a span over midnight is `after=22:00 or before=06:00`"))
 }
 
+/// What has to fit, at list price, and the call by which each account's own price is found.
 async fn demand(
     arguments: &RunArguments,
     upstream: &Upstream,
     context: &Context,
-) -> Result<Demand, CommandError> {
+) -> Result<(Demand, Option<PricedCall>), CommandError> {
     if let Some(dollars) = arguments.usd {
-        return Ok(Demand::Usd(dollars));
+        return Ok((Demand::Usd(dollars), None));
     }
-    let Some(count) = arguments.needs else { return Ok(Demand::OneCall) };
+    let Some(count) = arguments.needs else { return Ok((Demand::OneCall, None)) };
     if arguments.model.is_none() {
         let cost = CallCost { units: MilliUnits::ONE, usd: None };
-        return Ok(Demand::Calls { count, cost, chute_id: None });
+        return Ok((Demand::Calls { count, cost, chute_id: None }, None));
     }
     let call = can_complete::Call {
         model: arguments.model.as_deref(),
@@ -142,7 +147,8 @@ async fn demand(
         tokens_out: arguments.tokens_out,
     };
     let target = can_complete::Target::find(call, upstream, context).await?;
-    Ok(Demand::Calls { count, cost: target.cost, chute_id: target.chute_id })
+    let cost = CallCost { units: MilliUnits::ONE, usd: target.listed() };
+    Ok((Demand::Calls { count, cost, chute_id: target.chute_id }, target.call))
 }
 
 /// Why the command was not started.

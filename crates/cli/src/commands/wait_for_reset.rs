@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ripcord_rules::quota::{Readable, WindowKind, four_hour_window, next_day_reset};
-use ripcord_rules::schedule::{Ahead, Demand};
+use ripcord_rules::schedule::Ahead;
 use ripcord_rules::time::Wall;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -135,7 +135,7 @@ type Outcome = (Ended, Option<Wall>, Vec<Reading>);
 
 /// Until one account has budget.
 async fn for_budget(wait: &mut Wait<'_>, upstream: &Upstream) -> Result<Outcome, CommandError> {
-    let goal = Goal { demand: Demand::OneCall, condition: None, is_patient: false };
+    let goal = Goal::one_call(false);
     let outcome = wait.until_open(&goal, upstream, Vec::new()).await?;
     let ended = match outcome.ahead {
         Ahead::Open(_) => Ended::Budget,

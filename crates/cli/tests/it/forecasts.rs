@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chutes_emulator::{AccountSpec, PlanSpec, Scenario};
+use chutes_emulator::{AccountSpec, PlanSpec, PriceOverride, Scenario};
 use ripcord_store::{
     AttemptRow, Cost, Ledger as _, Outcome, Row, ServedBy, SqliteLedger, Timing, Tokens,
 };
@@ -184,4 +184,81 @@ fn the_windows_ahead_of_several_accounts_and_of_none_that_can_be_read() {
     for wrong in ["0", "101", "many"] {
         assert_eq!(world.run(&["can-complete", "5", "--windows", wrong]).code, 2, "{wrong}");
     }
+}
+
+/// What a call costs and how many of 100,000 fit now, with what was said.
+fn priced(world: &World) -> (f64, u64, String) {
+    let size = ["--tokens-in", "4000", "--tokens-out", "1000"];
+    let arguments = [&["can-complete", "100000", "--model", MODEL][..], &size[..]].concat();
+    let json = world.run(&[&arguments[..], &["--json"]].concat());
+    let account = json.report("can-complete")["accounts"][0].clone();
+    assert_eq!(json.report("can-complete")["call"]["usd"], 0.00695);
+    let usd = account["call_usd"].as_f64().unwrap();
+    let said = world.run(&arguments);
+    (usd, account["fits_now"].as_u64().unwrap(), said.stdout + &said.stderr)
+}
+
+#[test]
+fn calls_are_counted_at_the_prices_of_the_account() {
+    let (usd, listed, said) = priced(&World::with(pro()));
+    assert!((usd - 0.00695).abs() < 1e-9 && !said.contains("of its own"), "{usd} {said}");
+    let mut discounted = pro();
+    discounted.discounts.insert("*".into(), 0.2);
+    let (usd, fits, said) = priced(&World::with(discounted));
+    // 0.76 and 2.52 for a million.
+    assert!((usd - 0.00556).abs() < 1e-9, "{usd}");
+    assert_eq!((usd * fits as f64 / (0.00695 * listed as f64) * 100.0).round(), 100.0);
+    assert!(said.contains("alice pays $0.00556: it has a price of its own."), "{said}");
+    let mut overridden = pro();
+    let (per_million_in, per_million_out) = (10.0, 30.0);
+    let model = MODEL.to_owned();
+    overridden.price_overrides.push(PriceOverride {
+        model,
+        per_million_in,
+        per_million_out,
+        cache_discount: 0.5,
+    });
+    let world = World::with(overridden);
+    let (usd, fits, _) = priced(&world);
+    assert!((usd - 0.07).abs() < 1e-9 && fits < listed / 9, "{usd} {fits}");
+    // `run` counts the same: at the list price so many would fit.
+    let count = (fits + 1).to_string();
+    let size = ["--model", MODEL, "--tokens-in", "4000", "--tokens-out", "1000"];
+    let start = |count: &str| {
+        let command = ["--timeout", "0", "--", "true"];
+        world.run(&[&["run", "--needs", count][..], &size, &command].concat())
+    };
+    assert_eq!(start(&fits.to_string()).code, 0);
+    assert_eq!(start(&count).code, 75);
+}
+
+#[test]
+fn where_the_prices_of_an_account_cannot_be_read_the_list_price_counts_and_that_is_said() {
+    // Nobody understands such a price.
+    let mut odd = pro();
+    odd.price_overrides.push(PriceOverride {
+        model: MODEL.to_owned(),
+        per_million_in: -1.0,
+        per_million_out: 1.0,
+        cache_discount: 0.5,
+    });
+    let world = World::with(odd);
+    let (usd, _, said) = priced(&world);
+    assert!((usd - 0.00695).abs() < 1e-9, "{usd}");
+    assert!(said.contains("the list price is used"), "{said}");
+    let plain = world.run(&["can-complete", "5"]);
+    assert!(plain.stderr.is_empty(), "no price is needed: {}", plain.stderr);
+}
+
+#[test]
+fn a_cheaper_model_is_named_for_several_accounts_too() {
+    let scenario = catalogue().account(pro()).account(AccountSpec::new("bob", PlanSpec::Base));
+    let keys = [Scenario::key("alice", 0), Scenario::key("bob", 0)].join(",");
+    let world = World::of(scenario)
+        .key(&keys)
+        .config("[models]\nwatch = [\"deepseek-ai/DeepSeek-R1-TEE\"]\n");
+    let size = ["--tokens-in", "4000", "--tokens-out", "1000"];
+    let arguments = [&["can-complete", "100000", "--model", MODEL, "--json"][..], &size[..]];
+    let report = world.run(&arguments.concat()).report("can-complete");
+    assert_eq!(report["cheaper"][0]["model"], "deepseek-ai/DeepSeek-R1-TEE", "{report}");
 }

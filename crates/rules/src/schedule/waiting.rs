@@ -25,9 +25,7 @@ const SEGMENTS: usize = 8 * 6;
 /// What is waited for.
 #[derive(Clone, Copy)]
 pub struct Waiting<'a> {
-    /// What has to fit.
-    pub demand: &'a Demand,
-    /// What has to hold besides.
+    /// What has to hold beside that the work fits.
     pub condition: Option<&'a Expression>,
     /// By how many seconds local time is ahead of UTC at a moment.
     pub zone: &'a dyn Fn(Wall) -> i32,
@@ -59,16 +57,19 @@ pub enum Ahead {
     Nothing,
 }
 
-/// What stands between these accounts and the work at `now`.
+/// What stands between these accounts and the work at `now`. What has to fit is told for each, since prices differ.
 #[must_use]
 pub fn ahead<'s>(
-    accounts: impl IntoIterator<Item = (&'s AccountSnapshot, &'s SpendingPolicy)>,
+    accounts: impl IntoIterator<Item = (&'s AccountSnapshot, &'s SpendingPolicy, &'s Demand)>,
     waiting: Waiting<'_>,
     now: Wall,
 ) -> Ahead {
     let mut best = Ahead::Nothing;
-    for (index, (account, policy)) in accounts.into_iter().enumerate() {
-        let own = waiting.on(account, policy, now, index);
+    for (index, (account, policy, demand)) in accounts.into_iter().enumerate() {
+        let own = match waiting.on(account, policy, demand, now) {
+            Ahead::Open(_) => Ahead::Open(index),
+            other => other,
+        };
         if own.rank() < best.rank() || own.comes_before(best) {
             best = own;
         }
@@ -136,19 +137,19 @@ impl Waiting<'_> {
         self,
         account: &AccountSnapshot,
         policy: &SpendingPolicy,
+        demand: &Demand,
         now: Wall,
-        index: usize,
     ) -> Ahead {
-        let fitting = fits(account, policy, self.demand, now);
+        let fitting = fits(account, policy, demand, now);
         match fitting {
             Fitting::Unknown(_) => return Ahead::Unreadable,
             Fitting::NeedsPrice => return Ahead::NeedsPrice,
             Fitting::NeedsMoney => return Ahead::Nothing,
             Fitting::Never { most, window } => return Ahead::Never { most, window },
-            Fitting::Fits if self.holds(account, now) => return Ahead::Open(index),
+            Fitting::Fits if self.holds(account, now) => return Ahead::Open(0),
             Fitting::Fits | Fitting::NotYet(_) => {}
         }
-        let opens = self.opens_at(account, policy, now);
+        let opens = self.opens_at(account, policy, demand, now);
         match fitting {
             Fitting::NotYet(WindowKind::Month) if opens.is_none() => {
                 let billed =
@@ -173,12 +174,13 @@ impl Waiting<'_> {
         self,
         account: &AccountSnapshot,
         policy: &SpendingPolicy,
+        demand: &Demand,
         now: Wall,
     ) -> Option<Wall> {
         let mut start = now;
         for _ in 0..SEGMENTS {
             let end = four_hour_window(start).1;
-            if fits(account, policy, self.demand, start) == Fitting::Fits
+            if fits(account, policy, demand, start) == Fitting::Fits
                 && let Some(moment) = self.holds_between(account, start, end)
             {
                 return Some(moment);
@@ -283,9 +285,8 @@ mod tests {
 
     fn of(account: &AccountSnapshot, condition: Option<&str>, now: Wall) -> Ahead {
         let condition = condition.map(|text| text.parse::<Expression>().unwrap());
-        let waiting =
-            Waiting { demand: &Demand::OneCall, condition: condition.as_ref(), zone: &|_| 7_200 };
-        ahead([(account, &exact())], waiting, now)
+        let waiting = Waiting { condition: condition.as_ref(), zone: &|_| 7_200 };
+        ahead([(account, &exact(), &Demand::OneCall)], waiting, now)
     }
 
     #[test]
@@ -319,10 +320,14 @@ mod tests {
     fn the_soonest_account_counts() {
         let (later, sooner) = (pro(5_000_000, 0, 0), pro(0, FULL, 0));
         let unread = AccountSnapshot::unknown(Readable::Failed, NOON);
-        let waiting = Waiting { demand: &Demand::OneCall, condition: None, zone: &|_| 0 };
+        let waiting = Waiting { condition: None, zone: &|_| 0 };
         let policy = exact();
         let all = |accounts: &[&AccountSnapshot]| {
-            ahead(accounts.iter().map(|account| (*account, &policy)), waiting, NOON)
+            ahead(
+                accounts.iter().map(|account| (*account, &policy, &Demand::OneCall)),
+                waiting,
+                NOON,
+            )
         };
         let turn = Ahead::Turn(WindowKind::FourHour, minutes(240));
         assert_eq!(all(&[&later, &unread, &sooner]), turn);

@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use ripcord_rules::quota::{CallCost, CallSize, ModelPrices, Substitute};
+use ripcord_rules::quota::{CallCost, CallSize};
 use ripcord_rules::recommend::ModelName;
-use ripcord_rules::units::MilliUnits;
+use ripcord_rules::units::{MilliUnits, NanoUsd};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::accounts::Account;
 use crate::catalogue::{Catalogue, Entry};
 use crate::commands::model_health::not_found;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::figures;
 use crate::own_use::OwnUse;
+use crate::prices::PricedCall;
 use crate::printer::number;
 use crate::upstream::Upstream;
 
@@ -24,8 +26,8 @@ pub(super) struct CallReport {
     model: Option<String>,
     /// Request units.
     requests: f64,
-    /// US dollars at list price; null if the model or the tokens are not known, or it has no price. Windows counted in
-    /// dollars are left out then.
+    /// US dollars at list price; null if the model or the tokens are not known, or the list has no price for it. What an
+    /// account pays otherwise stands with the account.
     usd: Option<f64>,
     /// Prompt tokens; null if not known.
     tokens_in: Option<u64>,
@@ -52,13 +54,21 @@ pub(crate) struct Call<'a> {
 pub(crate) struct Target {
     pub(super) model: Option<String>,
     pub(crate) chute_id: Option<String>,
-    pub(crate) cost: CallCost,
+    /// One call to it; `None` without a model or a size.
+    pub(crate) call: Option<PricedCall>,
     size: Option<Size>,
     /// How long a call takes, if it was measured.
     pub(super) took: Option<Duration>,
     is_tee: bool,
     /// Other models that may do, at the same size.
-    pub(super) substitutes: Vec<Substitute>,
+    pub(super) substitutes: Vec<OtherModel>,
+}
+
+/// A model that may do instead.
+pub(super) struct OtherModel {
+    pub(super) name: String,
+    pub(super) is_tee: bool,
+    pub(super) call: PricedCall,
 }
 
 #[derive(Clone, Copy)]
@@ -72,18 +82,17 @@ struct Size {
 // === impl Target ===
 
 impl Target {
-    /// Finds the model's price and chute. Without a model a call costs one request unit and an unknown price.
+    /// Finds the model's list price and chute. Without a model a call costs one request unit and an unknown price.
     pub(crate) async fn find(
         call: Call<'_>,
         upstream: &Upstream,
         context: &Context,
     ) -> Result<Self, CommandError> {
-        let unpriced = CallCost { units: MilliUnits::ONE, usd: None };
         let Some(wanted) = call.model else {
             return Ok(Self {
                 model: None,
                 chute_id: None,
-                cost: unpriced,
+                call: None,
                 size: None,
                 took: None,
                 is_tee: false,
@@ -118,17 +127,17 @@ impl Target {
             }),
             (None, None) => None,
         };
-        let cost = CallCost { usd: size.and_then(|size| price(entry, size)), ..unpriced };
-        if cost.usd.is_none() && size.is_some() {
+        let call = size.map(|size| PricedCall::new(entry, size.tokens, size.cached));
+        if call.as_ref().is_some_and(|call| call.listed().is_none()) {
             context.printer.warn(&format!(
-                "{} has no known price; only request units are counted",
+                "{} has no list price; where the account has none of its own, only request units are counted",
                 entry.name
             ));
         }
         Ok(Self {
             model: Some(entry.name.clone()),
             chute_id: entry.chute_id.clone(),
-            cost,
+            call,
             size,
             took: usual.map(|usual| usual.took),
             is_tee: entry.tee() != Some(false),
@@ -143,12 +152,23 @@ impl Target {
         self.is_tee
     }
 
+    /// What one call costs at list price, if that is known.
+    pub(crate) fn listed(&self) -> Option<NanoUsd> {
+        self.call.as_ref().and_then(PricedCall::listed)
+    }
+
+    /// What one call costs this account.
+    pub(super) fn cost_for(&self, account: &Account) -> CallCost {
+        let unpriced = CallCost { units: MilliUnits::ONE, usd: None };
+        self.call.as_ref().map_or(unpriced, |call| call.cost_for(account))
+    }
+
     pub(super) fn report(&self) -> CallReport {
         let size = self.size;
         CallReport {
             model: self.model.clone(),
             requests: 1.0,
-            usd: self.cost.usd.map(figures::usd),
+            usd: self.listed().map(figures::usd),
             tokens_in: size.map(|size| size.tokens.prompt_tokens),
             tokens_out: size.map(|size| size.tokens.completion_tokens),
             tokens_from: match size.map(|size| size.learned_from) {
@@ -163,7 +183,7 @@ impl Target {
 
     /// What one call takes, in words; `None` if no price is known.
     pub(super) fn words(&self) -> Option<String> {
-        let (price, model) = (self.cost.usd?, self.model.as_ref()?);
+        let (price, model) = (self.listed()?, self.model.as_ref()?);
         let cost = format!("One call to {model}: 1 request unit and {price} at list price");
         let learned = self.size.and_then(|size| Some((size, size.learned_from?)));
         Some(match learned {
@@ -184,7 +204,7 @@ fn substitutes(
     catalogue: &Catalogue,
     size: Size,
     context: &Context,
-) -> Vec<Substitute> {
+) -> Vec<OtherModel> {
     let own = ModelName::read(&entry.name);
     let watched = &context.settings.models.watch.value;
     let may_do = |other: &&Entry| {
@@ -192,17 +212,10 @@ fn substitutes(
         let is_watched = watched.contains(&other.name);
         other.name != entry.name && (is_sibling || is_watched)
     };
-    let found = catalogue.entries.iter().filter(may_do).map(|other| Substitute {
+    let found = catalogue.entries.iter().filter(may_do).map(|other| OtherModel {
         name: other.name.clone(),
-        cost: CallCost { units: MilliUnits::ONE, usd: price(other, size) },
         is_tee: other.tee() == Some(true),
+        call: PricedCall::new(other, size.tokens, size.cached),
     });
     found.collect()
-}
-
-fn price(entry: &Entry, size: Size) -> Option<ripcord_rules::units::NanoUsd> {
-    let prompt = entry.price_in()?;
-    let cached = entry.price_cached().unwrap_or(prompt);
-    let prices = ModelPrices { prompt, completion: entry.price_out()?, cached };
-    Some(prices.cost(size.tokens, size.cached))
 }

@@ -3,7 +3,6 @@
 use ripcord_client::chutes::{Chutes, UsageHistory, UsageQuery};
 use ripcord_client::error::Error;
 use ripcord_client::key::Key;
-use ripcord_client::terms::read_terms;
 use ripcord_gateway::slot_tag;
 use ripcord_rules::quota::{AccountPrices, Readable};
 use ripcord_rules::time::Wall;
@@ -14,6 +13,7 @@ use ripcord_wire::text::clean;
 
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::prices;
 use crate::upstream::{Reading, Upstream, explain};
 
 const HOUR_SECONDS: i64 = 3_600;
@@ -122,7 +122,8 @@ pub(super) async fn read(
         }
     }
     if past.usage.is_some() {
-        past.prices = keys.prices().await;
+        // With the key that could read the history first.
+        past.prices = prices::own(upstream.public(), keys.keys).await;
     }
     past.usage = past.usage.or(kept);
     past
@@ -168,16 +169,6 @@ impl Keys<'_> {
             chutes.subscription_usage().await.map(|reply| reply.value)
         })
         .await
-    }
-
-    /// With the key that could read the history.
-    async fn prices(&self) -> AccountPrices {
-        match self.keys.first() {
-            Some(key) => {
-                read_terms(&self.upstream.public().clone().with_key(key.clone())).await.prices
-            }
-            None => AccountPrices::default(),
-        }
     }
 
     /// A key that is refused is not asked with again.

@@ -97,10 +97,7 @@ impl PriceList {
         let mut by_chute = BTreeMap::new();
         for entry in &catalogue.entries {
             let Some(id) = entry.chute_id.clone() else { continue };
-            let prices = entry.price_in().zip(entry.price_out()).map(|(prompt, completion)| {
-                ModelPrices { prompt, cached: entry.price_cached().unwrap_or(prompt), completion }
-            });
-            by_chute.entry(id).or_insert((entry.name.clone(), prices));
+            by_chute.entry(id).or_insert((entry.name.clone(), entry.list_prices()));
         }
         Self { by_chute, is_read }
     }
