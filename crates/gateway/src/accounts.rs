@@ -8,8 +8,8 @@ use http::HeaderValue;
 use parking_lot::Mutex;
 use ripcord_rules::cause::Cause;
 use ripcord_rules::quota::{
-    AccountSnapshot, Book, BookSettings, BurnMeter, CallCost, ForeignUse, Margin, Paygo,
-    Reservation, SpendingPolicy, WhenUnknown, WindowKind,
+    AccountSnapshot, Book, BookSettings, BurnMeter, CallCost, ForeignUse, Held, Margin, Paygo,
+    SpendingPolicy, WhenUnknown, WindowKind,
 };
 use ripcord_rules::time::{Mono, Wall};
 use ripcord_rules::units::NanoUsd;
@@ -164,15 +164,21 @@ impl Account {
         self.state.lock().book.remember_paid(ended, usd);
     }
 
-    /// Counts a call that ended, at what it cost; nothing if `None`.
-    pub(crate) fn settle(&self, reservation: Reservation, ended: Wall, cost: Option<CallCost>) {
+    /// Counts a call that ended, at what it cost; nothing if `None`. `served` is the chute that did, if that is known.
+    pub(crate) fn settle(
+        &self,
+        held: &Held,
+        served: Option<&str>,
+        ended: Wall,
+        cost: Option<CallCost>,
+    ) {
         let mut state = self.state.lock();
         match cost {
             Some(cost) => {
-                state.book.settle(reservation, ended, cost);
+                state.book.settle_held(held, served, ended, cost);
                 state.burn.add(ended, cost);
             }
-            None => state.book.cancel(reservation),
+            None => state.book.release(held),
         }
     }
 

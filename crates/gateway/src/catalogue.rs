@@ -111,9 +111,9 @@ impl Catalogue {
         self.listing.read().as_ref().is_some_and(|listing| listing.models.contains_key(model))
     }
 
-    /// The chute behind a model.
-    pub(crate) fn chute_id(&self, model: &str) -> Option<Arc<str>> {
-        self.listing()?.models.get(model)?.chute_id.clone()
+    /// Whether the list has the chute.
+    pub(crate) fn lists_chute(&self, chute_id: &str) -> bool {
+        self.listing.read().as_ref().is_some_and(|listing| listing.names.contains_key(chute_id))
     }
 
     /// Names that someone who wrote `model` may have meant, nearest first.
@@ -196,6 +196,11 @@ impl Quote {
     /// The only chute that it can be, or the first of several.
     pub(crate) fn chute_id(&self) -> Option<Arc<str>> {
         self.members.first()?.chute_id.clone()
+    }
+
+    /// The chutes of those who may serve it, as far as they are listed.
+    pub(crate) fn chutes(&self) -> impl Iterator<Item = Option<Arc<str>>> {
+        self.members.iter().map(|member| member.chute_id.clone())
     }
 
     /// Who served it, if that is sure: the only one that could, or the one that the answer names.

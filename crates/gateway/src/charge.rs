@@ -6,7 +6,7 @@ use crate::catalogue::{Member, Quote};
 use crate::pipeline::call::Call;
 use crate::shared::Shared;
 use crate::terms::Terms;
-use ripcord_rules::quota::{BodyDigest, CallCost, CallShape, CallSize, Ending, Payer, Reservation};
+use ripcord_rules::quota::{BodyDigest, CallCost, CallShape, CallSize, Ending, Held, Payer};
 use ripcord_rules::time::Mono;
 use ripcord_rules::units::{MilliUnits, NanoUsd};
 use ripcord_store::Coverage;
@@ -22,7 +22,7 @@ const RUNS_ON: Duration = Duration::from_secs(120);
 pub(crate) struct Charge {
     shared: Arc<Shared>,
     account: usize,
-    reservation: Option<Reservation>,
+    held: Option<Held>,
     model: Arc<str>,
     terms: Arc<Terms>,
     quote: Quote,
@@ -82,17 +82,15 @@ impl Charge {
         // In full, though it may turn out to be a repeat.
         let likely = CallCost { units: MilliUnits::ONE, usd: Some(quote.dearest.cost(size, 0)) };
         let now = shared.clock.now();
-        let (reservation, budget) = shared.accounts[account].reserve(
-            &call.spender,
-            quote.chute_id().as_deref(),
-            likely,
-            now.wall,
-        )?;
+        let chutes = shared.chutes_of(account, &quote, &terms);
+        let chutes: Vec<Option<&str>> = chutes.iter().map(Option::as_deref).collect();
+        let (held, budget) =
+            shared.accounts[account].reserve(&call.spender, &chutes, likely, now.wall)?;
         pricing.repeats.lock().begin(call.digest, now.mono);
         Ok(Self {
             shared: Arc::clone(shared),
             account,
-            reservation: Some(reservation),
+            held: Some(held),
             model: Arc::clone(&call.model),
             terms,
             quote,
@@ -117,7 +115,7 @@ impl Charge {
     }
 
     fn settle_as(&mut self, bill: Bill, answered: Option<&str>) -> Settled {
-        let Some(reservation) = self.reservation.take() else { return Settled::default() };
+        let Some(held) = self.held.take() else { return Settled::default() };
         let now = self.shared.clock.now();
         let served = self.served_by(answered);
         let is_repeat = self.ends_as_repeat(bill, served.as_ref(), now.mono);
@@ -136,7 +134,8 @@ impl Charge {
             Bill::Nothing => (now.wall, None),
         };
         let counted = cost.map(|cost| if is_repeat { cost.of_repeat() } else { cost });
-        self.shared.accounts[self.account].settle(reservation, ended, counted);
+        let chute = served.as_ref().and_then(|member| member.chute_id.as_deref());
+        self.shared.accounts[self.account].settle(&held, chute, ended, counted);
         if let Some(spender) = &self.paid_for {
             let usd = |cost: CallCost| cost.usd.unwrap_or(NanoUsd::ZERO);
             // What the balance pays for is not cheaper for being a repeat.

@@ -3,19 +3,20 @@
 use crate::accounts::budget::{Budget, Standing};
 use crate::accounts::{Account, AccountKey, AccountRest};
 use crate::bearers::{Bearers, Spender};
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Quote};
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::driver::gate::GateDriver;
 use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::pipeline::call::Call;
+use crate::terms::Terms;
 use crate::under_way::UnderWay;
 use parking_lot::Mutex;
 use ripcord_client::transport::{Target, Transport};
 use ripcord_rules::admit::Closure;
 use ripcord_rules::cause::{Cause, Failure, classify};
-use ripcord_rules::quota::{Shortage, SizeBook, TURN_MARGIN, Verdict, WindowKind};
+use ripcord_rules::quota::{SizeBook, TURN_MARGIN, Verdict, WindowKind};
 use ripcord_rules::recover::{Rest, RestBook, Scope, Tried};
 use ripcord_rules::time::{Mono, Now, Wall};
 use ripcord_store::Ledger;
@@ -213,48 +214,60 @@ impl Shared {
     /// The gate let a call through that the account's budget does not: closes what has to be closed. If that is nothing
     /// but this call, until when it stays away.
     pub(crate) fn close_for(&self, account: usize, call: &Call, budget: &Budget) -> Option<Apart> {
-        let (Budget::Closed(verdict) | Budget::TooDear(verdict)) = budget else {
-            self.apply_budget(account);
-            return None;
-        };
-        let Verdict::No { shortage, turns_at, .. } = verdict else {
-            self.apply_budget(account);
-            return None;
-        };
-        let is_of_chute = matches!(
-            shortage,
-            Shortage::PaygoNotAllowed(WindowKind::Chute)
-                | Shortage::WindowUsedUp(WindowKind::Chute)
-                | Shortage::DailyBoundReached(WindowKind::Chute)
-                | Shortage::KeptForInteractive(WindowKind::Chute)
-        );
-        let is_too_dear = matches!(budget, Budget::TooDear(_));
-        if !is_of_chute && !is_too_dear {
-            self.apply_budget(account);
-            return None;
-        }
+        let terms = self.accounts[account].pricing.terms();
+        let chutes = self.chutes_of(account, &self.catalogue.quote(&call.model, &terms), &terms);
+        let chutes: Vec<Option<&str>> = chutes.iter().map(Option::as_deref).collect();
         let now = self.clock.now();
-        let chute_id = self.catalogue.chute_id(&call.model);
-        let standing =
-            self.accounts[account].standing(&call.spender, chute_id.as_deref(), now.wall);
+        let standings =
+            |who: &Spender| self.accounts[account].standings(who, &[None], &chutes, now.wall);
+        let [of_all, of_call] = standings(&call.spender);
+        let (verdict, is_too_dear) = match (budget, &of_call.budget) {
+            (Budget::TooDear(verdict), _) => (*verdict, true),
+            // Otherwise it would ask again and again, and never be let in.
+            (_, Budget::Closed(verdict)) if of_all.budget.is_open() => (*verdict, false),
+            _ => {
+                self.apply_budget(account);
+                return None;
+            }
+        };
+        let turns_at = if let Verdict::No { turns_at, .. } = verdict { turns_at } else { None };
         let turn = turns_at.map(|turns| now.mono.after(turns.since(now.wall) + TURN_MARGIN));
-        let anyone = self.bearers.anyone();
-        let of_anyone = self.accounts[account].budget(&anyone, chute_id.as_deref(), now.wall);
-        if is_too_dear || !matches!(of_anyone, Budget::Closed(Verdict::No { .. })) {
+        let [all_of_anyone, of_anyone] = standings(&self.bearers.anyone()).map(|one| one.budget);
+        let goes_for_nobody =
+            all_of_anyone.is_open() && matches!(of_anyone, Budget::Closed(Verdict::No { .. }));
+        if is_too_dear || !goes_for_nobody {
             // Others may go on with it.
-            let runs = self.accounts[account].standing(&call.spender, None, now.wall).calls_run;
-            let soon = now.mono.after(if runs { SETTLES_IN } else { ASKS_AGAIN });
+            let soon = now.mono.after(if of_all.calls_run { SETTLES_IN } else { ASKS_AGAIN });
             let until = turn.map_or(soon, |turn| turn.min(soon));
-            let turns = if runs { Some(until) } else { turn };
-            return Some(Apart { account, until, turns, verdict: *verdict });
+            let turns = if of_all.calls_run { Some(until) } else { turn };
+            return Some(Apart { account, until, turns, verdict });
         }
         // Only this model has no room: it has a window of its own.
-        let soon = look_again(&standing, now.mono);
+        let soon = look_again(&of_call, now.mono);
         let until = turn.into_iter().chain(soon).min();
         let until = until.unwrap_or_else(|| now.mono.after(FIRST_FIGURES));
         let scope = Scope::AccountModel(account, call.model.to_string());
         self.rests.lock().rest_until(scope, Cause::WindowUsedUp(Some(WindowKind::Chute)), until);
         None
+    }
+
+    /// The chutes that may serve what this is a quote for. A name that is not listed may stand for any chute that is not
+    /// listed either, or for any at all while the account's own names are not known.
+    pub(crate) fn chutes_of(
+        &self,
+        account: usize,
+        quote: &Quote,
+        terms: &Terms,
+    ) -> Vec<Option<Arc<str>>> {
+        let mut chutes: Vec<Option<Arc<str>>> = quote.chutes().collect();
+        if !quote.is_whole() {
+            let may_be =
+                |chute: &Arc<str>| terms.aliases.is_none() || !self.catalogue.lists_chute(chute);
+            let rows = self.accounts[account].chutes_with_rows().into_iter().filter(may_be);
+            chutes.extend(rows.map(Some));
+            chutes.push(None);
+        }
+        chutes
     }
 
     /// Client keys were added or revoked.

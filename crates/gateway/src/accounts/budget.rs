@@ -3,8 +3,8 @@
 use super::{Account, AccountState};
 use crate::bearers::{PaidToday, Spender};
 use ripcord_rules::quota::{
-    AccountSnapshot, CallCost, Margin, Missing, Payer, Paygo, Reservation, Shortage,
-    SpendingPolicy, Verdict, WhenUnknown, may_spend,
+    AccountSnapshot, CallCost, Held, Margin, Missing, Payer, Paygo, Shortage, SpendingPolicy,
+    Verdict, WhenUnknown, may_spend,
 };
 use ripcord_rules::time::Wall;
 use ripcord_rules::units::NanoUsd;
@@ -54,6 +54,22 @@ impl Budget {
         }
     }
 
+    /// The higher, the less it lets in.
+    const fn closedness(&self) -> u8 {
+        match self {
+            Self::Open(Payer::Windows | Payer::Unlimited) => 0,
+            Self::Open(Payer::Balance) => 1,
+            Self::Unguarded => 2,
+            Self::NotReadYet => 3,
+            Self::Closed(_) | Self::TooDear(_) => 4,
+        }
+    }
+
+    /// Whether a call may go, unless it is too dear.
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self, Self::Open(_) | Self::Unguarded)
+    }
+
     /// Whether the balance may have to pay: nobody knows that the plan does.
     pub(crate) fn may_be_paid(&self) -> bool {
         !matches!(self.payer(), Some(Payer::Windows | Payer::Unlimited))
@@ -80,7 +96,7 @@ impl Account {
     /// `chute_id` counts where the account has a window of its own for it.
     pub(crate) fn budget(&self, spender: &Spender, chute_id: Option<&str>, now: Wall) -> Budget {
         let paid = spender.bearer.paid().all(now);
-        self.budget_in(&self.state.lock(), spender, paid, chute_id, now)
+        self.budget_of_row(&self.state.lock(), spender, paid, chute_id, now)
     }
 
     /// The budget of one moment with what could change it.
@@ -90,15 +106,42 @@ impl Account {
         chute_id: Option<&str>,
         now: Wall,
     ) -> Standing {
+        let [standing, _] = self.standings(spender, &[chute_id], &[chute_id], now);
+        standing
+    }
+
+    /// How it stands with calls to one of some chutes, and with calls to one of others, both at the same moment.
+    pub(crate) fn standings(
+        &self,
+        spender: &Spender,
+        some: &[Option<&str>],
+        others: &[Option<&str>],
+        now: Wall,
+    ) -> [Standing; 2] {
         let paid = spender.bearer.paid().all(now);
-        let runs_for_bearer = spender.bearer.has_open_paid();
-        let policy = self.policy_for(spender);
+        let runs = spender.bearer.has_open_paid();
         let state = self.state.lock();
+        [some, others].map(|chutes| self.standing_in(&state, spender, (paid, runs), chutes, now))
+    }
+
+    fn standing_in(
+        &self,
+        state: &AccountState,
+        spender: &Spender,
+        (paid, runs_for_bearer): (NanoUsd, bool),
+        chutes: &[Option<&str>],
+        now: Wall,
+    ) -> Standing {
+        let policy = self.policy_for(spender);
         let read = state.book.snapshot();
+        let rows = state.book.rows_of(chutes);
         let is_used_up = read.is_some_and(|read| {
-            matches!(may_spend(read, &policy, chute_id, now), Verdict::No { .. })
+            let no = |row: &Option<Arc<str>>| {
+                matches!(may_spend(read, &policy, row.as_deref(), now), Verdict::No { .. })
+            };
+            rows.iter().any(no)
         });
-        let budget = self.budget_in(&state, spender, paid, chute_id, now);
+        let budget = self.budget_in(state, spender, paid, chutes, now);
         let may_settle = if is_daily(&budget) {
             let is_ahead = !is_used_up && state.book.has_unseen_paid(now);
             state.book.has_open_paid() || runs_for_bearer || is_ahead
@@ -108,23 +151,23 @@ impl Account {
         Standing { budget, calls_run: state.book.has_open(), may_settle }
     }
 
-    /// Counts a call that is about to be sent, if the budget lets it in. Both at once: of two calls that come together
-    /// each sees the other.
+    /// Counts a call that is about to be sent to one of these chutes, if the budget lets it in whichever that is. Both at
+    /// once: of two calls that come together each sees the other.
     pub(crate) fn reserve(
         &self,
         spender: &Spender,
-        chute_id: Option<&str>,
+        chutes: &[Option<&str>],
         cost: CallCost,
         now: Wall,
-    ) -> Result<(Reservation, Budget), Budget> {
+    ) -> Result<(Held, Budget), Budget> {
         let mut paid = spender.bearer.paid();
         let mut state = self.state.lock();
-        match self.budget_in(&state, spender, paid.all(now), chute_id, now) {
+        match self.budget_in(&state, spender, paid.all(now), chutes, now) {
             closed @ (Budget::Closed(_) | Budget::TooDear(_)) => Err(closed),
             Budget::NotReadYet if self.refuses_unknown(spender) => Err(Budget::NotReadYet),
             open @ (Budget::Open(_) | Budget::Unguarded | Budget::NotReadYet) => {
                 if !open.may_be_paid() {
-                    return Ok((state.book.reserve(chute_id, cost), open));
+                    return Ok((state.book.hold(chutes, cost, false), open));
                 }
                 if let Some(verdict) =
                     self.over_bound(&state, spender, paid.all(now), cost.usd, now)
@@ -132,9 +175,16 @@ impl Account {
                     return Err(Budget::TooDear(verdict));
                 }
                 reserve_paid(&mut paid, cost);
-                Ok((state.book.reserve_paid(chute_id, cost), open))
+                Ok((state.book.hold(chutes, cost, true), open))
             }
         }
+    }
+
+    /// The chutes that have a row of requests of their own.
+    pub(crate) fn chutes_with_rows(&self) -> Vec<Arc<str>> {
+        let state = self.state.lock();
+        let rows = state.book.snapshot().into_iter().flat_map(|read| &read.chute_windows);
+        rows.map(|(chute, _)| chute.as_str().into()).collect()
     }
 
     /// Who goes first while several accounts have a free slot: what is paid for already, then what nobody can see,
@@ -171,7 +221,21 @@ impl Account {
         of_bearer.into_iter().chain(of_account).min_by_key(|bound| bound.left)
     }
 
+    /// Of the rows that a call to one of these chutes may count in, the budget that lets in least.
     fn budget_in(
+        &self,
+        state: &AccountState,
+        spender: &Spender,
+        paid: NanoUsd,
+        chutes: &[Option<&str>],
+        now: Wall,
+    ) -> Budget {
+        let rows = state.book.rows_of(chutes).into_iter();
+        let budgets = rows.map(|row| self.budget_of_row(state, spender, paid, row.as_deref(), now));
+        budgets.max_by_key(Budget::closedness).unwrap_or(Budget::NotReadYet)
+    }
+
+    fn budget_of_row(
         &self,
         state: &AccountState,
         spender: &Spender,

@@ -16,6 +16,7 @@ mod guard;
 mod input;
 mod leaving;
 mod misbehaving;
+mod own_rows;
 mod pricing;
 mod quota_stats;
 mod raw;

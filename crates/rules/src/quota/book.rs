@@ -6,8 +6,10 @@
 //! margin for whoever else uses the account.
 
 mod others;
+mod several;
 
 use self::others::Others;
+pub use self::several::Held;
 use super::account::{AccountSnapshot, Verdict, may_spend};
 use super::calendar::{four_hour_window, month_began, next_day_reset};
 use super::forecast::CallCost;

@@ -25,7 +25,7 @@ mod window;
 mod words;
 
 pub use account::{AccountSnapshot, Missing, Payer, Readable, Shortage, Verdict, may_spend};
-pub use book::{Book, BookSettings, ForeignUse, Margin, Reservation, TURN_MARGIN};
+pub use book::{Book, BookSettings, ForeignUse, Held, Margin, Reservation, TURN_MARGIN};
 pub use burn::{BurnMeter, BurnRates, BurnSpan, Rate, RunsOut};
 pub use calendar::{FOUR_HOURS, four_hour_window, month_window, next_day_reset};
 pub use forecast::{CallCost, Fit, Portion, all_fit_by, ends_at, fit_calls, spread};
