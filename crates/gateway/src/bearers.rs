@@ -9,6 +9,7 @@ use ripcord_rules::admit::Class;
 use ripcord_rules::quota::{ClientPolicy, Work};
 use ripcord_rules::time::Wall;
 use ripcord_rules::units::NanoUsd;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,11 +32,10 @@ pub(crate) struct Spender {
 }
 
 /// What the balance paid, or is about to pay, for a bearer's calls on one day.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct PaidToday {
-    /// The day, counted from 1970.
-    day: i64,
-    settled: NanoUsd,
+    /// By the day, counted from 1970. A clock that was set may bring one back, so the last few are known.
+    settled: BTreeMap<i64, NanoUsd>,
     /// For calls under way, at what they are likely to cost.
     open: NanoUsd,
 }
@@ -78,9 +78,8 @@ pub fn new_client_key() -> std::io::Result<String> {
 
 impl PaidToday {
     /// What was paid on the day of `now`, what is under way included.
-    pub(crate) fn all(&mut self, now: Wall) -> NanoUsd {
-        self.turn(now);
-        self.settled.plus(self.open)
+    pub(crate) fn all(&self, now: Wall) -> NanoUsd {
+        self.settled.get(&day_of(now)).map_or(self.open, |settled| settled.plus(self.open))
     }
 
     pub(crate) fn reserve(&mut self, likely: NanoUsd) {
@@ -88,17 +87,16 @@ impl PaidToday {
     }
 
     fn settle(&mut self, likely: NanoUsd, cost: NanoUsd, now: Wall) {
-        self.turn(now);
         self.open = NanoUsd(self.open.0.saturating_sub(likely.0).max(0));
-        self.settled = self.settled.plus(cost);
+        let day = day_of(now);
+        self.settled.retain(|known, _| known.abs_diff(day) <= 3);
+        let settled = self.settled.entry(day).or_default();
+        *settled = settled.plus(cost);
     }
+}
 
-    fn turn(&mut self, now: Wall) {
-        let day = now.as_unix_seconds().div_euclid(86_400);
-        if day != self.day {
-            *self = Self { day, settled: NanoUsd::ZERO, open: self.open };
-        }
-    }
+const fn day_of(now: Wall) -> i64 {
+    now.as_unix_seconds().div_euclid(86_400)
 }
 
 // === impl Bearer ===
@@ -396,5 +394,9 @@ mod tests {
         assert_eq!(paid.all(tomorrow), cents(30), "what runs over midnight counts on the new day");
         paid.settle(cents(30), cents(30), tomorrow);
         assert_eq!(paid.all(tomorrow), cents(30));
+        // The clock was ahead: it is still the day before, on which twenty were paid.
+        assert_eq!(paid.all(NOON), cents(20));
+        paid.settle(NanoUsd::ZERO, cents(1), NOON);
+        assert_eq!((paid.all(NOON), paid.all(tomorrow)), (cents(21), cents(30)));
     }
 }

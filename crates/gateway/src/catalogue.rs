@@ -221,8 +221,10 @@ impl Member {
 
 impl Listed {
     fn of(model: &Model) -> Self {
+        // Nobody is paid for calling a model: what is below zero says nothing of its price.
         let price = |decimal: Option<&ripcord_wire::decimal::Decimal>| {
-            decimal.and_then(|decimal| NanoUsd::from_decimal(decimal.as_str(), Rounding::Up))
+            let price = NanoUsd::from_decimal(decimal?.as_str(), Rounding::Up)?;
+            (price >= NanoUsd::ZERO).then_some(price)
         };
         let prompt = price(model.prompt_price());
         let prices = prompt.zip(price(model.completion_price())).map(|(prompt, completion)| {
@@ -269,6 +271,21 @@ mod tests {
         }
         let unread = Catalogue::default().quote("acme/Writer-9", &Terms::default());
         assert_eq!(unread.dearest, ModelPrices::DEARER_THAN_ANY);
+    }
+
+    #[test]
+    fn a_price_below_zero_is_none() {
+        let catalogue = Catalogue::default();
+        let list = br#"{"object":"list","data":[
+            {"id":"acme/Writer-9","pricing":{"prompt":0.1,"completion":0.4,"input_cache_read":-0.1}},
+            {"id":"odd/Prompt","pricing":{"prompt":-1,"completion":0.4}},
+            {"id":"odd/Answer","pricing":{"prompt":0.1,"completion":-1}}]}"#;
+        catalogue.learn(Bytes::from_static(list), Mono::default()).unwrap();
+        for model in ["acme/Writer-9", "odd/Prompt", "odd/Answer"] {
+            let quote = catalogue.quote(model, &Terms::default());
+            assert_eq!(quote.dearest.cost(MILLION, 0), NanoUsd(500_000_000), "{model}");
+            assert_eq!(quote.dearest.cost(MILLION, 1_000_000), NanoUsd(500_000_000), "{model}");
+        }
     }
 
     #[test]
