@@ -103,9 +103,12 @@ const AHEAD_AT_MOST: Duration = Duration::from_secs(600);
 /// Where readings fail for long, this many seconds of own calls are told apart.
 const SECONDS_APART: usize = 512;
 
-/// Own calls are remembered at most so long: then no window but the month can lack them, and the month's figures have
-/// been read since.
-const REMEMBERED: Duration = Duration::from_secs(25 * 3_600);
+/// Own calls are remembered at most so long: then no window that still runs can lack them, be it a month of which nothing
+/// could be read from its beginning on.
+const REMEMBERED: Duration = Duration::from_secs(32 * 86_400);
+
+/// What the balance paid counts in the day alone.
+const PAID_REMEMBERED: Duration = Duration::from_secs(25 * 3_600);
 
 // === impl BookSettings ===
 
@@ -345,7 +348,7 @@ impl Book {
 
     fn paid_until(&mut self, ended: Wall, usd: NanoUsd) {
         let second = ended.as_unix_seconds();
-        let yesterday = ended.before(REMEMBERED).as_unix_seconds();
+        let yesterday = ended.before(PAID_REMEMBERED).as_unix_seconds();
         self.paid = self.paid.split_off(&yesterday);
         let paid = self.paid.entry(second).or_default();
         *paid = paid.plus(usd);

@@ -28,7 +28,7 @@ const COUNTER_LAG: i64 = 4 * CLOCKS + SECOND;
 /// So long after a turn a figure may be of the window before.
 const JUST_TURNED: i64 = 90 * SECOND + CLOCKS;
 /// Own calls are remembered so long.
-const REMEMBERED: i64 = 25 * 3_600 * SECOND;
+const REMEMBERED: i64 = 32 * DAY;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
