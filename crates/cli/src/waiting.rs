@@ -425,9 +425,9 @@ impl<'c> Wait<'c> {
         let length = until.since(self.began).as_secs().max(1);
         let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
         let (template, cells) = if printer.device().unicode {
-            ("{prefix}\n{wide_bar:.green} {msg}", "█▓░")
+            ("{prefix}\n{wide_bar:.green} {msg} ", "█▓░")
         } else {
-            ("{prefix}\n[{wide_bar}] {msg}", "#>.")
+            ("{prefix}\n[{wide_bar}] {msg} ", "#>.")
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars(cells));

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use ripcord_rules::quota::{CallCost, WindowKind};
+use ripcord_rules::quota::{CallCost, Verdict, WindowKind};
 use ripcord_rules::schedule::{Ahead, Demand, Expression};
 use ripcord_rules::units::{MilliUnits, NanoUsd};
 use tokio::sync::watch;
@@ -164,7 +164,7 @@ fn not_started(
                 .hint("add --model, --tokens-in and --tokens-out");
         }
         Ahead::Never { most, window } => never(&goal.demand, most, window),
-        Ahead::Nothing => nothing_turns(outcome, context),
+        Ahead::Nothing => nothing_turns(outcome, &goal.demand, context),
         Ahead::Unreadable => unreadable(outcome, context),
         Ahead::Open(_) | Ahead::Turn(..) | Ahead::Condition(_) | Ahead::Sometime => {
             late(outcome, goal, arguments, context)
@@ -189,10 +189,34 @@ fn never(demand: &Demand, most: u64, window: Option<WindowKind>) -> CommandError
     }
 }
 
-fn nothing_turns(outcome: &Outcome, context: &Context) -> CommandError {
+/// What is missing, in words.
+fn room(demand: &Demand) -> String {
+    match demand {
+        Demand::OneCall => "budget".to_owned(),
+        Demand::Calls { count, .. } => {
+            format!("room for {}", number::counted(*count, "call", "calls"))
+        }
+        Demand::Usd(dollars) => format!("room for {dollars}"),
+    }
+}
+
+fn nothing_turns(outcome: &Outcome, demand: &Demand, context: &Context) -> CommandError {
+    let now = context.now();
+    let has_some = |reading: &Reading| {
+        let policy = &reading.account.policy;
+        let verdict = ripcord_rules::quota::may_spend(&reading.snapshot, policy, None, now);
+        matches!(verdict, Verdict::Yes(_))
+    };
+    if outcome.readings.iter().any(has_some) {
+        // There is some budget, but no turn makes it enough.
+        return CommandError::refused(format!(
+            "there is no {}, and no turn of a window makes it: it does not fit into what the windows and the balance have together",
+            room(demand)
+        ))
+        .hint("split the work into runs that fit, or top up the balance at https://chutes.ai");
+    }
     let mut error =
         CommandError::refused("nothing to wait for: no window that turns by itself would help");
-    let now = context.now();
     for reading in &outcome.readings {
         let policy = &reading.account.policy;
         let verdict = ripcord_rules::quota::may_spend(&reading.snapshot, policy, None, now);
@@ -226,8 +250,10 @@ fn late(
         (Some(condition), Ahead::Condition(_), seconds) => {
             format!("`{condition}` did not hold within {} s", seconds.unwrap_or_default())
         }
-        (_, _, Some(0)) => "there is no budget now".to_owned(),
-        (_, _, seconds) => format!("there was no budget within {} s", seconds.unwrap_or_default()),
+        (_, _, Some(0)) => format!("there is no {} now", room(&goal.demand)),
+        (_, _, seconds) => {
+            format!("there was no {} within {} s", room(&goal.demand), seconds.unwrap_or_default())
+        }
     });
     let now = context.now();
     match outcome.next.filter(|next| *next > now) {

@@ -208,7 +208,7 @@ fn greet(report: &ServeReport, context: &Context) -> Result<(), CommandError> {
         return context.printer.json_line(report);
     }
     let line = |name: &str, value: String| {
-        context.printer.talk(Text::new().dim(format!("  {name:<9}")).plain(value));
+        context.printer.talk(Text::new().dim(format!("  {name:<10}")).plain(value));
     };
     context.printer.talk(
         Text::new()

@@ -424,3 +424,11 @@ fn what_cannot_be_meant_is_refused() {
     assert!(asked(&world).is_empty(), "nothing was asked");
     insta::assert_snapshot!("wrong-usage", seen);
 }
+
+#[test]
+fn a_ledger_younger_than_the_hours_that_have_settled_compares_nothing_yet() {
+    let world = used();
+    ledger(&world, &[("2026-09-27T11:05:00Z", 3, Outcome::Completed)]);
+    let told = world.run(&["report"]).stdout;
+    assert!(told.contains("Drift: not known yet."), "{told}");
+}

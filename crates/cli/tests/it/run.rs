@@ -98,6 +98,9 @@ fn what_never_fits_is_told_at_once() {
     seen += &usd("6").seen();
     let paygo = World::with(AccountSpec::new("bob", PlanSpec::Paygo).balance_usd(7.35));
     seen += &paygo.run(&["run", "--needs", "5", "--", "echo", "ran"]).seen();
+    // There is room for some, but for so much neither the windows nor the balance have enough.
+    let bounded = World::with(pro()).config("[spending]\npaygo = { daily_usd = 2 }\n");
+    seen += &bounded.run(&["run", "--timeout", "0", "--usd", "50", "--", "echo", "ran"]).seen();
     insta::assert_snapshot!(seen);
 }
 

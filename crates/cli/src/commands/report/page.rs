@@ -40,6 +40,7 @@ pub(super) fn of(
             );
         }
         if let (Form::Spikes(days), Some(found)) = (form, &told.spikes) {
+            page.gap();
             spikes::draw(&mut page, found, days, context);
         }
         for month in &told.plans {
@@ -273,6 +274,13 @@ fn compared(chapters: &[Chapter], form: Form, context: &Context) -> Option<Strin
         Some(super::history::compared_until(read_at))
     });
     let settled = Wall::from_unix_seconds(settled.min()?);
+    if begins >= settled && !matches!(form, Form::Plans | Form::Spikes(_)) {
+        return Some(format!(
+            "Drift: not known yet. The ledger of this machine's gateway began at {}, and figures of Chutes from {} on may lag.",
+            moments.at(begins, now),
+            moments.at(settled, now)
+        ));
+    }
     let is_young = rows.filter(|row| row.begun).any(|row| row.period.until > settled);
     let young = if is_young && !matches!(form, Form::Plans | Form::Spikes(_)) {
         format!(", but for the hours from {} on, whose figures may lag", moments.at(settled, now))
