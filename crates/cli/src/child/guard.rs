@@ -7,18 +7,28 @@
 use std::io::{BufRead as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
 
 use crate::exit::Exit;
 
 /// The hidden command that is the guard.
 pub(crate) const COMMAND: &str = "__guard";
 
+/// How long it may take to get ready, also where the machine is busy.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What it says when it is ready.
+const READY: u8 = b'.';
+
 /// The guard as `ripcord` sees it.
 #[derive(Debug)]
 pub(super) struct Guard {
     process: Child,
+    /// Where it says that it is ready.
+    said: pipe::Receiver,
 }
 
 // === impl Guard ===
@@ -27,12 +37,22 @@ impl Guard {
     /// Starts it.
     pub(super) fn start() -> std::io::Result<Self> {
         // In a group of its own: what is typed at the terminal is not meant for it.
-        Ok(Self { process: start_in(0)? })
+        let mut process = start_in(0, Stdio::piped())?;
+        let said = process.stdout.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
+        Ok(Self { process, said: pipe::Receiver::from_owned_fd(said.into())? })
     }
 
-    /// Tells it that the group is about to be stopped. After an error it is not guarded.
-    pub(super) fn stops(&mut self, group: Pid) -> std::io::Result<()> {
-        self.tell(&format!("{}\n", group.as_raw_nonzero()))
+    /// Whether it still runs.
+    pub(super) fn is_there(&mut self) -> bool {
+        matches!(self.process.try_wait(), Ok(None))
+    }
+
+    /// Tells it that the group is about to be stopped, and waits until it is ready for that. After an error the group is not
+    /// guarded.
+    pub(super) async fn stops(&mut self, group: Pid) -> std::io::Result<()> {
+        self.tell(&format!("{}\n", group.as_raw_nonzero()))?;
+        tokio::time::timeout(PATIENCE, self.said.read_u8()).await??;
+        Ok(())
     }
 
     /// Tells it that the group goes on.
@@ -52,8 +72,12 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // It ends with its pipe.
+        // It ends with its pipe, unless somebody stopped it.
         drop(self.process.stdin.take());
+        let id = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
+        if let Some(id) = id.filter(|_| self.is_there()) {
+            let _ = rustix::process::kill_process(id, Signal::CONT);
+        }
         let _ = self.process.wait();
     }
 }
@@ -65,16 +89,23 @@ pub(super) fn own_program() -> std::io::Result<std::path::PathBuf> {
 }
 
 /// Starts one that is told nothing yet, in the group of that number, or in one of its own for 0.
-fn start_in(group: i32) -> std::io::Result<Child> {
+fn start_in(group: i32, stdout: Stdio) -> std::io::Result<Child> {
     let mut command = Command::new(own_program()?);
     command.arg0("ripcord").arg(COMMAND).process_group(group);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+    command.stdin(Stdio::piped()).stdout(stdout).stderr(Stdio::null()).spawn()
 }
 
 /// A stopped group, and the process that keeps it from being hung up, which is a guard that is told nothing.
 struct Kept {
     group: Pid,
     anchor: Option<Child>,
+}
+
+impl Kept {
+    fn keep(group: Pid) -> Self {
+        let number = group.as_raw_nonzero().get();
+        Self { group, anchor: start_in(number, Stdio::null()).ok() }
+    }
 }
 
 impl Drop for Kept {
@@ -93,8 +124,12 @@ pub(crate) fn run() -> Exit {
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         let group = line.trim().parse().ok().and_then(Pid::from_raw);
-        kept =
-            group.map(|group| Kept { group, anchor: start_in(group.as_raw_nonzero().get()).ok() });
+        kept = group.map(Kept::keep);
+        if kept.is_some() {
+            // If nobody hears it, the pipe ends, too.
+            let _ = std::io::stdout().write_all(&[READY]);
+            let _ = std::io::stdout().flush();
+        }
     }
     if let Some(kept) = &kept {
         let _ = rustix::process::kill_process_group(kept.group, Signal::CONT);

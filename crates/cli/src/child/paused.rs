@@ -121,8 +121,12 @@ pub(crate) async fn run(
         }
         match passed {
             Some(kind) => running.pass_on(kind),
-            None => running.look(&told.borrow_and_update().clone()),
+            None => {
+                let view = told.borrow_and_update().clone();
+                running.look(&view).await;
+            }
         }
+        running.keep_guarded().await;
         closely.set(matches!(running.pause.state(), PauseState::Draining(_)));
     }
 }
@@ -135,14 +139,14 @@ fn deaf(error: std::io::Error) -> CommandError {
 
 impl Running<'_> {
     /// Does what the budget asks for.
-    fn look(&mut self, view: &View) {
+    async fn look(&mut self, view: &View) {
         let is_calling =
             view.is_open == Some(false) && calls::come_from(&view.calls, self.group.id());
         let elapsed = self.context.clock.pace_of(self.stopwatch.elapsed());
         let now = Mono::from_micros(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX));
         match self.pause.see(Sight { is_open: view.is_open, is_calling }, now) {
             Action::Leave => {}
-            Action::Stop => self.stop(view),
+            Action::Stop => self.stop(view).await,
             Action::Continue => {
                 self.say("there is budget again; the command goes on");
                 self.go_on();
@@ -157,15 +161,8 @@ impl Running<'_> {
     }
 
     /// Stops the group, guarded.
-    fn stop(&mut self, view: &View) {
-        let group = self.group.id();
-        let mut is_guarded = self.guard.as_mut().is_some_and(|guard| guard.stops(group).is_ok());
-        if !is_guarded {
-            // Somebody ended it.
-            self.guard = Guard::start().ok();
-            is_guarded = self.guard.as_mut().is_some_and(|guard| guard.stops(group).is_ok());
-        }
-        if !is_guarded {
+    async fn stop(&mut self, view: &View) {
+        if !self.is_guarded().await {
             self.pause.leave_alone();
             self.say("the budget is used up, but the command cannot be stopped safely: its guard does not start");
             return;
@@ -185,6 +182,33 @@ impl Running<'_> {
         self.say(&format!(
             "the budget is used up; the command is stopped, and goes on{until} when there is some"
         ));
+    }
+
+    /// Whether the guard knows that the group is stopped, or is about to be. Starts another one if somebody ended it.
+    async fn is_guarded(&mut self) -> bool {
+        let group = self.group.id();
+        if let Some(guard) = &mut self.guard
+            && guard.stops(group).await.is_ok()
+        {
+            return true;
+        }
+        self.guard = Guard::start().ok();
+        match &mut self.guard {
+            Some(guard) => guard.stops(group).await.is_ok(),
+            None => false,
+        }
+    }
+
+    /// A guard that was ended while the group is stopped is replaced.
+    async fn keep_guarded(&mut self) {
+        let is_there = self.guard.as_mut().is_some_and(Guard::is_there);
+        if self.pause.state() == PauseState::Stopped && !is_there && !self.is_guarded().await {
+            self.pause.leave_alone();
+            self.say(
+                "the command cannot be kept stopped safely: its guard does not start; it goes on",
+            );
+            self.go_on();
+        }
     }
 
     fn go_on(&mut self) {

@@ -132,11 +132,16 @@ fn signal(name: &str, to: &str) -> bool {
     Command::new("kill").args([name, "--", to]).stderr(Stdio::null()).status().unwrap().success()
 }
 
-/// Seconds at Chutes, as long as a wrong pause would need to show itself.
+/// As long as a wrong pause would need to show itself: seconds at Chutes, and until what the account says was looked at and
+/// acted upon, which is so when it is looked at again.
 fn some_time_passes(world: &World) {
-    let clock = world.emulator().control().clone();
-    let began = clock.clock().now_micros();
-    wait_until("later", || clock.clock().now_micros() - began > 45_000_000);
+    let control = world.emulator().control().clone();
+    let began = control.clock().now_micros();
+    let looks = || {
+        let log = control.log();
+        log.iter().filter(|one| one.path == "/users/me" && one.started_micros > began).count()
+    };
+    wait_until("later", || control.clock().now_micros() - began > 45_000_000 && looks() >= 2);
 }
 
 #[test]
@@ -255,6 +260,45 @@ fn nothing_stays_stopped_when_ripcord_is_killed() {
     paused.ripcord.wait().unwrap();
     paused.wait_until_running();
     assert!(paused.states().len() >= 2, "it goes on: {:?}", paused.states());
+}
+
+/// Whoever ends the guard, too, finds another one.
+#[test]
+fn nothing_stays_stopped_when_the_guard_is_killed_before_ripcord() {
+    let world = nearly_used_up();
+    let forks = "(while :; do sleep 0.01; done) & while :; do sleep 0.01; done";
+    let mut paused = Paused::start(&world, &["--pause"], forks);
+    use_up(&world);
+    paused.wait_until_stopped();
+    let guard = guard_of(&paused.ripcord).expect("a guard");
+    assert!(signal("-KILL", &guard));
+    wait_until("guarded again", || {
+        guard_of(&paused.ripcord)
+            .is_some_and(|other| other != guard && !children(&other).is_empty())
+    });
+    paused.wait_until_stopped();
+    paused.ripcord.kill().unwrap();
+    paused.ripcord.wait().unwrap();
+    paused.wait_until_running();
+    assert!(paused.states().len() >= 2, "it goes on: {:?}", paused.states());
+}
+
+/// The number of the guard, which is a child of `ripcord`.
+fn guard_of(ripcord: &Child) -> Option<String> {
+    children(&ripcord.id().to_string()).into_iter().find(|child| {
+        let line = std::fs::read_to_string(format!("/proc/{child}/cmdline"));
+        line.is_ok_and(|line| line.contains("__guard"))
+    })
+}
+
+fn children(of: &str) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let child = |process: std::fs::DirEntry| {
+        let status = std::fs::read_to_string(process.path().join("stat")).ok()?;
+        let parent = status.rsplit_once(')')?.1.split_whitespace().nth(1)?;
+        (parent == of).then(|| process.file_name().into_string().ok()).flatten()
+    };
+    processes.filter_map(child).collect()
 }
 
 #[test]
