@@ -52,6 +52,8 @@ pub struct Pause {
     state: PauseState,
     /// Whether it is told to end instead of being stopped.
     by_signal: bool,
+    /// Whether it was left alone when somebody stopped it, and there was no budget since.
+    was_left_alone: bool,
 }
 
 // === impl Pause ===
@@ -60,7 +62,7 @@ impl Pause {
     /// For a program that is stopped when its budget is used up, or is sent a signal instead.
     #[must_use]
     pub const fn new(by_signal: bool) -> Self {
-        Self { state: PauseState::Running, by_signal }
+        Self { state: PauseState::Running, by_signal, was_left_alone: false }
     }
 
     /// How the program stands.
@@ -88,16 +90,22 @@ impl Pause {
             (state, _) => (state, Action::Leave),
         };
         self.state = state;
+        self.was_left_alone &= sight.is_open != Some(true);
         action
     }
 
     /// The program stopped. Whether that was somebody else.
     pub fn was_stopped(&mut self) -> bool {
-        let is_other = !matches!(self.state, PauseState::Stopped | PauseState::Told);
-        if is_other {
-            self.state = PauseState::StoppedByOther;
+        match self.state {
+            PauseState::Stopped => false,
+            // It stays told, but who stopped it is somebody else.
+            PauseState::Told => true,
+            state => {
+                self.was_left_alone |= state == PauseState::LeftAlone;
+                self.state = PauseState::StoppedByOther;
+                true
+            }
         }
-        is_other
     }
 
     /// The program goes on. Whether somebody else let go on what we had stopped.
@@ -106,6 +114,10 @@ impl Pause {
             PauseState::Stopped => {
                 self.state = PauseState::LeftAlone;
                 true
+            }
+            PauseState::StoppedByOther if std::mem::take(&mut self.was_left_alone) => {
+                self.state = PauseState::LeftAlone;
+                false
             }
             PauseState::StoppedByOther => {
                 self.state = PauseState::Running;
@@ -180,6 +192,34 @@ mod tests {
         assert_eq!(pause.see(CLOSED, at(1)), Action::Leave);
         assert_eq!(pause.see(OPEN, at(2)), Action::Leave);
         assert_eq!(pause.see(CLOSED, at(3)), Action::Stop, "the next time it counts again");
+    }
+
+    /// Ctrl-Z and `fg` while it was let go on without budget.
+    #[test]
+    fn who_is_left_alone_is_so_after_a_stop_by_somebody_else_too() {
+        let mut pause = Pause::new(false);
+        assert_eq!(pause.see(CLOSED, at(0)), Action::Stop);
+        assert!(pause.was_continued());
+        assert!(pause.was_stopped());
+        assert_eq!(pause.see(CLOSED, at(1)), Action::Leave);
+        assert!(!pause.was_continued());
+        assert_eq!(pause.see(CLOSED, at(2)), Action::Leave);
+        // Budget ends that, also while it is stopped.
+        assert!(pause.was_stopped());
+        assert_eq!(pause.see(OPEN, at(3)), Action::Leave);
+        assert!(!pause.was_continued());
+        assert_eq!(pause.see(CLOSED, at(4)), Action::Stop);
+    }
+
+    /// A shell has to see that its job stopped.
+    #[test]
+    fn who_was_told_to_end_may_be_stopped_by_others() {
+        let mut pause = Pause::new(true);
+        assert_eq!(pause.see(CLOSED, at(0)), Action::Signal);
+        assert!(pause.was_stopped());
+        assert!(!pause.was_continued());
+        assert_eq!(pause.see(CLOSED, at(1)), Action::Leave);
+        assert_eq!(pause.state(), PauseState::Told);
     }
 
     #[test]
