@@ -18,6 +18,9 @@ use crate::clock::Clock;
 
 const AGENT: &str = concat!("ripcord/", env!("CARGO_PKG_VERSION"));
 
+/// How long is listened to what is said behind the status.
+const WORDS_WITHIN: Duration = Duration::from_secs(1);
+
 /// Where a hook posts to.
 pub(super) struct Target {
     transport: Transport,
@@ -45,27 +48,36 @@ impl Target {
         timeout: Duration,
         clock: Clock,
     ) -> (Answered, Told) {
-        match tokio::time::timeout(timeout, self.exchange(event, clock)).await {
-            Ok(answered) => answered,
-            Err(_) => {
-                let answer = format!("no answer within {} s", timeout.as_secs());
-                (Answered::Silent, Told::failed(answer))
-            }
-        }
+        let (answered, mut told, body) =
+            match tokio::time::timeout(timeout, self.exchange(event, clock)).await {
+                Ok(Ok(answered)) => answered,
+                Ok(Err(problem)) => return (Answered::Silent, Told::failed(problem)),
+                Err(_) => {
+                    let answer = format!("no answer within {} s", timeout.as_secs());
+                    return (Answered::Silent, Told::failed(answer));
+                }
+            };
+        // The status has decided; nobody waits long for the words.
+        let mut bytes = Vec::new();
+        let _ = tokio::time::timeout(WORDS_WITHIN, beginning(body, &mut bytes)).await;
+        told.said = said(&bytes);
+        (answered, told)
     }
 
-    async fn exchange(&self, event: &EventReport, clock: Clock) -> (Answered, Told) {
-        let silent = |answer: String| (Answered::Silent, Told::failed(answer));
-        let request = match self.request(event, clock.now().as_unix_seconds()) {
-            Ok(request) => request,
-            Err(error) => return silent(error.to_string()),
-        };
+    /// The answer as far as its status says it, and its body; or why there is none.
+    async fn exchange(
+        &self,
+        event: &EventReport,
+        clock: Clock,
+    ) -> Result<(Answered, Told, Body), String> {
+        let request = self.request(event, clock.now().as_unix_seconds());
+        let request = request.map_err(|error| error.to_string())?;
         // The whole exchange has a limit; within it an answer may come when it likes.
         let limits = TransportLimits { first_byte: Duration::MAX, ..TransportLimits::default() };
         let response = match self.transport.send_with(&self.target, request, limits).await {
             Ok(response) => response,
             // The kind alone: the whole text would name no more than the host, but that is in the settings.
-            Err(error) => return silent(format!("{} ({})", error.kind(), error.phase())),
+            Err(error) => return Err(format!("{} ({})", error.kind(), error.phase())),
         };
         let status = response.status();
         let headers = response.headers();
@@ -83,8 +95,8 @@ impl Target {
             Answered::Redirected => format!("it answered {status}; redirects are not followed"),
             _ => format!("it answered {status}"),
         };
-        let said = said(&beginning(response.into_body()).await);
-        (answered, Told { taken: answered == Answered::Taken, answer, said })
+        let told = Told { taken: answered == Answered::Taken, answer, said: String::new() };
+        Ok((answered, told, response.into_body()))
     }
 
     fn request(
@@ -111,8 +123,7 @@ impl Target {
 }
 
 /// As much as may be shown. Dropping the rest closes the connection.
-async fn beginning(mut body: Body) -> Vec<u8> {
-    let mut bytes = Vec::new();
+async fn beginning(mut body: Body, bytes: &mut Vec<u8>) {
     while bytes.len() < SAID_BYTES
         && let Some(Ok(frame)) = body.frame().await
     {
@@ -121,5 +132,4 @@ async fn beginning(mut body: Body) -> Vec<u8> {
         }
     }
     bytes.truncate(SAID_BYTES);
-    bytes
 }

@@ -54,6 +54,12 @@ impl Receiver {
                     let _ = (&stream).read(&mut [0]);
                     continue;
                 }
+                if let Some(status) = answer.strip_suffix(" and hang") {
+                    let begun = format!("HTTP/1.1 {status}\r\ncontent-length: 9\r\n\r\nwell");
+                    let _ = (&stream).write_all(begun.as_bytes());
+                    let _ = (&stream).read(&mut [0]);
+                    continue;
+                }
                 let _ = (&stream).write_all(
                     format!(
                         "HTTP/1.1 {answer}\r\ncontent-length: 4\r\nconnection: close\r\n\r\nwell"
@@ -199,6 +205,8 @@ fn one_test_event_says_what_came_back() {
     assert_eq!(trial("200 OK"), (0, "it answered 200 OK".into(), "well".into()));
     assert_eq!(trial("404 Not Found").0, 1);
     assert_eq!(trial("hang"), (1, "no answer within 1 s".into(), String::new()));
+    // The status decides, whatever comes behind it, or never does.
+    assert_eq!(trial("200 OK and hang"), (0, "it answered 200 OK".into(), "well".into()));
     let elsewhere = Receiver::answering(&["200 OK"]);
     let (code, answer, _) =
         trial(&format!("307 Elsewhere\r\nlocation: http://{}/", elsewhere.address));
