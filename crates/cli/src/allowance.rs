@@ -13,6 +13,7 @@ use ripcord_rules::time::Wall;
 use serde::Deserialize;
 use tokio::sync::watch;
 
+use crate::args::Priority;
 use crate::commands::serve::label;
 use crate::context::Context;
 use crate::upstream::{Reading, Upstream};
@@ -77,6 +78,8 @@ pub(crate) struct Allowance<'c> {
     next_look: Wall,
     /// Asked more often while this is set: somebody waits for calls to end.
     closely: &'c Cell<bool>,
+    /// For whom the command works.
+    priority: Priority,
 }
 
 // === impl Allowance ===
@@ -88,10 +91,11 @@ impl<'c> Allowance<'c> {
         wait: Wait<'c>,
         upstream: &'c Upstream,
         closely: &'c Cell<bool>,
+        priority: Priority,
         context: &'c Context,
     ) -> Self {
         let next_look = context.now();
-        Self { context, upstream, wait, readings: vec![reading], next_look, closely }
+        Self { context, upstream, wait, readings: vec![reading], next_look, closely, priority }
     }
 
     /// Tells how things stand, again and again.
@@ -109,7 +113,8 @@ impl<'c> Allowance<'c> {
                 None => (Calls::default(), None),
             };
             let by_gateway = of_account.as_ref().and_then(AccountReport::is_open);
-            let is_near = of_account.as_ref().is_some_and(AccountReport::is_near_the_end);
+            let is_near =
+                of_account.as_ref().is_some_and(|known| known.is_near_the_end(self.near()));
             let (is_open, opens_at) = match by_gateway {
                 Some(true) => (Some(true), None),
                 Some(false) => (Some(false), of_account.as_ref().and_then(AccountReport::opens_at)),
@@ -131,7 +136,10 @@ impl<'c> Allowance<'c> {
         // A look that fails leaves what is known; the selection was made before.
         if is_due && self.wait.look_again(&mut self.readings, self.upstream).await.is_ok() {
             let (now, refresh) = (self.context.now(), self.context.settings.chutes.refresh.value);
-            let near = self.readings.iter().any(|reading| near_the_end(&reading.snapshot, now));
+            let near = self
+                .readings
+                .iter()
+                .any(|reading| near_the_end(&reading.snapshot, &reading.account.policy, now));
             let calm = now.after(if near { LEAST_GAP } else { refresh });
             self.next_look = self.ahead().next_look(now, refresh).unwrap_or(calm);
         }
@@ -146,6 +154,13 @@ impl<'c> Allowance<'c> {
         }
     }
 
+    /// From this share of a window on, in percent, its end is near for work of this priority.
+    fn near(&self) -> f64 {
+        let kept = self.readings.iter().map(|reading| reading.account.policy.reserve_permille);
+        let kept = kept.max().and_then(|permille| u16::try_from(permille).ok()).unwrap_or(0);
+        NEAR_PERCENT - f64::from(kept) / 10.0
+    }
+
     fn ahead(&self) -> Ahead {
         let goal = Goal::one_call(true);
         self.wait.ahead(&goal, &self.readings, self.context.now())
@@ -157,7 +172,8 @@ impl<'c> Allowance<'c> {
         let base =
             BaseUrl::parse(Service::Llm, &format!("http://{address}"), PlainHttp::LoopbackOnly);
         let target = self.upstream.transport.target(&base.ok()?).ok()?;
-        let request = http::Request::get("/-/status").body(bytes::Bytes::new()).ok()?;
+        let path = format!("/-/status?priority={}", self.priority.name());
+        let request = http::Request::get(path).body(bytes::Bytes::new()).ok()?;
         let answer = async {
             let answer = self.upstream.transport.send(&target, request).await.ok()?;
             let body = Limited::new(answer.into_body(), REPORT_BYTES).collect().await.ok()?;
@@ -185,8 +201,8 @@ impl AccountReport {
         Some(Wall::from_unix_micros(moment.as_microsecond()))
     }
 
-    fn is_near_the_end(&self) -> bool {
-        self.windows.iter().any(|window| window.used_percent >= Some(NEAR_PERCENT))
+    fn is_near_the_end(&self, near: f64) -> bool {
+        self.windows.iter().any(|window| window.used_percent >= Some(near))
     }
 }
 

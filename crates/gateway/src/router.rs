@@ -130,7 +130,10 @@ async fn route(
         ("/-/budget", &Method::GET) => {
             admin::budget::answer(shared, request.headers(), request.uri().query()).await
         }
-        ("/-/status", &Method::GET) => Ok(json(StatusCode::OK, admin::status::report(shared))),
+        ("/-/status", &Method::GET) => {
+            let report = admin::status::report(shared, request.uri().query())?;
+            Ok(json(StatusCode::OK, report))
+        }
         ("/metrics", &Method::GET) => Ok(admin::metrics(shared)),
         (path, method) => Err(unknown(path, method)),
     }

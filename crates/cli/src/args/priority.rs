@@ -18,6 +18,15 @@ pub(crate) enum Priority {
 // === impl Priority ===
 
 impl Priority {
+    /// Its name.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Agent => "agent",
+            Self::Batch => "batch",
+        }
+    }
+
     /// What it counts as.
     pub(crate) const fn work(self) -> Work {
         match self {

@@ -5,7 +5,7 @@ use ripcord_rules::schedule::Expression;
 use ripcord_rules::units::{NanoUsd, Rounding};
 use rustix::process::Signal;
 
-use super::{MOST, number};
+use super::{MOST, Priority, number};
 use crate::child::paused::How;
 
 #[derive(Args, Debug)]
@@ -37,6 +37,10 @@ pub(crate) struct RunArguments {
     /// Start only while this holds, such as `day>20% and before=16:00`; see below
     #[arg(long, value_name = "EXPRESSION", value_parser = expression)]
     pub(crate) when: Option<Expression>,
+
+    /// For whom the command works: work that is not interactive has to leave alone what `reserve` keeps, also with `--pause`
+    #[arg(long, value_name = "PRIORITY", default_value = "batch")]
+    pub(crate) priority: Priority,
 
     /// Hold one of the account's slots, which all programs of this machine share, while the command runs
     #[arg(long)]

@@ -28,7 +28,7 @@ use crate::{child, slots};
 
 /// Waits, runs the command, and ends as it did.
 pub(crate) async fn run(arguments: &RunArguments, context: &Context) -> Result<Exit, CommandError> {
-    let mut upstream = Upstream::new(context)?;
+    let mut upstream = Upstream::new(context)?.for_work(arguments.priority.work());
     if let Some(condition) = &arguments.when {
         check_times(condition, context)?;
     }
@@ -85,7 +85,7 @@ async fn start(
     let closely = Cell::new(false);
     let (tell, told) = watch::channel(View::default());
     let wait = wait.without_deadline();
-    let allowance = Allowance::new(own, wait, upstream, &closely, context);
+    let allowance = Allowance::new(own, wait, upstream, &closely, arguments.priority, context);
     paused::run(order, allowance.follow(tell), told, &closely, context).await
 }
 

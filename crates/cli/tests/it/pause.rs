@@ -416,7 +416,7 @@ impl Gateway {
         let mut line = String::new();
         BufReader::new(&stream).read_line(&mut line).unwrap();
         let mut told = told.lock();
-        if !line.starts_with("GET /-/status ") {
+        if !line.starts_with("GET /-/status?priority=batch ") {
             told.callers.push(stream.peer_addr().unwrap().port());
             return Some(stream);
         }

@@ -104,6 +104,21 @@ fn what_never_fits_is_told_at_once() {
     insta::assert_snapshot!(seen);
 }
 
+/// `run` is for batches, so what is kept for interactive work is not for it unless it says so.
+#[test]
+fn the_reserve_is_for_interactive_work() {
+    let world = World::with(pro().used_usd(7.9, 50.0)).config("[spending]\nreserve = \"10%\"\n");
+    let run = |flags: &[&str]| {
+        world.run(&[&["run", "--timeout", "0"], flags, &["--", "echo", "ran"]].concat())
+    };
+    for flags in [&[][..], &["--priority", "batch"], &["--priority", "agent"], &["--usd", "0.10"]] {
+        let outcome = run(flags);
+        assert_eq!((outcome.code, &*outcome.stdout), (75, ""), "{flags:?}: {}", outcome.seen());
+    }
+    let interactive = run(&["--priority", "interactive"]);
+    assert_eq!((interactive.code, &*interactive.stdout), (0, "ran\n"), "{}", interactive.seen());
+}
+
 #[test]
 fn a_condition_decides_and_is_explained() {
     let world = World::with(pro());

@@ -1,8 +1,11 @@
 //! `/-/status`: what the gateway knows and does, as JSON. Never a key, never a prompt.
 
 use super::figures::{decimal, format_time, source_word, unit_word, usd};
+use super::query::{self, Priority};
 use crate::accounts::Account;
 use crate::accounts::budget::Budget;
+use crate::bearers::Spender;
+use crate::refusal::Refusal;
 use crate::shared::Shared;
 use bytes::Bytes;
 use ripcord_rules::quota::{Aliases, Cap, Plan, Readable, Window};
@@ -107,13 +110,15 @@ struct LedgerStatus {
     problem: Option<String>,
 }
 
-/// The report as JSON.
-pub(crate) fn report(shared: &Shared) -> Bytes {
+/// The report as JSON, for work of the priority that the query names.
+pub(crate) fn report(shared: &Shared, query: Option<&str>) -> Result<Bytes, Refusal> {
+    let parameters = query::read(query, &["priority"])?;
+    let priority = Priority::read(parameters.first().map(|(_, value)| value.as_str()))?;
     let now = shared.clock.now();
     let wall_of =
         |mono: ripcord_rules::time::Mono| format_time(now.wall.after(mono.since(now.mono)));
     let rests = shared.rests.lock();
-    let anyone = shared.bearers.anyone();
+    let anyone = Spender::new(shared.bearers.anyone().bearer, priority.work());
     let models_resting = rests
         .in_force(now.mono)
         .filter_map(|(scope, rest)| match scope {
@@ -202,7 +207,7 @@ pub(crate) fn report(shared: &Shared) -> Bytes {
         },
     };
     // Plain values always serialise.
-    serde_json::to_vec_pretty(&status).unwrap_or_default().into()
+    Ok(serde_json::to_vec_pretty(&status).unwrap_or_default().into())
 }
 
 impl WindowStatus {

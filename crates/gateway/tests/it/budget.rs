@@ -278,4 +278,13 @@ async fn what_is_kept_for_interactive_work_is_not_there_for_a_batch() {
         (&account["window"], account["windows"][0]["kept"].as_f64()),
         (&"day".into(), Some(560.0))
     );
+    // The same in the report that `ripcord run --pause` follows.
+    for (query, budget) in
+        [("", "open"), ("?priority=interactive", "open"), ("?priority=batch", "closed")]
+    {
+        let status = world.get(&format!("/-/status{query}")).await.json();
+        assert_eq!(status["accounts"][0]["budget"], budget, "{query}");
+        assert_eq!(status["accounts"][0]["opens_at"].is_null(), budget == "open", "{query}");
+    }
+    assert_eq!(world.get("/-/status?priority=urgent").await.status, StatusCode::BAD_REQUEST);
 }

@@ -264,11 +264,12 @@ fn is_still_the_old_one(old: &Window, new: &Window) -> bool {
         && old.used > Some(0)
 }
 
-/// Whether a window of the account is so nearly used up that its figures want watching.
+/// Whether a window of the account, less what the policy keeps free, is so nearly used up that its figures want watching.
 #[must_use]
-pub fn near_the_end(account: &AccountSnapshot, now: Wall) -> bool {
+pub fn near_the_end(account: &AccountSnapshot, policy: &SpendingPolicy, now: Wall) -> bool {
+    let near = NEAR_PERMILLE.saturating_sub(policy.reserve_permille);
     let windows = account.windows_at(None, now);
-    windows.iter().any(|window| window.used_permille() >= Some(NEAR_PERMILLE))
+    windows.iter().any(|window| window.used_permille() >= Some(near))
 }
 
 #[cfg(test)]
@@ -334,6 +335,18 @@ mod tests {
         assert_eq!(all(&[&later, &pro(0, 0, 0)]), Ahead::Open(1));
         assert_eq!(all(&[&unread]), Ahead::Unreadable);
         assert_eq!(all(&[]), Ahead::Nothing);
+    }
+
+    #[test]
+    fn the_end_is_near_where_the_reserve_begins() {
+        let reserve = SpendingPolicy { reserve_permille: 200, ..exact() };
+        for (used_usd_permille, whole, reserved) in
+            [(740, false, false), (760, false, true), (960, true, true)]
+        {
+            let account = pro(0, FULL / 1_000 * used_usd_permille, 0);
+            assert_eq!(near_the_end(&account, &exact(), NOON), whole, "{used_usd_permille}");
+            assert_eq!(near_the_end(&account, &reserve, NOON), reserved, "{used_usd_permille}");
+        }
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What `/-/budget` is asked.
 
 use crate::accounts::Account;
-use crate::admin::{models, query};
+use crate::admin::models;
+use crate::admin::query::{self, Priority};
 use crate::bearers::{Bearer, Spender};
 use crate::catalogue::Quote;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
-use ripcord_rules::quota::{CallCost, CallSize, Work};
+use ripcord_rules::quota::{CallCost, CallSize};
 use ripcord_rules::units::MilliUnits;
 use ripcord_store::UsualCall;
 use schemars::JsonSchema;
@@ -38,14 +39,6 @@ pub(super) struct Question {
     pub(super) took: Option<Duration>,
 }
 
-/// For whom the work is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Priority {
-    Interactive,
-    Agent,
-    Batch,
-}
-
 /// Tokens of one call.
 struct Sizes {
     tokens_in: u64,
@@ -70,25 +63,6 @@ pub(super) struct CallBudget {
     seconds: Option<f64>,
 }
 
-// === impl Priority ===
-
-impl Priority {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Interactive => "interactive",
-            Self::Agent => "agent",
-            Self::Batch => "batch",
-        }
-    }
-
-    const fn work(self) -> Work {
-        match self {
-            Self::Interactive => Work::Interactive,
-            Self::Agent | Self::Batch => Work::Background,
-        }
-    }
-}
-
 // === impl Question ===
 
 impl Question {
@@ -106,12 +80,7 @@ impl Question {
         let number = |name, least, most| {
             get(name).map(|text| query::number(name, text, least, most)).transpose()
         };
-        let priority = match get("priority") {
-            None | Some("interactive") => Priority::Interactive,
-            Some("agent") => Priority::Agent,
-            Some("batch") => Priority::Batch,
-            Some(_) => return Err(query::wrong("`priority` takes interactive, agent or batch")),
-        };
+        let priority = Priority::read(get("priority"))?;
         let mut question = Self {
             account: get("account").map(|label| account(shared, label)).transpose()?,
             model: None,
