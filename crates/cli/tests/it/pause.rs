@@ -71,13 +71,16 @@ impl Paused {
     }
 
     fn wait_until(&self, what: &str, holds: impl Fn(&[char]) -> bool) {
-        wait_until(what, || holds(&self.states()));
+        let seen = std::cell::RefCell::default();
+        let holds = || {
+            *seen.borrow_mut() = self.states();
+            holds(&seen.borrow())
+        };
+        assert!(is_so_in_time(holds), "not {what}: {:?}", seen.borrow());
     }
 
     fn wait_until_stopped(&self) {
-        self.wait_until("stopped", |states| {
-            !states.is_empty() && states.iter().all(|state| *state == 'T')
-        });
+        self.wait_until("stopped", stands_still);
     }
 
     fn wait_until_running(&self) {
@@ -102,6 +105,11 @@ impl Drop for Paused {
     }
 }
 
+/// Whether they are stopped. A shell that was about to start a program (`vfork`) is `D` until that program goes on.
+fn stands_still(states: &[char]) -> bool {
+    states.contains(&'T') && states.iter().all(|state| ['T', 'D'].contains(state))
+}
+
 fn states(group: &str) -> Vec<char> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let state = |process: std::fs::DirEntry| {
@@ -119,12 +127,19 @@ fn states(group: &str) -> Vec<char> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "other processes change by themselves")]
-fn wait_until(what: &str, holds: impl Fn() -> bool) {
+fn is_so_in_time(holds: impl Fn() -> bool) -> bool {
     let began = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < PATIENCE, "not {what}");
+        if began.elapsed() >= PATIENCE {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
+    true
+}
+
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    assert!(is_so_in_time(holds), "not {what}");
 }
 
 /// Sends it by name to a process, or to a group if there is a minus before the number.
@@ -153,7 +168,7 @@ fn a_program_that_forks_stands_still_whole_and_goes_on_whole() {
     use_up(&world);
     paused.wait_until_stopped();
     some_time_passes(&world);
-    assert!(paused.states().iter().all(|state| *state == 'T'), "{:?}", paused.states());
+    assert!(stands_still(&paused.states()), "{:?}", paused.states());
     give_back(&world);
     paused.wait_until_running();
     assert!(paused.states().len() >= 3);
