@@ -7,7 +7,7 @@
 //! | [`chutes`], [`error`] | the typed endpoints; errors say who is to blame and what to do next |
 //! | [`oauth`] | logging in for somebody else, and what a scope opens |
 //! | [`classify`] | what a failed answer says, as the facts that [`ripcord_rules::cause`] decides on |
-//! | [`model_evidence`] | what the public lists say of a model, for [`ripcord_rules::model_state`] |
+//! | [`model_evidence()`] | what the public lists say of a model, for [`ripcord_rules::model_state`] |
 //! | [`snapshot`] | one account's plan, windows and balance as [`ripcord_rules::quota`] values |
 //! | [`terms`] | its own prices, discounts and names for models, likewise |
 //!
