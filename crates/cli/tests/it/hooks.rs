@@ -9,6 +9,7 @@ use chutes_emulator::Scenario;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::pause::wait_until;
 use crate::serve::Server;
 use crate::world::{World, checked_report, pro};
 
@@ -252,7 +253,8 @@ fn programs_that_fail_are_told_and_leave_nothing_behind() {
         "{seen}"
     );
     let child = std::fs::read_to_string(world.home().join("child")).unwrap();
-    assert!(is_gone(child.trim()), "what it started runs on");
+    // Who is killed dies when the system gets to it.
+    wait_until("ended what it started", || is_gone(child.trim()));
     let (code, seen) = trial("missing");
     assert!(code == 1 && seen.contains("there is no program `no-such-program`"), "{seen}");
     let (code, seen) = trial("fails");

@@ -138,7 +138,7 @@ fn is_so_in_time(holds: impl Fn() -> bool) -> bool {
     true
 }
 
-fn wait_until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
     assert!(is_so_in_time(holds), "not {what}");
 }
 
