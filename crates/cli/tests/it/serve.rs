@@ -17,7 +17,7 @@ const SLOWEST: &str = "acme/Slow-2";
 pub(crate) struct Server {
     child: Child,
     address: String,
-    talk: std::thread::JoinHandle<String>,
+    talk: Option<std::thread::JoinHandle<String>>,
 }
 
 impl Server {
@@ -41,7 +41,7 @@ impl Server {
             stderr.read_to_string(&mut talk).unwrap();
             talk
         });
-        Self { child, address, talk }
+        Self { child, address, talk: Some(talk) }
     }
 
     /// Where it listens.
@@ -71,7 +71,15 @@ impl Server {
     /// Waits for the end; the exit code and everything it said.
     pub(crate) fn ended(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
-        (code, self.talk.join().unwrap())
+        (code, self.talk.take().unwrap().join().unwrap())
+    }
+}
+
+/// Whatever becomes of a test, its gateway does not outlive it.
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
