@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Limited};
 use ripcord_client::endpoints::{BaseUrl, PlainHttp, Service};
-use ripcord_rules::quota::Readable;
-use ripcord_rules::schedule::{Ahead, LEAST_GAP, near_the_end};
+use ripcord_rules::quota::{LEAST_PAUSE, Readable};
+use ripcord_rules::schedule::{Ahead, near_the_end};
 use ripcord_rules::time::Wall;
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -123,7 +123,7 @@ impl<'c> Allowance<'c> {
             tell.send_replace(View { is_open, opens_at, calls });
             let step = match (self.closely.get(), by_gateway) {
                 (true, _) => Duration::from_millis(500),
-                (false, Some(true)) if !is_near => LEAST_GAP,
+                (false, Some(true)) if !is_near => LEAST_PAUSE,
                 (false, _) => Duration::from_secs(1),
             };
             self.wait.rest(step).await;
@@ -140,7 +140,7 @@ impl<'c> Allowance<'c> {
                 .readings
                 .iter()
                 .any(|reading| near_the_end(&reading.snapshot, &reading.account.policy, now));
-            let calm = now.after(if near { LEAST_GAP } else { refresh });
+            let calm = now.after(if near { LEAST_PAUSE } else { refresh });
             self.next_look = self.ahead().next_look(now, refresh).unwrap_or(calm);
         }
         let unread = self.readings.iter().any(|reading| reading.snapshot.readable != Readable::Yes);

@@ -11,7 +11,7 @@ use ripcord_client::key::AccountId;
 use ripcord_client::snapshot::{AccountKeys, add_paid_today, read_account_with};
 use ripcord_client::transport::{Transport, TransportLimits, TransportSettings};
 use ripcord_rules::cause::Cause;
-use ripcord_rules::quota::{AccountSnapshot, Paygo, Readable, Work};
+use ripcord_rules::quota::{AccountSnapshot, Paygo, READ_AT_ONCE, Readable, Work};
 use ripcord_wire::chutes::Chute;
 use ripcord_wire::text::clean;
 use tokio::sync::Semaphore;
@@ -25,8 +25,6 @@ use crate::prices;
 use crate::settings::Settings;
 use crate::troubleshooting;
 
-/// Accounts that are read at once.
-const AT_ONCE: usize = 5;
 /// Pages of the list of chutes, of a thousand each, that are read at most.
 const MOST_PAGES: u32 = 12;
 /// How long the gateway's start waits for who a token belongs to.
@@ -292,7 +290,7 @@ impl Upstream {
         accounts: Vec<Account>,
         context: &Context,
     ) -> (Vec<Reading>, Option<i64>) {
-        let gate = Arc::new(Semaphore::new(AT_ONCE));
+        let gate = Arc::new(Semaphore::new(READ_AT_ONCE));
         let mut tasks = JoinSet::new();
         for (index, account) in accounts.into_iter().enumerate() {
             let (gate, public, clock) = (Arc::clone(&gate), self.public.clone(), context.time());

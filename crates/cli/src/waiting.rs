@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ripcord_rules::quota::{Readable, WindowKind};
+use ripcord_rules::quota::{LEAST_PAUSE, Readable, WindowKind};
 use ripcord_rules::schedule::{
-    Ahead, Demand, Expression, LEAST_GAP, ServerClock, Waiting, ahead, believed, restamped,
+    Ahead, Demand, Expression, ServerClock, Waiting, ahead, believed, restamped,
 };
 use ripcord_rules::time::{Mono, Now, Wall};
 
@@ -189,7 +189,7 @@ impl<'c> Wait<'c> {
         readings: &mut Vec<Reading>,
         upstream: &Upstream,
     ) -> Result<(), CommandError> {
-        let is_fresh = self.last_look.is_some_and(|last| self.mono().since(last) < LEAST_GAP);
+        let is_fresh = self.last_look.is_some_and(|last| self.mono().since(last) < LEAST_PAUSE);
         if is_fresh { Ok(()) } else { self.look(readings, upstream).await }
     }
 
@@ -362,7 +362,7 @@ impl<'c> Wait<'c> {
     async fn keep_apart(&self) {
         let Some(last) = self.last_look else { return };
         let passed = self.mono().since(last);
-        self.context.clock.sleep(LEAST_GAP.saturating_sub(passed)).await;
+        self.context.clock.sleep(LEAST_PAUSE.saturating_sub(passed)).await;
     }
 
     fn mono(&self) -> Mono {

@@ -15,6 +15,21 @@ pub(crate) struct CanCompleteArguments {
     #[arg(long)]
     pub(crate) model: Option<String>,
 
+    #[command(flatten)]
+    pub(crate) tokens: TokensArguments,
+
+    /// Show the next N windows, and how many calls fit into each
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<1, 100>)]
+    pub(crate) windows: Option<u64>,
+
+    /// For whom: work that is not interactive has to leave alone what `reserve` keeps
+    #[arg(long, value_name = "PRIORITY", default_value = "batch")]
+    pub(crate) priority: Priority,
+}
+
+/// The size of one call, both halves or neither, of a command that has a `model`.
+#[derive(Args, Debug, Clone, Copy)]
+pub(crate) struct TokensArguments {
     /// Prompt tokens of one call
     #[arg(long, value_name = "TOKENS", requires_all = ["model", "tokens_out"], allow_negative_numbers = true,
         value_parser = number::<0, MOST>)]
@@ -24,12 +39,4 @@ pub(crate) struct CanCompleteArguments {
     #[arg(long, value_name = "TOKENS", requires_all = ["model", "tokens_in"], allow_negative_numbers = true,
         value_parser = number::<0, MOST>)]
     pub(crate) tokens_out: Option<u64>,
-
-    /// Show the next N windows, and how many calls fit into each
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<1, 100>)]
-    pub(crate) windows: Option<u64>,
-
-    /// For whom: work that is not interactive has to leave alone what `reserve` keeps
-    #[arg(long, value_name = "PRIORITY", default_value = "batch")]
-    pub(crate) priority: Priority,
 }

@@ -5,6 +5,7 @@ use ripcord_rules::schedule::Expression;
 use ripcord_rules::units::{NanoUsd, Rounding};
 use rustix::process::Signal;
 
+use super::can_complete::TokensArguments;
 use super::{MOST, Priority, number};
 use crate::child::paused::How;
 
@@ -19,15 +20,8 @@ pub(crate) struct RunArguments {
     #[arg(long, requires = "needs")]
     pub(crate) model: Option<String>,
 
-    /// Prompt tokens of one call
-    #[arg(long, value_name = "TOKENS", requires_all = ["model", "tokens_out"], allow_negative_numbers = true,
-        value_parser = number::<0, MOST>)]
-    pub(crate) tokens_in: Option<u64>,
-
-    /// Completion tokens of one call
-    #[arg(long, value_name = "TOKENS", requires_all = ["model", "tokens_in"], allow_negative_numbers = true,
-        value_parser = number::<0, MOST>)]
-    pub(crate) tokens_out: Option<u64>,
+    #[command(flatten)]
+    pub(crate) tokens: TokensArguments,
 
     /// Start when so many dollars at list price fit in every window that is counted in dollars, or are on the balance where
     /// that pays

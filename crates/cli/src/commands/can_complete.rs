@@ -97,8 +97,8 @@ pub(crate) async fn run(
     let mut upstream = Upstream::new(context)?.for_work(arguments.priority.work());
     let call = Call {
         model: arguments.model.as_deref(),
-        tokens_in: arguments.tokens_in,
-        tokens_out: arguments.tokens_out,
+        tokens_in: arguments.tokens.tokens_in,
+        tokens_out: arguments.tokens.tokens_out,
     };
     let target = Target::find(call, &upstream, context).await?;
     if target.call.is_some() {

@@ -143,8 +143,8 @@ async fn demand(
     }
     let call = can_complete::Call {
         model: arguments.model.as_deref(),
-        tokens_in: arguments.tokens_in,
-        tokens_out: arguments.tokens_out,
+        tokens_in: arguments.tokens.tokens_in,
+        tokens_out: arguments.tokens.tokens_out,
     };
     let target = can_complete::Target::find(call, upstream, context).await?;
     let cost = CallCost { units: MilliUnits::ONE, usd: target.listed() };

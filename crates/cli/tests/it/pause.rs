@@ -449,14 +449,8 @@ impl Gateway {
     }
 }
 
-/// The gateway of this machine says how the budget stands, and a call through it may end before the program is stopped.
-#[test]
-fn a_call_under_way_through_the_gateway_may_end() {
-    let speed = 10;
-    let mut scenario = catalogue().account(pro());
-    scenario.clock_speed = f64::from(speed);
-    let world = World::of(scenario).key(&Scenario::key("alice", 0));
-    let world = world.variable("RIPCORD_TEST_NOW", &format!("{}/run{speed}", crate::world::NOW));
+/// A program with a call under way through the gateway of this machine.
+fn calling(world: World) -> (World, Gateway, Paused) {
     let account = world.run(&["run", "--", "sh", "-c", "echo $RIPCORD_ACCOUNT"]).stdout;
     let gateway = Gateway::start(account.trim());
     let world = world.config(&format!("[gateway]\nlisten = \"127.0.0.1:{}\"\n", gateway.port));
@@ -467,6 +461,18 @@ fn a_call_under_way_through_the_gateway_may_end() {
     let mut paused = Paused::start(&world, &["--pause"], &call);
     assert_eq!(paused.line(), "called");
     wait_until("called", || !gateway.told.lock().callers.is_empty());
+    (world, gateway, paused)
+}
+
+/// The gateway of this machine says how the budget stands, and a call through it may end before the program is stopped.
+#[test]
+fn a_call_under_way_through_the_gateway_may_end() {
+    let speed = 10;
+    let mut scenario = catalogue().account(pro());
+    scenario.clock_speed = f64::from(speed);
+    let world = World::of(scenario).key(&Scenario::key("alice", 0));
+    let world = world.variable("RIPCORD_TEST_NOW", &format!("{}/run{speed}", crate::world::NOW));
+    let (world, gateway, paused) = calling(world);
     gateway.told.lock().budget = "closed";
     let clock = world.emulator().control().clone();
     let closed = clock.clock().now_micros();
@@ -489,16 +495,7 @@ fn a_call_under_way_through_the_gateway_may_end() {
 #[test]
 fn a_call_that_does_not_end_is_not_waited_for() {
     let world = nearly_used_up();
-    let account = world.run(&["run", "--", "sh", "-c", "echo $RIPCORD_ACCOUNT"]).stdout;
-    let gateway = Gateway::start(account.trim());
-    let world = world.config(&format!("[gateway]\nlisten = \"127.0.0.1:{}\"\n", gateway.port));
-    let call = format!(
-        "exec bash -c 'exec 3<>/dev/tcp/127.0.0.1/{}; echo POST >&3; echo called; while :; do sleep 0.01; done'",
-        gateway.port
-    );
-    let mut paused = Paused::start(&world, &["--pause"], &call);
-    assert_eq!(paused.line(), "called");
-    wait_until("called", || !gateway.told.lock().callers.is_empty());
+    let (world, gateway, paused) = calling(world);
     let clock = world.emulator().control().clone();
     let closed = clock.clock().now_micros();
     gateway.told.lock().budget = "closed";

@@ -4,8 +4,8 @@ use super::standing::{OtherWatch, WindowWatch};
 use super::{Event, EventKind, Subject, Topic};
 use crate::model_state::ModelState;
 use crate::quota::{
-    AccountSnapshot, Cap, Readable, Source, SpendingPolicy, Window, WindowKind, four_hour_window,
-    next_day_reset,
+    AccountSnapshot, CLOCKS_DIFFER, Cap, OLD_FIGURES_AFTER_TURN, Readable, Source, SpendingPolicy,
+    Window, WindowKind, four_hour_window, next_day_reset,
 };
 use crate::time::Wall;
 use std::collections::BTreeMap;
@@ -54,10 +54,6 @@ pub struct Watcher {
     keys: BTreeMap<Topic, OtherWatch>,
 }
 
-/// The clock of the server and ours agree to about this much.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
-/// The server may show the figures of the window before for as long after a turn (recordings: 60 s).
-const OLD_FIGURES_AFTER_TURN: Duration = Duration::from_secs(90);
 /// Names of models come from outside, so the book must not grow with them.
 const MOST_MODELS: usize = 512;
 /// No clock is set back by more: whoever was so far ahead was wrong, and what he saw does not count.

@@ -90,7 +90,7 @@ struct Drift {
 }
 
 /// The clock of the server and ours agree to about this much.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
+pub const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
 /// A window counts as turned so much after its moment has come by the server's clock as it is known here. That clock is
 /// never thought to be further than an answer said it was ([`crate::schedule::ServerClock`]), so this is for a server that

@@ -25,7 +25,9 @@ mod window;
 mod words;
 
 pub use account::{AccountSnapshot, Missing, Payer, Readable, Shortage, Verdict, may_spend};
-pub use book::{Book, BookSettings, ForeignUse, Held, Margin, Reservation, TURN_MARGIN};
+pub use book::{
+    Book, BookSettings, CLOCKS_DIFFER, ForeignUse, Held, Margin, Reservation, TURN_MARGIN,
+};
 pub use burn::{BurnMeter, BurnRates, BurnSpan, Rate, RunsOut};
 pub use calendar::{FOUR_HOURS, four_hour_window, month_window, next_day_reset};
 pub use forecast::{CallCost, Fit, Portion, all_fit_by, ends_at, fit_calls, spread};
@@ -38,4 +40,5 @@ pub use refresh::{LEAST_PAUSE, READ_AT_ONCE, Readiness, Refresh, until_surely_tu
 pub use repeats::{BodyDigest, Ending, Repeats};
 pub use size::{CallShape, CallSize, SizeBook};
 pub use stretch::{Stretch, Substitute, stretches};
+pub use succession::OLD_FIGURES_AFTER_TURN;
 pub use window::{Cap, Source, Unit, Window, WindowKind};

@@ -87,7 +87,7 @@ impl AccountSnapshot {
 }
 
 /// The server may show the figures of the window before for as long after a turn (recordings: 60 s).
-const OLD_FIGURES_AFTER_TURN: Duration = Duration::from_secs(90);
+pub const OLD_FIGURES_AFTER_TURN: Duration = Duration::from_secs(90);
 
 /// Own calls alone do not get there so soon after a turn.
 const NEARLY_USED_UP_PERMILLE: u64 = 800;

@@ -22,4 +22,4 @@ pub use expression::{
 };
 pub use parse::{LONGEST_TEXT, ParseError};
 pub use pause::{Action, GRACE, Pause, PauseState, Sight};
-pub use waiting::{Ahead, LEAST_GAP, Waiting, ahead, believed, near_the_end, restamped};
+pub use waiting::{Ahead, Waiting, ahead, believed, near_the_end, restamped};

@@ -5,18 +5,15 @@ use std::time::Duration;
 use super::demand::{Demand, Fitting, fits};
 use super::expression::{Expression, Standing};
 use crate::quota::{
-    AccountSnapshot, Readable, SpendingPolicy, Window, WindowKind, four_hour_window, next_day_reset,
+    AccountSnapshot, LEAST_PAUSE, OLD_FIGURES_AFTER_TURN, Readable, SpendingPolicy, Window,
+    WindowKind, four_hour_window, next_day_reset,
 };
 use crate::time::Wall;
 
-/// The least time between two looks at the account.
-pub const LEAST_GAP: Duration = Duration::from_secs(10);
 /// The server's clock is known to be at least there; this is for what is computed here and there.
 const AFTER_THE_TURN: Duration = Duration::from_millis(200);
 /// How long after a failed look the next one.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(30);
-/// Figures of the window before are shown for as long after a turn (recordings: 60 s).
-const OLD_FIGURES: Duration = Duration::from_secs(90);
 /// From this share on the end of a window is near, in thousandths.
 const NEAR_PERMILLE: u64 = 950;
 /// Four-hour windows until everything that turns by itself has turned.
@@ -126,7 +123,7 @@ impl Ahead {
             Self::Condition(None) | Self::Sometime => refreshed,
             Self::Unreadable => now.after(AFTER_A_FAILURE),
         };
-        Some(wake.max(now.after(LEAST_GAP)))
+        Some(wake.max(now.after(LEAST_PAUSE)))
     }
 }
 
@@ -256,7 +253,7 @@ fn is_still_the_old_one(old: &Window, new: &Window) -> bool {
         WindowKind::FourHour => four_hour_window(new.as_of).0,
         WindowKind::Month => return false,
     };
-    let is_soon = old.as_of < began && new.as_of.since(began) < OLD_FIGURES;
+    let is_soon = old.as_of < began && new.as_of.since(began) < OLD_FIGURES_AFTER_TURN;
     is_soon
         && new.cap == old.cap
         && new.used.is_some()
@@ -355,7 +352,7 @@ mod tests {
         let look = |ahead: Ahead| ahead.next_look(NOON, REFRESH).map(|next| next.since(NOON));
         assert_eq!(look(turn(60)), Some(Duration::from_millis(60_200)));
         assert_eq!(look(turn(4_000)), Some(REFRESH));
-        assert_eq!(look(turn(3)), Some(LEAST_GAP));
+        assert_eq!(look(turn(3)), Some(LEAST_PAUSE));
         assert_eq!(look(Ahead::Sometime), Some(REFRESH));
         assert_eq!(look(Ahead::Unreadable), Some(Duration::from_secs(30)));
         assert_eq!(look(Ahead::Nothing), None);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ripcord_client::chutes::KeyStanding as Standing;
 use ripcord_gateway::EventReport;
 use ripcord_rules::events::{Event, KeyStanding, Watcher};
-use ripcord_rules::quota::{AccountSnapshot, Readable};
+use ripcord_rules::quota::{AccountSnapshot, Readable, Readiness};
 use ripcord_rules::time::Wall;
 
 use crate::args::WatchArguments;
@@ -18,10 +18,6 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::upstream::{Reading, Upstream};
 
-/// No account is asked more often.
-const LEAST_GAP: Duration = Duration::from_secs(10);
-/// After a window turns the server may show the old figures for a moment.
-const AFTER_TURN: Duration = Duration::from_secs(5);
 /// The lists of models are large.
 const LEAST_MODELS_GAP: Duration = Duration::from_secs(30);
 /// A key that works is looked at this often, besides whenever an account cannot be read.
@@ -124,9 +120,8 @@ impl<'c> Look<'c> {
         let Some(asked) = self.accounts_asked else { return Wall::default() };
         let turns = self.known.values().flat_map(|account| account.windows_at(None, asked));
         let turns = turns.filter_map(|window| window.resets_at).filter(|turns| *turns > asked);
-        let regular = asked.after(self.interval);
-        let soonest = turns.map(|turns| turns.after(AFTER_TURN)).min();
-        soonest.map_or(regular, |turn| turn.min(regular)).max(asked.after(LEAST_GAP))
+        let turns_in = turns.map(|turns| turns.since(asked)).min();
+        asked.after(Readiness { turns_in, ..Readiness::default() }.pause(self.interval))
     }
 
     fn models_due(&self) -> Wall {
