@@ -14,11 +14,11 @@ use crate::{
     guardrails::{check_messages, check_regex, read_body},
     inference::Incoming,
     instances::{self, Course},
-    listing,
+    listing, prefill,
     render::Kind,
     reply::Reply,
     routing,
-    specs::{ModelSpec, StateSpec, Template},
+    specs::{ModelSpec, Prefill, StateSpec, Template},
     trace::{self, Trace},
     world::{State, World},
 };
@@ -128,6 +128,9 @@ pub(crate) fn admit(
     turn.billing = Some((coverage.clone(), headers.clone()));
     check_messages(&body)?;
     let (kind, stream) = cord(incoming, &spec, &body)?;
+    if spec.prefill == Prefill::Refuses && prefill::beginning(&body).is_some() {
+        return Err(Reply::long_prompt(Some(prefill::REFUSED)).into());
+    }
     if seen == StateSpec::Cold {
         state.models[model].raise_bounty(now);
         return Err(Reply::cold(&chute_id)

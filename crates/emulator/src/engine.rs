@@ -2,7 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{ids, quota::Tokens, specs::ModelSpec};
+use crate::{
+    ids, prefill,
+    quota::Tokens,
+    specs::{ModelSpec, Prefill},
+};
 
 const WORDS: [&str; 48] = [
     "the", "harbour", "light", "turns", "slowly", "over", "quiet", "water", "and", "every", "boat",
@@ -57,7 +61,13 @@ pub(crate) struct Answer {
 
 /// Answers a chat or text completion.
 pub(crate) fn answer(model: &ModelSpec, body: &Map<String, Value>, body_sha256: &str) -> Answer {
-    let prompt = prompt_text(body);
+    // What is begun already is no part of what is asked.
+    let begun = prefill::beginning(body);
+    let prompt = match &begun {
+        Some((asked, _)) => prompt_text(asked),
+        None => prompt_text(body),
+    };
+    let begun = begun.filter(|_| model.prefill == Prefill::Continues);
     let count = body.get("n").and_then(Value::as_u64).unwrap_or(1).clamp(1, 16);
     let limit = ["max_completion_tokens", "max_tokens"]
         .iter()
@@ -67,6 +77,10 @@ pub(crate) fn answer(model: &ModelSpec, body: &Map<String, Value>, body_sha256: 
     let choices: Vec<Choice> = (0..count)
         .map(|index| {
             let mut choice = one_choice(model, body, &prompt, body_sha256, index);
+            match &begun {
+                Some((_, text)) => prefill::skip(&mut choice.pieces, text),
+                None => prefill::skip_numbers(model, body, &mut choice.pieces),
+            }
             apply_stops(&mut choice, body.get("stop"));
             if let Some(limit) = limit
                 && choice.tool_calls.is_empty()
@@ -126,7 +140,9 @@ fn one_choice(
     }
     let seed = ids::digest(&["text", prompt, &index.to_string()]);
     let length = usize::try_from(model.answer_tokens).unwrap_or(usize::MAX).max(1);
-    let pieces = (0..length).map(|at| word(&seed, at, length)).collect();
+    let pieces = (0..length)
+        .map(|at| if model.numbered { prefill::number(at) } else { word(&seed, at, length) })
+        .collect();
     Choice { pieces, finish: "stop", ..Choice::default() }
 }
 

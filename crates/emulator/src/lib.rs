@@ -59,6 +59,7 @@ mod operations;
 mod other_calls;
 mod plain;
 mod platform;
+mod prefill;
 mod query;
 pub mod quota;
 mod render;
@@ -90,8 +91,8 @@ pub use crate::{
     scenario::{Lag, Scenario, ScenarioError},
     server::StartError,
     specs::{
-        AccountSpec, KeyKind, ModelSpec, PlanSpec, PriceOverride, StateSpec, Template, TokenSpec,
-        TokenState, UsageHistory, UsageRowSpec,
+        AccountSpec, KeyKind, ModelSpec, PlanSpec, Prefill, PriceOverride, StateSpec, Template,
+        TokenSpec, TokenState, UsageHistory, UsageRowSpec,
     },
     truth::AccountTruth,
 };

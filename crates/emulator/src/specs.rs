@@ -7,4 +7,4 @@ pub use account::{
     AccountSpec, KeyKind, PlanSpec, PriceOverride, TokenSpec, TokenState, UsageHistory,
     UsageRowSpec,
 };
-pub use model::{ModelSpec, StateSpec, Template};
+pub use model::{ModelSpec, Prefill, StateSpec, Template};

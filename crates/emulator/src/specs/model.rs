@@ -32,6 +32,20 @@ pub enum StateSpec {
     Disabled,
 }
 
+/// What the engine makes of a request whose last message is the beginning of its own answer
+/// (`continue_final_message`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prefill {
+    /// It goes on where the message ends.
+    #[default]
+    Continues,
+    /// It refuses such requests with its 400.
+    Refuses,
+    /// It answers from the start, as if nothing had been said.
+    BeginsAgain,
+}
+
 /// A model of the catalogue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -76,6 +90,10 @@ pub struct ModelSpec {
     pub tokens_per_second: f64,
     /// Length of an ordinary answer in tokens.
     pub answer_tokens: u64,
+    /// Whether the words of its answers are `1 2 3 …`, so that a missing or repeated one shows.
+    pub numbered: bool,
+    /// What it makes of the beginning of an answer.
+    pub prefill: Prefill,
     /// Prompt tokens to count instead of the estimate from the messages.
     pub prompt_tokens: Option<u64>,
     /// The share of the prompt that counts as cached.
@@ -133,6 +151,8 @@ impl Default for ModelSpec {
             first_token_ms: 0,
             tokens_per_second: 0.0,
             answer_tokens: 24,
+            numbered: false,
+            prefill: Prefill::Continues,
             prompt_tokens: None,
             cached_share: 0.0,
             max_at_once: None,
@@ -198,6 +218,20 @@ impl ModelSpec {
     #[must_use]
     pub fn tokens(mut self, prompt: u64, answer: u64) -> Self {
         (self.prompt_tokens, self.answer_tokens) = (Some(prompt), answer);
+        self
+    }
+
+    /// With numbered words for answers: `1 2 3 …`.
+    #[must_use]
+    pub fn numbered(mut self) -> Self {
+        self.numbered = true;
+        self
+    }
+
+    /// With another way to take the beginning of an answer.
+    #[must_use]
+    pub fn prefill(mut self, prefill: Prefill) -> Self {
+        self.prefill = prefill;
         self
     }
 

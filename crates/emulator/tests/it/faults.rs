@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use chutes_emulator::{
-    Emulator, Ended, Fault, FaultKind, FaultScope, Running, Scenario, StateSpec,
+    AccountSpec, Emulator, Ended, Fault, FaultKind, FaultScope, ModelSpec, PlanSpec, Prefill,
+    Running, Scenario, StateSpec,
 };
 use serde_json::json;
 
@@ -303,4 +304,30 @@ async fn a_slow_first_token_holds_back_the_status_line() {
     let early = tokio::time::timeout(Duration::from_millis(5), connection.answer(false)).await;
     assert!(early.is_err());
     assert!(connection.answer(false).await.unwrap().text().ends_with("[DONE]\n\n"));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_begun_is_continued_refused_or_begun_again() {
+    let table = [
+        (Prefill::Continues, 200, " 4 5 6"),
+        (Prefill::Refuses, 400, ""),
+        (Prefill::BeginsAgain, 200, "1 2 3 4 5 6"),
+    ];
+    for (prefill, status, text) in table {
+        let model = ModelSpec::new("acme/Counter").numbered().tokens(9, 6).prefill(prefill);
+        let scenario =
+            Scenario::empty().account(AccountSpec::new("pro", PlanSpec::Pro)).model(model);
+        let emulator = Emulator::start(scenario).await.unwrap();
+        let mut body = chat("acme/Counter", "count", true);
+        let whole = post(emulator.port(), CHAT, &Scenario::key("pro", 0), &body).await;
+        assert_eq!(whole.streamed_text(), "1 2 3 4 5 6");
+        body["messages"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({ "role": "assistant", "content": "1 2 3" }));
+        body["continue_final_message"] = json!(true);
+        body["add_generation_prompt"] = json!(false);
+        let rest = post(emulator.port(), CHAT, &Scenario::key("pro", 0), &body).await;
+        assert_eq!((rest.status, rest.streamed_text().as_str()), (status, text), "{prefill:?}");
+    }
 }
