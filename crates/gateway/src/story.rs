@@ -234,6 +234,8 @@ impl Drop for Story {
             requested_model: self.requested_model.take(),
             served_by: std::mem::take(&mut self.served_by),
             is_stream: self.is_stream,
+            priority: None,
+            deadline_us: None,
             status: self.status,
             outcome,
             cause: cause.map(Arc::from),

@@ -1,7 +1,8 @@
 //! Where Ripcord keeps what it did.
 //!
 //! The [`Ledger`] is durable and may be a moment late: one [`RequestRow`] for every request of a client and one
-//! [`AttemptRow`] for every attempt made upstream for it. [`SqliteLedger`] keeps them in a file of the state directory,
+//! [`AttemptRow`] for every attempt made upstream for it, and a [`StepRow`] for what is worth a word between them
+//! ([`StepKind`]). [`SqliteLedger`] keeps them in a file of the state directory,
 //! [`MemoryLedger`] only as long as the process lives. Both pass one contract suite (`tests/it/contract.rs`).
 //!
 //! What is kept is about a call, never of it: ids, labels, times, counts and prices. There is no field for a prompt, an
@@ -37,4 +38,5 @@ pub use ledger::row::{
 };
 pub use ledger::spent::{Spent, UsualCall};
 pub use ledger::sqlite::{OpenError, SqliteLedger};
+pub use ledger::step::{MOST_STEPS, StepKind, StepRow};
 pub use ledger::{Health, Ledger, LedgerError, Problem, ProblemKind};

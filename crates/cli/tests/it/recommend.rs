@@ -294,6 +294,8 @@ fn own_calls_tell_the_speed_before_everybodys() {
             requested_model: None,
             served_by: ServedBy { model: Some("zai-org/GLM-5.2".into()), ..ServedBy::default() },
             is_stream: true,
+            priority: None,
+            deadline_us: None,
             status: Some(200),
             outcome: Outcome::Completed,
             cause: None,

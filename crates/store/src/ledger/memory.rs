@@ -9,9 +9,10 @@ use parking_lot::Mutex;
 use super::client_keys::{AddKeyError, ClientKey, ClientKeys, MINUTE_US, MOST_CLIENT_KEYS, Paid};
 use super::row::{AttemptRow, Coverage, Outcome, RequestRow, RequestStory, Row, Totals};
 use super::spent::{self, Spent};
+use super::step::StepRow;
 use super::{Health, Ledger, LedgerError, stretch_us};
 
-/// Keeps the newest rows, up to a number of them. Older requests make room, with all their attempts, and are counted as
+/// Keeps the newest rows, up to a number of them. Older requests make room, with all their attempts and steps, and are counted as
 /// lost.
 #[derive(Debug)]
 pub struct MemoryLedger {
@@ -33,6 +34,7 @@ struct Rows {
 struct Entry {
     request: Option<RequestRow>,
     attempts: BTreeMap<u32, AttemptRow>,
+    steps: BTreeMap<u32, StepRow>,
 }
 
 impl MemoryLedger {
@@ -75,7 +77,17 @@ impl Ledger for MemoryLedger {
         Ok(rows.by_request.get(request_id).map(|entry| RequestStory {
             request: entry.request.clone(),
             attempts: entry.attempts.values().cloned().collect(),
+            steps: entry.steps.values().cloned().collect(),
         }))
+    }
+
+    fn requests_beginning(&self, prefix: &str, limit: usize) -> Result<Vec<Arc<str>>, LedgerError> {
+        let rows = self.rows.lock();
+        let mut ids: Vec<Arc<str>> =
+            rows.by_request.keys().filter(|id| id.starts_with(prefix)).cloned().collect();
+        ids.sort_unstable_by(|one, other| other.cmp(one));
+        ids.truncate(limit);
+        Ok(ids)
     }
 
     fn recent_requests(&self, limit: usize) -> Result<Vec<RequestRow>, LedgerError> {
@@ -184,6 +196,7 @@ impl Rows {
         let request_id = match &row {
             Row::Request(row) => &row.request_id,
             Row::Attempt(row) => &row.request_id,
+            Row::Step(row) => &row.request_id,
         };
         if !self.by_request.contains_key(request_id) {
             self.oldest_first.push_back(request_id.clone());
@@ -196,6 +209,9 @@ impl Rows {
             }
             Row::Attempt(row) => {
                 entry.attempts.entry(row.number).or_insert(row);
+            }
+            Row::Step(row) => {
+                entry.steps.entry(row.number).or_insert(row);
             }
         }
         self.held += entry.rows() - rows_before;
@@ -218,7 +234,7 @@ impl Rows {
 
 impl Entry {
     fn rows(&self) -> usize {
-        usize::from(self.request.is_some()) + self.attempts.len()
+        usize::from(self.request.is_some()) + self.attempts.len() + self.steps.len()
     }
 }
 

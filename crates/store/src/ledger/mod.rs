@@ -5,17 +5,19 @@ pub mod memory;
 pub mod row;
 pub mod spent;
 pub mod sqlite;
+pub mod step;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use client_keys::ClientKeys;
 use row::{RequestRow, RequestStory, Row, Totals};
 use spent::Spent;
 
-/// A durable record of requests and attempts.
+/// A durable record of requests, their attempts and their steps.
 ///
 /// * [`append`](Self::append) is the only method for a hot path: it never waits for a disk or another program.
-/// * A row is known by its id (the request's id, for an attempt also its number). Appending it again changes nothing, so
+/// * A row is known by its id (the request's id, for an attempt or a step also its number). Appending it again changes nothing, so
 ///   a writer that is not sure may simply write again.
 /// * Ids that begin with the time they were made at keep writing cheap: with random ones each row dirties a page of its own
 ///   (5 against 17 µs of processor time for a request and its attempt, measured with SQLite).
@@ -35,11 +37,18 @@ pub trait Ledger: ClientKeys + Send + Sync + std::fmt::Debug {
     /// How the ledger fares, without blocking on its storage.
     fn health(&self) -> Health;
 
-    /// One request with its attempts in order; `None` if neither is known.
+    /// One request with its attempts and steps in order; `None` if none of them is known.
     ///
     /// # Errors
     /// When the storage cannot be read.
     fn request(&self, request_id: &str) -> Result<Option<RequestStory>, LedgerError>;
+
+    /// The ids of requests that begin with these characters, highest first, which is newest first where ids begin with the
+    /// time they were made at.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    fn requests_beginning(&self, prefix: &str, limit: usize) -> Result<Vec<Arc<str>>, LedgerError>;
 
     /// The newest requests, newest first.
     ///

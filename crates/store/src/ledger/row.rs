@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use super::step::StepRow;
+
 /// Longer labels and causes are cut here.
 pub const LONGEST_TEXT_BYTES: usize = 256;
 
@@ -18,6 +20,8 @@ pub enum Row {
     Request(RequestRow),
     /// A finished attempt upstream.
     Attempt(AttemptRow),
+    /// What happened before, between or after attempts.
+    Step(StepRow),
 }
 
 /// One request of a client, written when it has ended.
@@ -35,6 +39,10 @@ pub struct RequestRow {
     pub served_by: ServedBy,
     /// Whether a stream was asked for.
     pub is_stream: bool,
+    /// For whom it waits in the queue: `interactive`, `agent`, `batch`.
+    pub priority: Option<Arc<str>>,
+    /// How long after its start the first byte was due; `None` without a deadline, or where it is not known.
+    pub deadline_us: Option<u64>,
     /// The status sent to the client; `None` if it left before there was one.
     pub status: Option<u16>,
     /// How it ended.
@@ -183,6 +191,8 @@ pub struct RequestStory {
     pub request: Option<RequestRow>,
     /// Its attempts, by number.
     pub attempts: Vec<AttemptRow>,
+    /// What happened before, between and after them, by number.
+    pub steps: Vec<StepRow>,
 }
 
 /// Sums over the attempts on one account and model. What is not known adds nothing; how often that was so is counted.
@@ -225,6 +235,8 @@ impl Row {
                 route: cut(row.route),
                 requested_model: row.requested_model.map(cut),
                 served_by: row.served_by.bounded(),
+                priority: row.priority.map(cut),
+                deadline_us: row.deadline_us.map(capped),
                 cause: row.cause.map(cut),
                 tokens: row.tokens.bounded(),
                 cost: row.cost.bounded(),
@@ -240,6 +252,7 @@ impl Row {
                 timing: row.timing.bounded(),
                 ..row
             }),
+            Self::Step(row) => Self::Step(row.bounded()),
         }
     }
 }
@@ -283,11 +296,11 @@ impl Timing {
     }
 }
 
-fn capped(figure: u64) -> u64 {
+pub(super) fn capped(figure: u64) -> u64 {
     figure.min(LARGEST_FIGURE.unsigned_abs())
 }
 
-fn cut(text: Arc<str>) -> Arc<str> {
+pub(super) fn cut(text: Arc<str>) -> Arc<str> {
     if text.len() <= LONGEST_TEXT_BYTES {
         return text;
     }

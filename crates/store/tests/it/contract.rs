@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use ripcord_store::{
     AddKeyError, ClientKey, ClientPaygo, ClientRules, Cost, Coverage, Ledger, MOST_CLIENT_KEYS,
-    MemoryLedger, Outcome, Paid, Row, ServedBy, Spent, SqliteLedger, Tokens, Totals, UsualCall,
+    MemoryLedger, Outcome, Paid, Row, ServedBy, Spent, SqliteLedger, StepKind, Tokens, Totals,
+    UsualCall,
 };
 
-use crate::world::{Place, append_all, attempt, label, request};
+use crate::world::{Place, append_all, attempt, label, request, step};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -23,19 +24,25 @@ fn a_story_comes_back_as_it_was_told() {
     on_every_back_end(|ledger| {
         let (told, first, second) =
             (request("r1", 1_000), attempt("r1", 1, 1_010), attempt("r1", 2, 1_020));
+        let (waited, switched) =
+            (step("r1", 1, StepKind::Waited), step("r1", 2, StepKind::Switched));
         append_all(
             ledger,
             [
                 Row::Attempt(second.clone()),
+                Row::Step(switched.clone()),
                 Row::Attempt(first.clone()),
+                Row::Step(waited.clone()),
                 Row::Request(told.clone()),
                 Row::Request(request("r2", 2_000)),
+                Row::Step(step("r2", 1, StepKind::Waited)),
             ],
         );
         ledger.flush(PATIENCE).unwrap();
         let story = ledger.request("r1").unwrap().unwrap();
         assert_eq!(story.request, Some(told));
         assert_eq!(story.attempts, [first, second]);
+        assert_eq!(story.steps, [waited, switched]);
     });
 }
 
@@ -45,15 +52,70 @@ fn what_is_not_known_stays_unknown() {
         let mut told = request("r1", 1_000);
         told.client_key = None;
         told.requested_model = None;
+        told.priority = None;
+        told.deadline_us = None;
         told.served_by = ServedBy::default();
         told.status = None;
         told.cause = None;
         told.tokens = Tokens::default();
         told.cost = Cost::default();
         told.timing.first_byte_us = None;
-        ledger.append(Row::Request(told.clone()));
+        let mut done = step("r1", 1, StepKind::Chosen);
+        done.subject = None;
+        done.target = None;
+        done.reason = None;
+        done.before = None;
+        done.after = None;
+        append_all(ledger, [Row::Request(told.clone()), Row::Step(done.clone())]);
         ledger.flush(PATIENCE).unwrap();
-        assert_eq!(ledger.request("r1").unwrap().unwrap().request, Some(told));
+        let story = ledger.request("r1").unwrap().unwrap();
+        assert_eq!((story.request, story.steps), (Some(told), vec![done]));
+    });
+}
+
+#[test]
+fn every_kind_of_step_is_kept_once() {
+    on_every_back_end(|ledger| {
+        let steps: Vec<_> =
+            (1..).zip(StepKind::ALL).map(|(number, kind)| step("r1", number, kind)).collect();
+        append_all(ledger, steps.iter().cloned().map(Row::Step));
+        let mut told_otherwise = step("r1", 1, StepKind::More);
+        told_otherwise.took_us = 7;
+        ledger.append(Row::Step(told_otherwise));
+        ledger.flush(PATIENCE).unwrap();
+        let story = ledger.request("r1").unwrap().unwrap();
+        assert_eq!((story.request, story.attempts, story.steps), (None, vec![], steps));
+    });
+}
+
+#[test]
+fn requests_are_found_by_the_beginning_of_their_id() {
+    on_every_back_end(|ledger| {
+        append_all(
+            ledger,
+            [
+                Row::Request(request("req_02b", 1_000)),
+                Row::Attempt(attempt("req_02b", 1, 1_000)),
+                Row::Attempt(attempt("req_02a", 1, 1_000)),
+                Row::Step(step("req_01", 1, StepKind::Waited)),
+                Row::Request(request("REQ_02", 1_000)),
+                Row::Request(request("reqä", 1_000)),
+            ],
+        );
+        ledger.flush(PATIENCE).unwrap();
+        let found = |prefix, limit| -> Vec<String> {
+            let ids = ledger.requests_beginning(prefix, limit).unwrap();
+            ids.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(found("req_", 10), ["req_02b", "req_02a", "req_01"]);
+        assert_eq!(found("req_02", 1), ["req_02b"]);
+        assert_eq!(found("req_02a", 10), ["req_02a"]);
+        assert_eq!(found("reqä", 10), ["reqä"]);
+        // No character stands for others.
+        for nothing in ["%", "req_0_", "req_02b1", "'"] {
+            assert_eq!(found(nothing, 10), Vec::<String>::new(), "{nothing}");
+        }
+        assert_eq!(found("", 10).len(), 5);
     });
 }
 
@@ -252,6 +314,11 @@ fn absurd_values_are_bounded_alike_and_sums_do_not_overflow() {
             absurd.timing.waited_us = u64::MAX;
             absurd.cause = label(&"ä\0".repeat(100_000));
             ledger.append(Row::Attempt(absurd));
+            let mut step = step("r1", number, StepKind::Trimmed);
+            step.reason = label(&"ä\0".repeat(100_000));
+            step.before = Some(u64::MAX);
+            step.took_us = u64::MAX;
+            ledger.append(Row::Step(step));
         }
         ledger.flush(PATIENCE).unwrap();
         let stretch = Duration::MAX;
@@ -264,6 +331,7 @@ fn absurd_values_are_bounded_alike_and_sums_do_not_overflow() {
     }
     assert_eq!(answers[0], answers[1]);
     assert!(answers[0].1.attempts[0].cause.as_ref().unwrap().len() <= 256);
+    assert!(answers[0].1.steps[0].reason.as_ref().unwrap().len() <= 256);
 }
 
 #[test]

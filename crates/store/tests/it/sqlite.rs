@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ripcord_store::{Ledger, LedgerError, OpenError, ProblemKind, Row, SqliteLedger};
+use ripcord_store::{Ledger, LedgerError, OpenError, ProblemKind, Row, SqliteLedger, StepKind};
 use rusqlite::Connection;
 
-use crate::world::{Place, append_all, attempt, request};
+use crate::world::{Place, append_all, attempt, request, step};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -95,14 +95,43 @@ fn a_newer_file_is_refused_and_left_alone() {
     newer.pragma_update(None, "user_version", 99).unwrap();
     newer.execute_batch("CREATE TABLE from_the_future (column_one)").unwrap();
     let error = SqliteLedger::open(&place.path).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 2, .. }));
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 4, .. }));
     assert_eq!(
         error.to_string().replace(&place.path.display().to_string(), "PATH"),
-        "the ledger `PATH` was written by a newer ripcord (format 99, this one knows 2): upgrade ripcord, or name another \
+        "the ledger `PATH` was written by a newer ripcord (format 99, this one knows 4): upgrade ripcord, or name another \
          state directory"
     );
     let version: u32 = newer.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(version, 99);
+}
+
+/// As a release before client keys and stories made it, with the rows that were written then.
+#[test]
+fn an_older_file_is_brought_up_to_date_and_keeps_its_rows() {
+    let place = Place::new();
+    std::fs::create_dir(place.path.parent().unwrap()).unwrap();
+    let older = Connection::open(&place.path).unwrap();
+    older.execute_batch(include_str!("../../../../migrations/sqlite/0001_ledger.sql")).unwrap();
+    older
+        .execute_batch(
+            "INSERT INTO requests (request_id, route, is_stream, outcome, attempt_count, tokens_estimated, started_at_us, \
+             waited_us, total_us) VALUES ('r1', 'chat/completions', 1, 'completed', 1, 0, 1000, 5, 9); \
+             INSERT INTO attempts (request_id, number, outcome, tokens_estimated, started_at_us, waited_us, total_us) \
+             VALUES ('r1', 1, 'completed', 0, 1000, 0, 4); \
+             PRAGMA user_version = 1",
+        )
+        .unwrap();
+    drop(older);
+    let ledger = place.open();
+    let story = ledger.request("r1").unwrap().unwrap();
+    let told = story.request.unwrap();
+    assert_eq!((told.timing.total_us, told.priority, told.deadline_us), (9, None, None));
+    assert_eq!((story.attempts.len(), story.steps.len()), (1, 0));
+    ledger.append(Row::Step(step("r1", 1, StepKind::Waited)));
+    ledger.append(Row::Request(request("r2", 2_000)));
+    ledger.flush(PATIENCE).unwrap();
+    assert_eq!(ledger.request("r1").unwrap().unwrap().steps.len(), 1);
+    assert_eq!(ledger.request("r2").unwrap().unwrap().request, Some(request("r2", 2_000)));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ripcord_store::{
-    AttemptRow, Cost, Coverage, Outcome, RequestRow, Row, ServedBy, SqliteLedger, Timing, Tokens,
+    AttemptRow, Cost, Coverage, Outcome, RequestRow, Row, ServedBy, SqliteLedger, StepKind,
+    StepRow, Timing, Tokens,
 };
 use tempfile::TempDir;
 
@@ -45,6 +46,8 @@ pub(crate) fn request(request_id: &str, started_at_unix_us: i64) -> RequestRow {
             key: label("first"),
         },
         is_stream: true,
+        priority: label("batch"),
+        deadline_us: Some(120_000_000),
         status: Some(200),
         outcome: Outcome::Completed,
         cause: label("capacity"),
@@ -78,6 +81,23 @@ pub(crate) fn attempt(request_id: &str, number: u32, started_at_unix_us: i64) ->
         tokens: Tokens { prompt: Some(10), completion: Some(2), cached: Some(4), estimated: false },
         cost: Cost { list_price_nano_usd: Some(1_000), coverage: Some(Coverage::Covered) },
         timing: request.timing,
+    }
+}
+
+/// A step with every field set.
+pub(crate) fn step(request_id: &str, number: u32, kind: StepKind) -> StepRow {
+    StepRow {
+        request_id: request_id.into(),
+        number,
+        after_attempt: 1,
+        kind,
+        subject: label("lab/example-7b-TEE"),
+        target: label("lab/example-7b"),
+        reason: label("capacity"),
+        before: Some(4_096),
+        after: Some(2_048),
+        at_unix_us: 1_015,
+        took_us: 900,
     }
 }
 

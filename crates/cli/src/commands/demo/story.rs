@@ -142,6 +142,7 @@ impl Story {
                 self.back(at, &row);
                 self.attempts.push(row);
             }
+            Row::Step(_) => {}
         }
     }
 

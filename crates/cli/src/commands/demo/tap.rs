@@ -1,5 +1,6 @@
 //! A ledger in memory that also tells about every row as it is written. Nothing reaches a disk.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ripcord_store::{
@@ -40,6 +41,10 @@ impl Ledger for Tap {
 
     fn request(&self, request_id: &str) -> Result<Option<RequestStory>, LedgerError> {
         self.kept.request(request_id)
+    }
+
+    fn requests_beginning(&self, prefix: &str, limit: usize) -> Result<Vec<Arc<str>>, LedgerError> {
+        self.kept.requests_beginning(prefix, limit)
     }
 
     fn recent_requests(&self, limit: usize) -> Result<Vec<RequestRow>, LedgerError> {

@@ -194,6 +194,8 @@ mod tests {
             requested_model: None,
             served_by: ServedBy { model: Some("a/b".into()), ..ServedBy::default() },
             is_stream: true,
+            priority: None,
+            deadline_us: None,
             status: Some(200),
             outcome: Outcome::Completed,
             cause: None,

@@ -11,9 +11,12 @@ use super::{OpenError, problem};
 use crate::directory;
 
 /// Each entry takes the file from the format before it to the next. Never change one that was released: add another.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../../../../migrations/sqlite/0001_ledger.sql"),
     include_str!("../../../../../migrations/sqlite/0002_client_keys.sql"),
+    // Kept for what client keys may do.
+    "",
+    include_str!("../../../../../migrations/sqlite/0004_story.sql"),
 ];
 
 /// How long opening and reading wait for another program's lock.

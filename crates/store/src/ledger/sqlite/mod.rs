@@ -171,6 +171,10 @@ impl Ledger for SqliteLedger {
         self.read(|connection| queries::request(connection, request_id))
     }
 
+    fn requests_beginning(&self, prefix: &str, limit: usize) -> Result<Vec<Arc<str>>, LedgerError> {
+        self.read(|connection| queries::requests_beginning(connection, prefix, limit))
+    }
+
     fn recent_requests(&self, limit: usize) -> Result<Vec<RequestRow>, LedgerError> {
         self.read(|connection| queries::recent_requests(connection, limit))
     }
@@ -260,6 +264,8 @@ mod tests {
             requested_model: None,
             served_by: ServedBy::default(),
             is_stream: false,
+            priority: None,
+            deadline_us: None,
             status: None,
             outcome: Outcome::Cancelled,
             cause: None,

@@ -3,15 +3,23 @@
 use std::sync::Arc;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::ledger::row::{
     AttemptRow, Cost, Coverage, Outcome, RequestRow, RequestStory, ServedBy, Timing, Tokens, Totals,
 };
+use crate::ledger::step::{StepKind, StepRow};
 
 const REQUEST_BY_ID: &str = "SELECT * FROM requests WHERE request_id = ?1";
 
 const ATTEMPTS_OF_REQUEST: &str = "SELECT * FROM attempts WHERE request_id = ?1 ORDER BY number";
+
+const STEPS_OF_REQUEST: &str = "SELECT * FROM steps WHERE request_id = ?1 ORDER BY number";
+
+const REQUESTS_BEGINNING: &str = "SELECT request_id FROM requests WHERE request_id >= ?1 AND request_id < ?2 \
+     UNION SELECT request_id FROM attempts WHERE request_id >= ?1 AND request_id < ?2 \
+     UNION SELECT request_id FROM steps WHERE request_id >= ?1 AND request_id < ?2 \
+     ORDER BY request_id DESC LIMIT ?3";
 
 const RECENT_REQUESTS: &str =
     "SELECT * FROM requests ORDER BY started_at_us DESC, request_id DESC LIMIT ?1";
@@ -34,7 +42,7 @@ pub(super) fn request(
     connection: &Connection,
     request_id: &str,
 ) -> rusqlite::Result<Option<RequestStory>> {
-    // One transaction, so that both selects see the same moment.
+    // One transaction, so that all selects see the same moment.
     let moment = connection.unchecked_transaction()?;
     let request =
         moment.prepare_cached(REQUEST_BY_ID)?.query_row([request_id], request_row).optional()?;
@@ -42,8 +50,26 @@ pub(super) fn request(
         .prepare_cached(ATTEMPTS_OF_REQUEST)?
         .query_map([request_id], attempt_row)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    let is_known = request.is_some() || !attempts.is_empty();
-    Ok(is_known.then_some(RequestStory { request, attempts }))
+    let steps = moment
+        .prepare_cached(STEPS_OF_REQUEST)?
+        .query_map([request_id], step_row)?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let is_known = request.is_some() || !attempts.is_empty() || !steps.is_empty();
+    Ok(is_known.then_some(RequestStory { request, attempts, steps }))
+}
+
+pub(super) fn requests_beginning(
+    connection: &Connection,
+    prefix: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<Arc<str>>> {
+    // Nothing that begins so stands after this: texts are ordered by their bytes.
+    let beyond = format!("{prefix}{}", char::MAX);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(REQUESTS_BEGINNING)?
+        .query_map(params![prefix, beyond, limit], |row| row.get(0))?
+        .collect()
 }
 
 pub(super) fn recent_requests(
@@ -87,6 +113,8 @@ fn request_row(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
         requested_model: row.get("requested_model")?,
         served_by: served_by(row)?,
         is_stream: row.get("is_stream")?,
+        priority: row.get("priority")?,
+        deadline_us: row.get("deadline_us")?,
         status: row.get("status")?,
         outcome: row.get("outcome")?,
         cause: row.get("cause")?,
@@ -108,6 +136,22 @@ fn attempt_row(row: &Row<'_>) -> rusqlite::Result<AttemptRow> {
         tokens: tokens(row)?,
         cost: cost(row)?,
         timing: timing(row)?,
+    })
+}
+
+fn step_row(row: &Row<'_>) -> rusqlite::Result<StepRow> {
+    Ok(StepRow {
+        request_id: row.get("request_id")?,
+        number: row.get("number")?,
+        after_attempt: row.get("after_attempt")?,
+        kind: row.get("kind")?,
+        subject: row.get("subject")?,
+        target: row.get("target")?,
+        reason: row.get("reason")?,
+        before: row.get("amount_before")?,
+        after: row.get("amount_after")?,
+        at_unix_us: row.get("at_us")?,
+        took_us: row.get("took_us")?,
     })
 }
 
@@ -149,6 +193,13 @@ impl FromSql for Outcome {
             .into_iter()
             .find(|outcome| outcome.as_str() == text)
             .ok_or(FromSqlError::InvalidType)
+    }
+}
+
+impl FromSql for StepKind {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(FromSqlError::InvalidType)
     }
 }
 

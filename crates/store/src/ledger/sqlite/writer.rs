@@ -7,6 +7,7 @@ use rusqlite::{Connection, Statement, TransactionBehavior};
 use super::problem;
 use super::queue::{Queue, Work};
 use crate::ledger::row::{AttemptRow, Cost, RequestRow, Row, ServedBy, Timing, Tokens};
+use crate::ledger::step::StepRow;
 
 /// After a failed write: the first pause, doubled up to the longest. A flush cuts a pause short.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -16,15 +17,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const TRIES_AFTER_CLOSE: u32 = 3;
 
 const INSERT_REQUEST: &str = "INSERT INTO requests (request_id, client_key, route, requested_model, is_stream, \
-     status, outcome, cause, attempt_count, served_model, account, api_key, prompt_tokens, completion_tokens, \
+     status, outcome, cause, attempt_count, priority, deadline_us, served_model, account, api_key, prompt_tokens, completion_tokens, \
      cached_tokens, tokens_estimated, list_price_nano_usd, coverage, started_at_us, waited_us, first_byte_us, \
      total_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, \
-     ?21, ?22) ON CONFLICT DO NOTHING";
+     ?21, ?22, ?23, ?24) ON CONFLICT DO NOTHING";
 
 const INSERT_ATTEMPT: &str = "INSERT INTO attempts (request_id, number, status, outcome, cause, served_model, \
      account, api_key, prompt_tokens, completion_tokens, cached_tokens, tokens_estimated, list_price_nano_usd, \
      coverage, started_at_us, waited_us, first_byte_us, total_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
      ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) ON CONFLICT DO NOTHING";
+
+const INSERT_STEP: &str = "INSERT INTO steps (request_id, number, after_attempt, kind, subject, target, reason, \
+     amount_before, amount_after, at_us, took_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+     ON CONFLICT DO NOTHING";
 
 /// Runs until the queue is closed and empty, or closed and unwritable.
 pub(super) fn run(queue: &Queue, mut connection: Connection) {
@@ -86,10 +91,12 @@ fn write(connection: &mut Connection, rows: &[Row]) -> rusqlite::Result<()> {
     {
         let mut insert_request = transaction.prepare_cached(INSERT_REQUEST)?;
         let mut insert_attempt = transaction.prepare_cached(INSERT_ATTEMPT)?;
+        let mut insert_step = transaction.prepare_cached(INSERT_STEP)?;
         for row in rows {
             match row {
                 Row::Request(row) => request(Values::of(&mut insert_request), row)?,
                 Row::Attempt(row) => attempt(Values::of(&mut insert_attempt), row)?,
+                Row::Step(row) => step(Values::of(&mut insert_step), row)?,
             }
         }
     }
@@ -106,6 +113,8 @@ fn request(mut values: Values<'_, '_>, row: &RequestRow) -> rusqlite::Result<()>
     values.push(row.outcome.as_str())?;
     values.push(row.cause.as_deref())?;
     values.push(row.attempt_count)?;
+    values.push(row.priority.as_deref())?;
+    values.push(row.deadline_us)?;
     values.shared(&row.served_by, row.tokens, row.cost, row.timing)
 }
 
@@ -116,6 +125,21 @@ fn attempt(mut values: Values<'_, '_>, row: &AttemptRow) -> rusqlite::Result<()>
     values.push(row.outcome.as_str())?;
     values.push(row.cause.as_deref())?;
     values.shared(&row.served_by, row.tokens, row.cost, row.timing)
+}
+
+fn step(mut values: Values<'_, '_>, row: &StepRow) -> rusqlite::Result<()> {
+    values.push(&*row.request_id)?;
+    values.push(row.number)?;
+    values.push(row.after_attempt)?;
+    values.push(row.kind.as_str())?;
+    values.push(row.subject.as_deref())?;
+    values.push(row.target.as_deref())?;
+    values.push(row.reason.as_deref())?;
+    values.push(row.before)?;
+    values.push(row.after)?;
+    values.push(row.at_unix_us)?;
+    values.push(row.took_us)?;
+    values.insert()
 }
 
 /// Binds one row's values from left to right, then inserts it.
@@ -154,6 +178,10 @@ impl<'a, 'connection> Values<'a, 'connection> {
         self.push(timing.waited_us)?;
         self.push(timing.first_byte_us)?;
         self.push(timing.total_us)?;
+        self.insert()
+    }
+
+    fn insert(self) -> rusqlite::Result<()> {
         self.statement.raw_execute().map(|_| ())
     }
 }
