@@ -94,6 +94,8 @@ pub(crate) const fn anchor_of(cause: Cause) -> &'static str {
     match cause {
         Cause::Capacity => "model-full",
         Cause::EdgeRateLimit => "rate-limited",
+        Cause::RateLimited => "provider-limit",
+        Cause::OutOfCredit => "provider-credit",
         Cause::WindowUsedUp(Some(WindowKind::Day | WindowKind::Chute)) => "quota-used-up",
         Cause::WindowUsedUp(_) => "cap-used-up",
         Cause::NotEntitled => "plan-tier",

@@ -238,6 +238,13 @@ impl Refusal {
         Self::of_request(StatusCode::BAD_GATEWAY, "upstream_auth", &message)
     }
 
+    pub(crate) fn out_of_credit(account: &str) -> Self {
+        let message = format!(
+            "account `{account}` has no credit left at its provider; top it up there, or raise its limit"
+        );
+        Self::of_request(StatusCode::PAYMENT_REQUIRED, "budget_exhausted", &message)
+    }
+
     pub(crate) fn upstream_failed(message: &str) -> Self {
         let wait = Some(Duration::from_secs(2));
         Self::waiting(StatusCode::BAD_GATEWAY, "upstream_failed", message, wait)

@@ -46,6 +46,8 @@ pub enum Endpoint {
     Account,
     /// Lists that need no key.
     Public,
+    /// Chat, completions, embeddings at a service other than Chutes, which speaks OpenAI's dialect or something like it.
+    Provider,
 }
 
 /// What the text of the answer says, recognised by the client.
@@ -80,6 +82,16 @@ pub enum Says {
     EngineHiccup,
     /// `Rate limit exceeded. Try again later.`: a limit that the whole platform shares (evidence), not the account's.
     PlatformLimit,
+    /// A provider's own limit for the account: requests or tokens of a minute, or how many at once.
+    RateLimit,
+    /// The same for one model alone.
+    ModelRateLimit,
+    /// The account's money or bought quota at a provider is used up.
+    OutOfCredit,
+    /// The key is not accepted, whatever the status.
+    KeyRefused,
+    /// It does not go on where an assistant's message breaks off, so an answer cannot be continued there.
+    PrefillRefused,
     /// A TLS, DNS or similar set-up error that a retry does not cure.
     Unreachable,
     /// No status line, first event or next event came in time.
@@ -114,8 +126,12 @@ pub enum Cause {
     Capacity,
     /// The load balancers refuse the account for its rate.
     EdgeRateLimit,
+    /// A provider refuses the account for its rate, and says so itself.
+    RateLimited,
     /// A window is used up and the balance does not pay; `None` where the answer does not say which.
     WindowUsedUp(Option<WindowKind>),
+    /// A provider's account has no money or bought quota left. Nothing turns by itself.
+    OutOfCredit,
     /// The account may not use this model.
     NotEntitled,
     /// The account's free calls of the day are used up.
@@ -157,7 +173,9 @@ impl Cause {
         match self {
             Self::Capacity => "capacity",
             Self::EdgeRateLimit => "edge_rate_limit",
+            Self::RateLimited => "rate_limited",
             Self::WindowUsedUp(_) => "window_used_up",
+            Self::OutOfCredit => "out_of_credit",
             Self::NotEntitled => "not_entitled",
             Self::FreeModelLimit => "free_model_limit",
             Self::Cold => "cold",
@@ -180,33 +198,115 @@ impl Cause {
 /// What the failure means.
 #[must_use]
 pub fn classify(failure: &Failure) -> Cause {
+    decide(failure).0
+}
+
+/// Whether the failure is one that is known, rather than one that was given a careful default for its status.
+///
+/// The default never blames the request for a status that speaks of the server, lets nothing rest for longer than the
+/// status alone is worth, and is worth counting: a text that comes often should be recognised.
+#[must_use]
+pub fn is_recognised(failure: &Failure) -> bool {
+    decide(failure).1
+}
+
+/// The cause, and whether it is more than a guess.
+fn decide(failure: &Failure) -> (Cause, bool) {
     if failure.phase == Phase::Stream {
-        return Cause::BrokenStream;
+        return (Cause::BrokenStream, true);
     }
     // What the text says is surer than the status: the same text comes with 429, 500, or inside a 200.
     if failure.origin == Origin::Application
         && let Some(cause) = by_text(failure)
     {
-        return cause;
+        return (cause, true);
     }
     let Some(status) = failure.status.filter(|_| failure.origin != Origin::Transport) else {
-        return by_transport(failure);
+        return (by_transport(failure), true);
     };
-    match (status, failure.origin) {
-        (401, _) if failure.endpoint == Endpoint::Account => Cause::AccountUnreadable,
-        (401, Origin::Application) => Cause::DeadKey,
-        (402, _) => Cause::WindowUsedUp(None),
-        (403, Origin::Edge) => Cause::EdgeBlock,
-        (403, _) if failure.endpoint == Endpoint::Account => Cause::AccountUnreadable,
-        (403, _) => Cause::NotEntitled,
-        // An unknown 429 body is the edge's: the application's own are all known.
-        (429, _) => Cause::EdgeRateLimit,
-        (408 | 425, _) | (500.., _) => Cause::Transient,
-        // HTML with a status that the application would not send with it: something between, give it a moment.
-        (_, Origin::Edge) if failure.phase == Phase::Head && status < 400 => Cause::Transient,
+    match (failure.endpoint, failure.origin) {
+        (Endpoint::Provider, Origin::Application) => by_status_of_provider(status),
+        (Endpoint::Provider, _) => by_status_before_provider(status),
+        (_, Origin::Application) => by_status_of_chutes(status, failure.endpoint),
+        (_, _) => by_status_of_edge(status, failure.endpoint),
+    }
+}
+
+/// An answer of Chutes' own program without a known text.
+const fn by_status_of_chutes(status: u16, endpoint: Endpoint) -> (Cause, bool) {
+    let is_account = matches!(endpoint, Endpoint::Account);
+    match status {
+        // The engines' complaints about a request are many and change.
+        400 | 413 | 422 | 426 => (Cause::BadRequest, true),
+        401 | 403 if is_account => (Cause::AccountUnreadable, true),
+        401 => (Cause::DeadKey, true),
+        402 => (Cause::WindowUsedUp(None), false),
+        // An OAuth token without the scope is the only one that is known.
+        403 => (Cause::NotEntitled, true),
+        // The application's own are all known by their text, so the likeliest is a limit before it.
+        429 => (Cause::EdgeRateLimit, false),
+        408 | 425 => (Cause::Transient, false),
+        500 | 502 | 503 | 504 => (Cause::Transient, true),
+        501.. => (Cause::Transient, false),
         // A 200 whose first event is an error without a known text.
-        (200..=299, _) => Cause::Transient,
-        _ => Cause::BadRequest,
+        200..=299 => (Cause::Transient, false),
+        300..=399 => (Cause::Unreachable, false),
+        _ => (Cause::BadRequest, false),
+    }
+}
+
+/// An answer of something in front of Chutes: a page, a bare status, a body that the application would not send.
+const fn by_status_of_edge(status: u16, endpoint: Endpoint) -> (Cause, bool) {
+    match status {
+        401 | 403 if matches!(endpoint, Endpoint::Account) => (Cause::AccountUnreadable, false),
+        402 => (Cause::WindowUsedUp(None), false),
+        403 => (Cause::EdgeBlock, true),
+        429 => (Cause::EdgeRateLimit, true),
+        401 | 407 | 451 => (Cause::EdgeBlock, false),
+        // The request is larger, or worse formed, than what stands between lets through.
+        400 | 413 | 414 | 415 | 422 | 431 => (Cause::BadRequest, false),
+        // Not the service that was meant.
+        300..=399 | 404 | 405 | 410 => (Cause::Unreachable, false),
+        500 | 502 | 503 | 504 => (Cause::Transient, true),
+        // Something between, give it a moment.
+        _ => (Cause::Transient, false),
+    }
+}
+
+/// A provider's answer in JSON, without a known text or code. OpenAI's statuses mean much the same everywhere.
+const fn by_status_of_provider(status: u16) -> (Cause, bool) {
+    match status {
+        400 | 413 | 422 => (Cause::BadRequest, true),
+        401 => (Cause::DeadKey, true),
+        402 => (Cause::OutOfCredit, true),
+        403 => (Cause::NotEntitled, false),
+        // A model that has gone, or a base address with a mistake in it: another one may serve.
+        404 | 410 => (Cause::ModelNotFound, false),
+        405 => (Cause::Unreachable, false),
+        429 => (Cause::RateLimited, true),
+        // Groq's for its flexible tier, Anthropic's for everybody.
+        498 | 529 => (Cause::Capacity, true),
+        500 | 502 | 503 | 504 => (Cause::Transient, true),
+        408 | 409 | 423..=425 | 499 | 501.. => (Cause::Transient, false),
+        200..=299 => (Cause::Transient, false),
+        300..=399 => (Cause::Unreachable, false),
+        _ => (Cause::BadRequest, false),
+    }
+}
+
+/// An answer without JSON at a provider's address: its load balancer, or a server that knows no better.
+const fn by_status_before_provider(status: u16) -> (Cause, bool) {
+    match status {
+        401 => (Cause::DeadKey, false),
+        402 => (Cause::OutOfCredit, false),
+        403 => (Cause::EdgeBlock, true),
+        407 | 451 => (Cause::EdgeBlock, false),
+        429 => (Cause::RateLimited, true),
+        498 | 529 => (Cause::Capacity, true),
+        400 | 413 | 414 | 415 | 422 | 431 => (Cause::BadRequest, false),
+        300..=399 | 404 | 405 | 410 => (Cause::Unreachable, false),
+        500 | 502 | 503 | 504 => (Cause::Transient, true),
+        _ => (Cause::Transient, false),
     }
 }
 
@@ -228,6 +328,15 @@ fn by_text(failure: &Failure) -> Option<Cause> {
         Says::ContextTooLong => Cause::ContextTooLong,
         Says::ContentFilter => Cause::ContentFilter,
         Says::EngineHiccup | Says::PlatformLimit => Cause::Transient,
+        Says::RateLimit | Says::ModelRateLimit => Cause::RateLimited,
+        Says::OutOfCredit => Cause::OutOfCredit,
+        Says::KeyRefused if failure.endpoint == Endpoint::Account => Cause::AccountUnreadable,
+        Says::KeyRefused => Cause::DeadKey,
+        Says::PrefillRefused if failure.status.is_some_and(|status| status >= 500) => {
+            Cause::Transient
+        }
+        // The request's own; who goes on with a broken answer asks `says` and knows that this way is closed.
+        Says::PrefillRefused => Cause::BadRequest,
         Says::Unreachable => Cause::Unreachable,
     })
 }
@@ -318,7 +427,7 @@ mod tests {
         };
         assert_eq!(classify(&failure), Cause::AccountUnreadable);
         // Nor is one that came from something in between.
-        assert_eq!(classify(&answer(401, Origin::Edge, Says::Nothing)), Cause::BadRequest);
+        assert_eq!(classify(&answer(401, Origin::Edge, Says::Nothing)), Cause::EdgeBlock);
     }
 
     #[test]
@@ -329,5 +438,103 @@ mod tests {
         assert_eq!(classify(&transport(Phase::AwaitHead, Says::TimedOut)), Cause::Silent);
         assert_eq!(classify(&transport(Phase::FirstEvent, Says::TimedOut)), Cause::Silent);
         assert_eq!(classify(&transport(Phase::Stream, Says::TimedOut)), Cause::BrokenStream);
+    }
+
+    fn of_provider(status: u16, origin: Origin, says: Says) -> Failure {
+        Failure { endpoint: Endpoint::Provider, ..answer(status, origin, says) }
+    }
+
+    #[test]
+    fn a_provider_speaks_for_itself() {
+        use Origin::{Application, Edge};
+        let table = [
+            (of_provider(429, Application, Says::Nothing), Cause::RateLimited),
+            (of_provider(429, Edge, Says::Nothing), Cause::RateLimited),
+            (of_provider(429, Application, Says::OutOfCredit), Cause::OutOfCredit),
+            (of_provider(429, Application, Says::Capacity), Cause::Capacity),
+            (of_provider(402, Application, Says::Nothing), Cause::OutOfCredit),
+            (of_provider(401, Application, Says::Nothing), Cause::DeadKey),
+            // Perplexity's 401 is a page.
+            (of_provider(401, Edge, Says::Nothing), Cause::DeadKey),
+            (of_provider(400, Application, Says::KeyRefused), Cause::DeadKey),
+            (of_provider(403, Application, Says::Nothing), Cause::NotEntitled),
+            (of_provider(403, Edge, Says::Nothing), Cause::EdgeBlock),
+            (of_provider(404, Application, Says::Nothing), Cause::ModelNotFound),
+            (of_provider(404, Edge, Says::Nothing), Cause::Unreachable),
+            (of_provider(529, Application, Says::Nothing), Cause::Capacity),
+            (of_provider(498, Application, Says::Nothing), Cause::Capacity),
+            (of_provider(503, Application, Says::NoInstances), Cause::Cold),
+            (of_provider(400, Application, Says::PrefillRefused), Cause::BadRequest),
+            (of_provider(301, Edge, Says::Nothing), Cause::Unreachable),
+        ];
+        for (failure, cause) in table {
+            assert_eq!(classify(&failure), cause, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_only_guessed_says_so() {
+        use Origin::{Application, Edge};
+        for failure in [
+            answer(429, Application, Says::Nothing),
+            answer(402, Application, Says::Nothing),
+            answer(404, Application, Says::Nothing),
+            answer(418, Application, Says::Nothing),
+            answer(521, Edge, Says::Nothing),
+            answer(404, Edge, Says::Nothing),
+            of_provider(404, Application, Says::Nothing),
+            of_provider(409, Application, Says::Nothing),
+        ] {
+            assert!(!is_recognised(&failure), "{failure:?}");
+        }
+        for failure in [
+            answer(429, Application, Says::Capacity),
+            answer(429, Edge, Says::Nothing),
+            answer(502, Edge, Says::Nothing),
+            of_provider(429, Application, Says::Nothing),
+            transport(Phase::Connect, Says::Nothing),
+        ] {
+            assert!(is_recognised(&failure), "{failure:?}");
+        }
+    }
+
+    const EVERY_SAYS: [Says; 21] = [
+        Says::Nothing,
+        Says::Capacity,
+        Says::TargetsExhausted,
+        Says::DayQuotaUsedUp,
+        Says::SubscriptionCap,
+        Says::NotCoveredByPlan,
+        Says::FreeModelLimit,
+        Says::NoInstances,
+        Says::ModelDisabled,
+        Says::ModelNotFound,
+        Says::ContextTooLong,
+        Says::ContentFilter,
+        Says::EngineHiccup,
+        Says::PlatformLimit,
+        Says::RateLimit,
+        Says::ModelRateLimit,
+        Says::OutOfCredit,
+        Says::KeyRefused,
+        Says::PrefillRefused,
+        Says::Unreachable,
+        Says::TimedOut,
+    ];
+
+    #[test]
+    fn a_server_that_failed_is_never_the_callers_mistake() {
+        let endpoints =
+            [Endpoint::Inference, Endpoint::Account, Endpoint::Public, Endpoint::Provider];
+        for endpoint in endpoints {
+            for origin in [Origin::Application, Origin::Edge, Origin::Transport] {
+                for says in EVERY_SAYS {
+                    for status in 500..=u16::MAX {
+                        let failure = Failure { endpoint, ..answer(status, origin, says) };
+                        assert_ne!(classify(&failure), Cause::BadRequest, "{failure:?}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -97,6 +97,11 @@ fn as_failure(seen: &Sighting) -> Option<Failure> {
             let outer = format!("Invalid request: Invalid request: {inner}");
             (Endpoint::Inference, json(serde_json::json!({ "detail": outer })))
         }
+        "provider" => {
+            let error =
+                serde_json::json!({ "error": { "message": text, "type": "x", "param": null } });
+            (Endpoint::Provider, json(error))
+        }
         "edge, web page" => {
             let page = format!(
                 "<html><head><title>{text}</title></head><body><h1>{text}</h1></body></html>"
@@ -152,6 +157,8 @@ fn every_cause_has_an_entry() {
     causes.extend([
         Cause::Capacity,
         Cause::EdgeRateLimit,
+        Cause::RateLimited,
+        Cause::OutOfCredit,
         Cause::NotEntitled,
         Cause::FreeModelLimit,
         Cause::Cold,

@@ -12,6 +12,8 @@ pub(super) fn blame_for(cause: Cause, call: &Call) -> Blame {
         | Cause::NotEntitled
         | Cause::FreeModelLimit
         | Cause::AccountUnreadable
+        | Cause::RateLimited
+        | Cause::OutOfCredit
         | Cause::EdgeRateLimit => Blame::Account,
         Cause::Capacity
         | Cause::Cold
@@ -79,6 +81,8 @@ fn hint_for_cause(cause: Cause, call: &Call) -> &'static str {
         Cause::EdgeRateLimit => {
             "too many requests from this account or address; wait a few minutes and send less"
         }
+        Cause::RateLimited => "the service limits this account; send less at a time, or wait",
+        Cause::OutOfCredit => "top the account up at this service, or raise its limit there",
         Cause::EdgeBlock => {
             "the load balancers refuse this connection; check for a proxy in between"
         }

@@ -27,7 +27,8 @@ pub(super) fn after(
     let label = &shared.accounts[account].label;
     match cause {
         Cause::Capacity => Refusal::no_capacity(&call.model),
-        Cause::EdgeRateLimit => pause(shared, account, now),
+        Cause::EdgeRateLimit | Cause::RateLimited => pause(shared, account, now),
+        Cause::OutOfCredit => Refusal::out_of_credit(label),
         Cause::WindowUsedUp(kind) => {
             match shared.accounts[account].budget(&call.spender, None, now.wall) {
                 Budget::Closed(verdict @ Verdict::No { .. }) => {

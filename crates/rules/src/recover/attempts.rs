@@ -135,6 +135,8 @@ impl Attempts {
             Cause::WindowUsedUp(_)
             | Cause::NotEntitled
             | Cause::FreeModelLimit
+            | Cause::RateLimited
+            | Cause::OutOfCredit
             | Cause::EdgeRateLimit => {
                 self.excluded.push(account);
                 Duration::ZERO

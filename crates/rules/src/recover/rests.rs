@@ -1,6 +1,6 @@
 //! Who rests, and until when.
 
-use crate::cause::{Cause, Failure, classify};
+use crate::cause::{Cause, Failure, Says, classify};
 use crate::quota::{four_hour_window, next_day_reset};
 use crate::time::{Mono, Now};
 use std::collections::HashMap;
@@ -37,6 +37,12 @@ pub const KEY_QUARANTINE: Duration = Duration::from_secs(120);
 pub const LONGEST_KEY_QUARANTINE: Duration = Duration::from_secs(3_600);
 /// How long an account is not asked again for a model that its plan does not cover.
 pub const NOT_ENTITLED_REST: Duration = Duration::from_secs(900);
+/// How long an account without credit is not asked again: somebody may top it up, and nothing says when.
+pub const NO_CREDIT_REST: Duration = Duration::from_secs(900);
+/// The first rest after a provider's rate limit that does not say how long it lasts; it doubles with repetition.
+pub const RATE_LIMIT_REST: Duration = Duration::from_secs(10);
+/// The longest of those. One that the provider asks for may be longer.
+pub const LONGEST_RATE_LIMIT_REST: Duration = Duration::from_secs(600);
 
 /// The shortest rest that an edge 429 may ask for; asking for less (`Retry-After: 0`) is no answer.
 pub const SHORTEST_EDGE_REST: Duration = Duration::from_secs(1);
@@ -121,6 +127,13 @@ impl RestBook {
                 });
                 (Scope::Account(tried.account), after(turns.since(now.wall).min(LONGEST_REST)), 0)
             }
+            Cause::RateLimited => {
+                return Some(self.record_rate_limit(now.mono, tried, failure));
+            }
+            Cause::OutOfCredit => {
+                let rest = failure.retry_after.unwrap_or_default().max(NO_CREDIT_REST);
+                (Scope::Account(tried.account), after(rest.min(LONGEST_REST)), 0)
+            }
             Cause::NotEntitled => (
                 Scope::AccountModel(tried.account, tried.model.to_owned()),
                 after(NOT_ENTITLED_REST),
@@ -159,19 +172,38 @@ impl RestBook {
             .is_some_and(|(other, at)| other != account && now.since(at) <= EDGE_MEMORY);
         self.last_edge_limit = Some((account, now));
         let scope = if second_account { Scope::Edge } else { Scope::Account(account) };
-        // Refusals that were already on their way when the rest began are the same ban, not a repetition.
-        let repeated = match self.rests.get(&scope) {
+        let repeated = self.repeated(&scope, now);
+        let duration = asked(failure).unwrap_or_else(|| doubled(EDGE_REST, repeated));
+        let until = now.after(duration);
+        (scope.clone(), self.rest(scope, Cause::EdgeRateLimit, until, repeated))
+    }
+
+    /// A provider's limit is its own: it says nothing of the edge of Chutes, and often it is one of a single model.
+    fn record_rate_limit(
+        &mut self,
+        now: Mono,
+        tried: Tried<'_>,
+        failure: &Failure,
+    ) -> (Scope, Rest) {
+        let scope = if failure.says == Says::ModelRateLimit {
+            Scope::AccountModel(tried.account, tried.model.to_owned())
+        } else {
+            Scope::Account(tried.account)
+        };
+        let repeated = self.repeated(&scope, now);
+        let guess = || doubled(RATE_LIMIT_REST, repeated).min(LONGEST_RATE_LIMIT_REST);
+        let until = now.after(asked(failure).unwrap_or_else(guess));
+        (scope.clone(), self.rest(scope, Cause::RateLimited, until, repeated))
+    }
+
+    /// How often in a row this is. Refusals that were already on their way when a rest began are the same one, not a
+    /// repetition.
+    fn repeated(&self, scope: &Scope, now: Mono) -> u32 {
+        match self.rests.get(scope) {
             Some(rest) if rest.until > now => rest.repeated,
             Some(rest) if now.since(rest.until) <= EDGE_MEMORY => rest.repeated + 1,
             _ => 0,
-        };
-        let duration = failure
-            .retry_after
-            .filter(|&asked| asked >= SHORTEST_EDGE_REST)
-            .unwrap_or_else(|| doubled(EDGE_REST, repeated))
-            .min(LONGEST_REST);
-        let until = now.after(duration);
-        (scope.clone(), self.rest(scope, Cause::EdgeRateLimit, until, repeated))
+        }
     }
 
     /// A shorter rest never shortens a longer one in force, and does not take its cause over.
@@ -193,6 +225,12 @@ impl RestBook {
             });
         }
     }
+}
+
+/// The rest that the answer asks for, if it asks for one.
+fn asked(failure: &Failure) -> Option<Duration> {
+    let asked = failure.retry_after.filter(|&asked| asked >= SHORTEST_EDGE_REST)?;
+    Some(asked.min(LONGEST_REST))
 }
 
 fn doubled(first: Duration, times: u32) -> Duration {

@@ -91,7 +91,9 @@ const fn exit(cause: Cause) -> Exit {
     match cause {
         Cause::Capacity
         | Cause::EdgeRateLimit
+        | Cause::RateLimited
         | Cause::WindowUsedUp(_)
+        | Cause::OutOfCredit
         | Cause::NotEntitled
         | Cause::FreeModelLimit
         | Cause::Cold
@@ -124,6 +126,14 @@ const fn words(cause: Cause) -> (&'static str, &'static str) {
         Cause::WindowUsedUp(_) => (
             "A window of the account is used up, and the balance does not pay.",
             "let the account rest until the window turns, and ask another account.",
+        ),
+        Cause::RateLimited => (
+            "The service limits how much this account may ask at a time.",
+            "let the account rest as long as the answer says, and ask another one.",
+        ),
+        Cause::OutOfCredit => (
+            "The account has no money or bought quota left at this service.",
+            "not ask this account for 15 minutes, and ask another one.",
         ),
         Cause::NotEntitled => (
             "The plan or the token does not cover this model.",
