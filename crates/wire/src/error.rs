@@ -7,7 +7,10 @@
 
 use serde_json::{Map, Value};
 
+use crate::limits::RetryAfter;
 use crate::{html, text, time};
+
+mod hints;
 
 /// The longest message kept, in characters.
 pub const MAX_MESSAGE_CHARS: usize = 1000;
@@ -60,6 +63,8 @@ pub struct ErrorBody {
     pub param: Option<String>,
     /// When it may work again (Unix microseconds), from `quota_reset_timestamp` or `reset_at`.
     pub reset_at: Option<i64>,
+    /// The wait that the body asks for, in a field of its own or in its words.
+    pub retry_after: Option<RetryAfter>,
     /// The status that the error itself claims (`code` or `status` as a number), which may differ
     /// from that of the answer.
     pub inner_status: Option<u16>,
@@ -77,6 +82,7 @@ impl ErrorBody {
         } else {
             Self::of_text(content_type, body)
         };
+        read.retry_after = read.retry_after.or_else(|| hints::spoken(&read.message));
         if read.message.is_empty() {
             read.message = match read.shape {
                 ErrorShape::Empty => format!("status {status} with an empty body"),
@@ -97,6 +103,7 @@ impl ErrorBody {
         if read.message.is_empty() && !wordless {
             read.message = text::clean(&value.to_string(), MAX_MESSAGE_CHARS);
         }
+        read.retry_after = read.retry_after.or_else(|| hints::spoken(&read.message));
         read
     }
 
@@ -108,6 +115,7 @@ impl ErrorBody {
             kind: None,
             param: None,
             reset_at: None,
+            retry_after: None,
             inner_status: None,
         }
     }
@@ -213,6 +221,39 @@ impl ErrorBody {
     fn object(&mut self, object: &Map<String, Value>, depth: u8) {
         self.facts(object);
         let Some(depth) = depth.checked_sub(1) else { return };
+        self.inner_message(object, depth);
+        if let Some(Value::Object(metadata)) = object.get("metadata") {
+            self.metadata(metadata, depth);
+        }
+    }
+
+    /// OpenRouter's: what the service behind it said, and with which limit headers.
+    fn metadata(&mut self, metadata: &Map<String, Value>, depth: u8) {
+        self.retry_after = self.retry_after.or_else(|| hints::of_metadata(metadata));
+        self.kind = self.kind.take().or_else(|| word(metadata.get("error_type")?.as_str()?));
+        let raw = match metadata.get("raw") {
+            Some(Value::String(raw)) => {
+                let mut inner = Self::bare(ErrorShape::OtherJson, String::new());
+                inner.text(raw, depth);
+                inner
+            }
+            Some(Value::Object(raw)) => {
+                let mut inner = Self::bare(ErrorShape::OtherJson, String::new());
+                inner.object(raw, depth);
+                inner
+            }
+            _ => return,
+        };
+        if !raw.message.is_empty() {
+            let both = format!("{}: {}", self.message, raw.message);
+            self.message = text::clean(&both, MAX_MESSAGE_CHARS);
+        }
+        self.code = self.code.take().or(raw.code);
+        self.kind = self.kind.take().or(raw.kind);
+        self.retry_after = self.retry_after.or(raw.retry_after);
+    }
+
+    fn inner_message(&mut self, object: &Map<String, Value>, depth: u8) {
         for key in ["error", "detail"] {
             match object.get(key) {
                 Some(Value::Object(inner)) => self.object(inner, depth),
@@ -224,6 +265,14 @@ impl ErrorBody {
                 }
                 _ => {}
             }
+            if !self.message.is_empty() {
+                return;
+            }
+        }
+        // Cloudflare's list.
+        if let Some(Value::Object(first)) = list_of(object, "errors").and_then(|list| list.first())
+        {
+            self.object(first, depth);
             if !self.message.is_empty() {
                 return;
             }
@@ -266,9 +315,17 @@ impl ErrorBody {
         if let Some(Value::String(kind)) = object.get("type") {
             self.kind = word(kind);
         }
+        // What others call it: Hugging Face, Novita, Azure.
+        let inner = object.get("innererror").and_then(|inner| inner.get("code"));
+        for other in [object.get("error_type"), object.get("reason"), inner] {
+            if self.kind.is_none() {
+                self.kind = other.and_then(Value::as_str).and_then(word);
+            }
+        }
         if let Some(Value::String(param)) = object.get("param") {
             self.param = word(param);
         }
+        self.retry_after = hints::of_fields(object).or(self.retry_after);
         for key in ["quota_reset_timestamp", "reset_at"] {
             if let Some(Value::String(moment)) = object.get(key)
                 && let Some(moment) = time::parse_timestamp(moment)
@@ -278,6 +335,10 @@ impl ErrorBody {
             }
         }
     }
+}
+
+fn list_of<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Vec<Value>> {
+    object.get(key)?.as_array()
 }
 
 fn parse(body: &[u8]) -> Option<Value> {

@@ -31,6 +31,28 @@ pub enum RetryAfter {
 }
 
 impl RetryAfter {
+    /// Reads a wait in any of its forms: seconds, also with a fraction, `1m30s`, a moment in Unix time, an HTTP date,
+    /// an ISO time.
+    #[must_use]
+    pub fn read(value: &str) -> Option<Self> {
+        let value = value.trim();
+        if value.len() > MAX_VALUE_BYTES {
+            return None;
+        }
+        if let Some(seconds) = number(value) {
+            // Nobody waits decades: so many seconds are a moment.
+            return Some(match windows::moment(seconds) {
+                Some(moment) => Self::At(moment),
+                None => after_seconds(seconds),
+            });
+        }
+        if let Some(wait) = windows::duration(value) {
+            return Some(Self::After(wait));
+        }
+        let moment = time::parse_http_date(value).or_else(|| time::parse_timestamp(value))?;
+        Some(Self::At(moment))
+    }
+
     /// How long that is from `now` (Unix microseconds), at most [`MAX_WAIT`]. Zero for the past.
     #[must_use]
     pub fn wait(self, now_unix_micros: i64) -> Duration {
@@ -124,7 +146,21 @@ impl LimitHeaders {
     /// Whether some window has nothing left.
     #[must_use]
     pub fn is_spent(&self) -> bool {
-        self.windows.iter().any(|window| window.remaining == Some(0))
+        self.spent().next().is_some()
+    }
+
+    /// The windows with nothing left.
+    pub fn spent(&self) -> impl Iterator<Item = &LimitWindow> {
+        self.windows.iter().filter(|window| window.remaining == Some(0))
+    }
+
+    /// How long the answer asks to wait from `now` (Unix microseconds): in so many words, else until the last of the
+    /// windows with nothing left starts anew.
+    #[must_use]
+    pub fn wait(&self, now_unix_micros: i64) -> Option<Duration> {
+        let turn = |window: &LimitWindow| window.reset;
+        let turns = self.spent().filter_map(turn).map(|reset| reset.wait(now_unix_micros));
+        self.retry_after.map(|hint| hint.wait(now_unix_micros)).or_else(|| turns.max())
     }
 
     fn tightest(&self, wanted: impl Fn(Resource) -> bool) -> Option<&LimitWindow> {
@@ -136,8 +172,10 @@ impl LimitHeaders {
 
     fn header(&mut self, name: &str, value: &str) {
         match name {
-            "retry-after" | "x-retry-after" => self.retry(retry_after(value)),
-            "retry-after-ms" | "x-ms-retry-after-ms" => {
+            "retry-after" | "x-retry-after" | "retry-after-seconds" | "x-ratelimit-retry-after" => {
+                self.retry(RetryAfter::read(value));
+            }
+            "retry-after-ms" | "x-ms-retry-after-ms" | "x-retry-after-ms" => {
                 self.retry(number(value).map(|millis| after_seconds(millis / 1000.0)));
             }
             "x-should-retry" => self.should_retry = boolean(value),
@@ -193,22 +231,6 @@ impl LimitHeaders {
         };
         self.chutes_quota = Some(quota);
     }
-}
-
-/// `Retry-After`: seconds, also with a fraction, or an HTTP date; some send ISO times or `1m30s`.
-fn retry_after(value: &str) -> Option<RetryAfter> {
-    if let Some(seconds) = number(value) {
-        // Nobody waits decades: so many seconds are a moment.
-        return Some(match windows::moment(seconds) {
-            Some(moment) => RetryAfter::At(moment),
-            None => after_seconds(seconds),
-        });
-    }
-    if let Some(wait) = windows::duration(value) {
-        return Some(RetryAfter::After(wait));
-    }
-    let moment = time::parse_http_date(value).or_else(|| time::parse_timestamp(value))?;
-    Some(RetryAfter::At(moment))
 }
 
 fn after_seconds(seconds: f64) -> RetryAfter {

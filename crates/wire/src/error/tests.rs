@@ -128,6 +128,99 @@ fn messages_are_clean_bounded_and_without_keys() {
     assert!(read(500, &"[".repeat(1_000_000)).message.chars().count() <= MAX_MESSAGE_CHARS);
 }
 
+/// How long a body asks to wait, in milliseconds.
+fn asks(body: &str) -> Option<u128> {
+    read(429, body).retry_after.map(|hint| hint.wait(1_795_176_000_000_000).as_millis())
+}
+
+#[test]
+fn a_wait_is_read_from_the_body() {
+    let said = |text: &str| serde_json::json!({ "error": { "message": text } }).to_string();
+    for (text, millis) in [
+        ("Limit 6000, Used 5034, Requested 1443. Please try again in 4.77s. Need more?", 4_770),
+        ("Please try again in 9m38.016s. Need more tokens?", 578_016),
+        ("Please try again in 60ms.", 60),
+        (
+            "Rate limit of 8 per 86400s exceeded. Please wait 32567 seconds before retrying.",
+            32_567_000,
+        ),
+        ("exceeded call rate limit. Please retry after 13 seconds. Contact us", 13_000),
+        ("* Quota exceeded\nPlease retry in 17.30897372s.", 17_308),
+        ("No deployments available for selected model, Try again in 5 seconds.", 5_000),
+        ("try again in 2 minutes", 120_000),
+    ] {
+        assert_eq!(asks(&said(text)), Some(millis), "{text}");
+    }
+    for text in [
+        "try again in a moment",
+        "try again in 0s",
+        "try again in 5 rounds",
+        "try again in ",
+        "retry in 1e9",
+    ] {
+        assert_eq!(asks(&said(text)), None, "{text}");
+    }
+    let fields = [
+        (r#"{"error":"Model x is currently loading","estimated_time":20.5}"#, 20_500),
+        (r#"{"error":{"message":"m","retry_after":3}}"#, 3_000),
+        (r#"{"error":{"message":"m","retry_after_ms":250}}"#, 250),
+        (
+            r#"[{"error":{"code":429,"message":"m","details":[{"@type":"q"},{"@type":"r","retryDelay":"34s"}]}}]"#,
+            34_000,
+        ),
+        (
+            r#"{"error":{"message":"free-models-per-day","code":429,"metadata":{"headers":{"X-RateLimit-Limit":"50","X-RateLimit-Remaining":"0","X-RateLimit-Reset":"1795176060000"}}}}"#,
+            60_000,
+        ),
+    ];
+    for (body, millis) in fields {
+        assert_eq!(asks(body), Some(millis), "{body}");
+    }
+    assert_eq!(asks(r#"{"error":{"message":"m","retry_after":"soon","details":[7]}}"#), None);
+}
+
+#[test]
+fn what_a_service_behind_the_service_said_is_told() {
+    let found = read(
+        429,
+        r#"{"error":{"message":"Provider returned error","code":429,"metadata":{"raw":"acme/writer is temporarily rate-limited upstream","provider_name":"P","error_type":"rate_limit_exceeded"}},"user_id":"u"}"#,
+    );
+    assert_eq!(
+        found.message,
+        "Provider returned error: acme/writer is temporarily rate-limited upstream"
+    );
+    assert_eq!(
+        (found.kind.as_deref(), found.inner_status),
+        (Some("rate_limit_exceeded"), Some(429))
+    );
+    let nested = read(
+        400,
+        r#"{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"{\"error\":{\"message\":\"too long\",\"code\":\"context_length_exceeded\"}}"}}}"#,
+    );
+    assert_eq!(nested.message, "Provider returned error: too long");
+    assert_eq!(nested.code.as_deref(), Some("context_length_exceeded"));
+}
+
+#[test]
+fn other_names_for_a_kind() {
+    let kind = |body: &str| read(400, body).kind;
+    assert_eq!(
+        kind(r#"{"error":"full","error_type":"overloaded"}"#).as_deref(),
+        Some("overloaded")
+    );
+    assert_eq!(
+        kind(r#"{"code":403,"reason":"NOT_ENOUGH_BALANCE","message":"not enough balance"}"#)
+            .as_deref(),
+        Some("NOT_ENOUGH_BALANCE")
+    );
+    let azure = r#"{"error":{"message":"m","code":"content_filter","innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#;
+    assert_eq!(kind(azure).as_deref(), Some("ResponsibleAIPolicyViolation"));
+    let cloudflare =
+        r#"{"errors":[{"message":"No such model","code":7009}],"success":false,"result":{}}"#;
+    let found = read(400, cloudflare);
+    assert_eq!((found.message.as_str(), found.code.as_deref()), ("No such model", Some("7009")));
+}
+
 #[test]
 fn nesting_has_an_end() {
     let mut body = r#"{"message":"core"}"#.to_owned();
@@ -155,6 +248,12 @@ fn errors() -> impl Strategy<Value = Value> {
             Just("type"),
             Just("loc"),
             Just("msg"),
+            Just("metadata"),
+            Just("raw"),
+            Just("headers"),
+            Just("details"),
+            Just("errors"),
+            Just("retry_after"),
         ];
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),

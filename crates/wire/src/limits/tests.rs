@@ -41,6 +41,33 @@ fn the_longer_hint_holds() {
 }
 
 #[test]
+fn less_usual_names_of_a_wait() {
+    assert_eq!(wait(&[("x-ratelimit-retry-after", "12")]), seconds(12.0));
+    assert_eq!(wait(&[("retry-after-seconds", "3")]), seconds(3.0));
+    assert_eq!(wait(&[("x-retry-after-ms", "1500")]), seconds(1.5));
+    let after = read(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset-after", "1.25")]);
+    assert_eq!(after.wait(NOW), seconds(1.25));
+}
+
+#[test]
+fn a_window_with_nothing_left_is_a_wait_where_none_is_named() {
+    let spent = [
+        ("x-ratelimit-remaining-requests", "0"),
+        ("x-ratelimit-reset-requests", "2m59.56s"),
+        ("x-ratelimit-remaining-tokens", "0"),
+        ("x-ratelimit-reset-tokens", "7.66s"),
+        ("x-ratelimit-remaining-requests-day", "5"),
+        ("x-ratelimit-reset-requests-day", "33011.38"),
+    ];
+    // Both have to turn; a window with something left does not count.
+    assert_eq!(read(&spent).wait(NOW), seconds(179.56));
+    let named: Vec<_> = spent.iter().copied().chain([("retry-after", "4")]).collect();
+    assert_eq!(read(&named).wait(NOW), seconds(4.0));
+    assert_eq!(read(&[("x-ratelimit-remaining", "1"), ("x-ratelimit-reset", "9")]).wait(NOW), None);
+    assert_eq!(read(&[("x-ratelimit-remaining", "0")]).wait(NOW), None);
+}
+
+#[test]
 fn absurd_hints_are_bounded_or_ignored() {
     for value in ["1e8", "999999999", "1e30", "Fri, 31 Dec 9999 23:59:59 GMT", "40000d"] {
         assert_eq!(wait(&[("retry-after", value)]), Some(MAX_WAIT), "{value}");

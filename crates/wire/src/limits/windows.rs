@@ -99,6 +99,8 @@ pub(super) fn header(name: &str, value: &str, windows: &mut Vec<LimitWindow>) {
             "hour" | "1h" => period = Some(Period::Hour),
             "day" | "1d" => period = Some(Period::Day),
             "month" => period = Some(Period::Month),
+            // `x-ratelimit-reset-after`: what `-reset` alone means mostly anyway.
+            "after" if figure == Some(Figure::Reset) => {}
             // Not one of the three figures.
             "used" | "policy" | "after" | "type" | "over" => return,
             _ => {}
