@@ -10,6 +10,7 @@
 //! | [`time`], [`units`] | the values everything else is counted in |
 //! | [`quota`] | plans, windows, when they turn, whether an account may spend |
 //! | [`admit`] | who may start an attempt now, who waits, who waited too long |
+//! | [`clients`] | what the bearer of a client key may use |
 //! | [`cause`] | what a failed attempt means |
 //! | [`recover`] | what rests after a failure, for how long, and whether to try again |
 //! | [`model_state`] | hot, busy, cold, down or unknown |
@@ -24,6 +25,7 @@
 
 pub mod admit;
 pub mod cause;
+pub mod clients;
 pub mod events;
 pub mod history;
 pub mod model_state;

@@ -48,6 +48,18 @@ pub(super) fn month_began(end: Wall) -> Option<Wall> {
     Some(Wall::from_unix_micros(start.timestamp().as_microsecond()))
 }
 
+/// Start and end of the calendar month, UTC, that holds `now`. `None` outside the years that a calendar knows.
+#[must_use]
+pub fn calendar_month(now: Wall) -> Option<(Wall, Wall)> {
+    let civil = Timestamp::from_microsecond(now.as_unix_micros()).ok()?.to_zoned(TimeZone::UTC);
+    let first = civil.date().first_of_month();
+    let wall = |date: jiff::civil::Date| {
+        let midnight = date.to_zoned(TimeZone::UTC).ok()?;
+        Some(Wall::from_unix_micros(midnight.timestamp().as_microsecond()))
+    };
+    Some((wall(first)?, wall(first.checked_add(1.month()).ok()?)?))
+}
+
 const fn next_multiple(now: Wall, period_seconds: i64) -> Wall {
     let bucket = now.as_unix_seconds().div_euclid(period_seconds);
     Wall::from_unix_seconds((bucket + 1) * period_seconds)
@@ -91,6 +103,16 @@ mod tests {
         assert_eq!(end("2027-01-31T00:00:00Z"), wall("2027-02-28T00:00:00Z"));
         assert_eq!(end("2028-01-30T00:00:00Z"), wall("2028-02-29T00:00:00Z"));
         assert_eq!(end("2026-12-31T23:59:59.5Z"), wall("2027-01-31T23:59:59.5Z"));
+    }
+
+    #[test]
+    fn a_calendar_month_is_from_first_to_first() {
+        let month = |now| calendar_month(wall(now)).unwrap();
+        let december = (wall("2026-12-01T00:00:00Z"), wall("2027-01-01T00:00:00Z"));
+        assert_eq!(month("2026-12-01T00:00:00Z"), december);
+        assert_eq!(month("2026-12-31T23:59:59.999999Z"), december);
+        assert_eq!(month("2028-02-29T12:00:00Z").1, wall("2028-03-01T00:00:00Z"));
+        assert_eq!(calendar_month(Wall::from_unix_micros(i64::MAX)), None);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub use book::{
     Book, BookSettings, CLOCKS_DIFFER, ForeignUse, Held, Margin, Reservation, TURN_MARGIN,
 };
 pub use burn::{BurnMeter, BurnRates, BurnSpan, Rate, RunsOut};
-pub use calendar::{FOUR_HOURS, four_hour_window, month_window, next_day_reset};
+pub use calendar::{FOUR_HOURS, calendar_month, four_hour_window, month_window, next_day_reset};
 pub use forecast::{CallCost, Fit, Portion, all_fit_by, ends_at, fit_calls, spread};
 pub use members::{Aliases, members};
 pub use outlook::{HORIZON_DAYS, Limit, Outlook, Pace, Slice};
