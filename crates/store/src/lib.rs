@@ -29,7 +29,8 @@ pub use coordination::{
 };
 pub use history::{HistoryError, HistoryFile, HourlyUsage, UsageHour};
 pub use ledger::client_keys::{
-    AddKeyError, ClientKey, ClientKeys, ClientPaygo, ClientRules, MOST_CLIENT_KEYS, Paid,
+    AddKeyError, ClientKey, ClientKeys, ClientPaygo, ClientPriority, ClientRules, ClientShare,
+    ClientUse, MOST_CLIENT_KEYS, Paid,
 };
 pub use ledger::memory::MemoryLedger;
 pub use ledger::row::{

@@ -107,8 +107,10 @@ fn add(arguments: &KeysAddArguments, context: &Context) -> Result<Exit, CommandE
             may_use_reserve: arguments.reserve == YesNo::Yes,
             min_balance_nano_usd: arguments.min_balance.map(|amount| amount.0),
             refuses_unknown: arguments.when_unknown == Unknown::Refuse,
+            ..ClientRules::default()
         },
         created_at_unix_us: context.now().as_unix_micros(),
+        expires_at_unix_us: None,
         revoked_at_unix_us: None,
     };
     let is_first = read(&ledger)?.is_empty();

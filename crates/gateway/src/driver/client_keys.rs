@@ -87,7 +87,7 @@ fn by_key(paid: &[Paid]) -> HashMap<Arc<str>, NanoUsd> {
 }
 
 fn known(key: &ClientKey) -> KnownKey {
-    let rules = key.rules;
+    let rules = &key.rules;
     KnownKey {
         name: Arc::clone(&key.name),
         digest: key.digest,

@@ -45,17 +45,9 @@ async fn what_only_one_model_may_not_do_is_said_at_once() {
     plan.scenario.accounts =
         vec![AccountSpec::new("first", PlanSpec::Pro).balance_usd(5.0).chute_quota(MODEL, 0)];
     plan.accounts[0].paygo = Paygo::Allow;
-    let rules = ClientRules {
-        paygo: ClientPaygo::Daily(0),
-        may_use_reserve: true,
-        min_balance_nano_usd: None,
-        refuses_unknown: false,
-    };
+    let rules = ClientRules { paygo: ClientPaygo::Daily(0), ..ClientRules::default() };
     let ledger = MemoryLedger::default();
-    let digest = ClientKey::digest("rip_key");
-    let name = "key".into();
-    let key = ClientKey { name, digest, rules, created_at_unix_us: 0, revoked_at_unix_us: None };
-    ledger.add_client_key(key).unwrap();
+    ledger.add_client_key(ClientKey::new("key", "rip_key", rules, 0)).unwrap();
     plan.ledger = Arc::new(ledger);
     let world = plan.start().await;
     let ask = |model: &str| {

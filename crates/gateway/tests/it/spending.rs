@@ -156,18 +156,8 @@ async fn the_last_of_a_window_is_for_interactive_work() {
 
 /// A key of the gateway: `rip_` and its name.
 fn key(name: &str, paygo: ClientPaygo) -> ClientKey {
-    ClientKey {
-        name: name.into(),
-        digest: ClientKey::digest(&format!("rip_{name}")),
-        rules: ClientRules {
-            paygo,
-            may_use_reserve: true,
-            min_balance_nano_usd: None,
-            refuses_unknown: false,
-        },
-        created_at_unix_us: 0,
-        revoked_at_unix_us: None,
-    }
+    let rules = ClientRules { paygo, ..ClientRules::default() };
+    ClientKey::new(name, &format!("rip_{name}"), rules, 0)
 }
 
 fn ledger_with(keys: impl IntoIterator<Item = ClientKey>) -> Arc<MemoryLedger> {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::client_keys::{AddKeyError, ClientKey, ClientKeys, MINUTE_US, MOST_CLIENT_KEYS, Paid};
+use super::client_keys::{
+    AddKeyError, ClientKey, ClientKeys, ClientUse, MINUTE_US, MOST_CLIENT_KEYS, Paid,
+};
 use super::row::{AttemptRow, Coverage, Outcome, RequestRow, RequestStory, Row, Totals};
 use super::spent::{self, Spent};
 use super::step::StepRow;
@@ -187,6 +189,41 @@ impl ClientKeys for MemoryLedger {
             nano_usd,
         };
         Ok(paid.into_iter().map(row).collect())
+    }
+
+    fn client_use(
+        &self,
+        day_since_unix_us: i64,
+        month_since_unix_us: i64,
+    ) -> Result<Vec<ClientUse>, LedgerError> {
+        let rows = self.rows.lock();
+        let mut used: BTreeMap<Arc<str>, ClientUse> = BTreeMap::new();
+        for entry in rows.by_request.values() {
+            let Some(request) = &entry.request else { continue };
+            let Some(name) = &request.client_key else { continue };
+            let began_today = request.timing.started_at_unix_us >= day_since_unix_us;
+            let ended = |attempt: &&AttemptRow| {
+                attempt.ended_at() >= month_since_unix_us.min(day_since_unix_us)
+            };
+            let attempts: Vec<&AttemptRow> = entry.attempts.values().filter(ended).collect();
+            let counts = began_today && request.attempt_count > 0;
+            if attempts.is_empty() && !counts {
+                continue;
+            }
+            let of_key = used.entry(Arc::clone(name)).or_default();
+            of_key.client_key = Arc::clone(name);
+            of_key.day_requests += u64::from(counts);
+            for attempt in attempts {
+                let price = attempt.cost.list_price_nano_usd.unwrap_or(0).max(0);
+                if attempt.ended_at() >= day_since_unix_us {
+                    of_key.day_nano_usd += price;
+                }
+                if attempt.ended_at() >= month_since_unix_us {
+                    of_key.month_nano_usd += price;
+                }
+            }
+        }
+        Ok(used.into_values().collect())
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ripcord_store::{
-    AddKeyError, ClientKey, ClientPaygo, ClientRules, Cost, Coverage, Ledger, MOST_CLIENT_KEYS,
-    MemoryLedger, Outcome, Paid, Row, ServedBy, Spent, SqliteLedger, StepKind, Tokens, Totals,
-    UsualCall,
+    AddKeyError, ClientKey, ClientPaygo, ClientPriority, ClientRules, ClientShare, ClientUse, Cost,
+    Coverage, Ledger, MOST_CLIENT_KEYS, MemoryLedger, Outcome, Paid, Row, ServedBy, Spent,
+    SqliteLedger, StepKind, Tokens, Totals, UsualCall,
 };
 
 use crate::world::{Place, append_all, attempt, label, request, step};
@@ -381,18 +381,14 @@ fn many_threads_append_at_once() {
 }
 
 fn client_key(name: &str, paygo: ClientPaygo) -> ClientKey {
-    ClientKey {
-        name: name.into(),
-        digest: ClientKey::digest(name),
-        rules: ClientRules {
-            paygo,
-            may_use_reserve: false,
-            min_balance_nano_usd: Some(7),
-            refuses_unknown: true,
-        },
-        created_at_unix_us: 5,
-        revoked_at_unix_us: None,
-    }
+    let rules = ClientRules {
+        paygo,
+        may_use_reserve: paygo == ClientPaygo::Allow,
+        min_balance_nano_usd: Some(-5),
+        refuses_unknown: paygo == ClientPaygo::Never,
+        ..ClientRules::default()
+    };
+    ClientKey::new(name, name, rules, 7)
 }
 
 #[test]
@@ -418,6 +414,28 @@ fn client_keys_come_back_as_they_were_made_until_they_are_forgotten() {
         assert!(ledger.remove_client_key("a").unwrap());
         assert!(!ledger.remove_client_key("a").unwrap());
         assert_eq!(ledger.client_keys().unwrap(), keys[1..]);
+    });
+}
+
+#[test]
+fn the_share_of_a_client_key_comes_back_as_it_was_made() {
+    on_every_back_end(|ledger| {
+        let mut key = client_key("bounded", ClientPaygo::Never);
+        key.rules.share = ClientShare {
+            daily_nano_usd: Some(1),
+            monthly_nano_usd: Some(i64::MAX),
+            daily_requests: Some(3),
+            requests_per_minute: Some(u32::MAX),
+            concurrent_requests: Some(5),
+        };
+        key.rules.models = vec!["acme/*".to_owned(), "other/Größe".to_owned()];
+        key.rules.highest_priority = ClientPriority::Batch;
+        key.expires_at_unix_us = Some(1_000);
+        ledger.add_client_key(key.clone()).unwrap();
+        assert_eq!(ledger.client_keys().unwrap(), [key.clone()]);
+        assert!(key.is_in_force(999) && !key.is_in_force(1_000));
+        key.revoked_at_unix_us = Some(5);
+        assert!(!key.is_in_force(1));
     });
 }
 
@@ -467,6 +485,52 @@ fn what_the_balance_may_have_paid_is_summed_by_minute_account_and_client_key() {
         assert_eq!(
             ledger.paid_since(minute).unwrap(),
             [paid(minute, Some("bot"), 11), paid(minute * 2, None, 7)]
+        );
+    });
+}
+
+#[test]
+fn what_a_client_key_used_is_summed_for_the_day_and_the_month() {
+    on_every_back_end(|ledger| {
+        let (month, day) = (1_000_000, 5_000_000);
+        let mut rows = Vec::new();
+        // Who, when it began, and what its attempts did cost with the time at which each ended.
+        let requests: [(Option<&str>, i64, &[(i64, Option<i64>)]); 8] = [
+            (Some("bot"), day, &[(day + 1, Some(10)), (day + 2, None)]),
+            (Some("bot"), day - 10, &[(day - 5, Some(100)), (day, Some(1_000))]),
+            (Some("bot"), month - 10, &[(month - 1, Some(7)), (month, Some(10_000))]),
+            // Nothing was sent, so it is no request of the day.
+            (Some("bot"), day + 5, &[]),
+            // Money that comes back makes no room.
+            (Some("bot"), day + 6, &[(day + 7, Some(-500))]),
+            (Some("app"), day + 1, &[(day + 2, None)]),
+            (Some("old"), month - 100, &[(month - 50, Some(5))]),
+            (None, day + 3, &[(day + 4, Some(5))]),
+        ];
+        for (number, (name, began, attempts)) in requests.into_iter().enumerate() {
+            let id = format!("r{number}");
+            let mut told = request(&id, began);
+            told.client_key = name.map(Into::into);
+            told.attempt_count = attempts.len() as u32;
+            rows.push(Row::Request(told));
+            for (number, (ended, price)) in (1..).zip(attempts) {
+                let mut tried = attempt(&id, number, ended - 3);
+                tried.timing.total_us = 3;
+                tried.cost = Cost { list_price_nano_usd: *price, coverage: None };
+                rows.push(Row::Attempt(tried));
+            }
+        }
+        append_all(ledger, rows);
+        ledger.flush(PATIENCE).unwrap();
+        let used = |client_key: &str, day_nano_usd, month_nano_usd, day_requests| ClientUse {
+            client_key: client_key.into(),
+            day_nano_usd,
+            month_nano_usd,
+            day_requests,
+        };
+        assert_eq!(
+            ledger.client_use(day, month).unwrap(),
+            [used("app", 0, 0, 1), used("bot", 1_010, 11_110, 2)]
         );
     });
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ripcord_store::{
-    AddKeyError, ClientKey, ClientKeys, Health, Ledger, LedgerError, MemoryLedger, Paid,
+    AddKeyError, ClientKey, ClientKeys, ClientUse, Health, Ledger, LedgerError, MemoryLedger, Paid,
     RequestRow, RequestStory, Row, Spent, Totals,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -87,5 +87,9 @@ impl ClientKeys for Tap {
 
     fn paid_since(&self, since_unix_us: i64) -> Result<Vec<Paid>, LedgerError> {
         self.kept.paid_since(since_unix_us)
+    }
+
+    fn client_use(&self, day_since: i64, month_since: i64) -> Result<Vec<ClientUse>, LedgerError> {
+        self.kept.client_use(day_since, month_since)
     }
 }

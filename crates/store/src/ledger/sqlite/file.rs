@@ -14,8 +14,7 @@ use crate::directory;
 const MIGRATIONS: [&str; 4] = [
     include_str!("../../../../../migrations/sqlite/0001_ledger.sql"),
     include_str!("../../../../../migrations/sqlite/0002_client_keys.sql"),
-    // Kept for what client keys may do.
-    "",
+    include_str!("../../../../../migrations/sqlite/0003_client_shares.sql"),
     include_str!("../../../../../migrations/sqlite/0004_story.sql"),
 ];
 

@@ -23,7 +23,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use self::client_keys::Added;
 use self::queue::Queue;
-use super::client_keys::{AddKeyError, ClientKey, ClientKeys, MOST_CLIENT_KEYS, Paid};
+use super::client_keys::{AddKeyError, ClientKey, ClientKeys, ClientUse, MOST_CLIENT_KEYS, Paid};
 use super::row::{RequestRow, RequestStory, Row, Totals};
 use super::spent::Spent;
 use super::{Health, Ledger, LedgerError, Problem, ProblemKind, stretch_us};
@@ -220,6 +220,16 @@ impl ClientKeys for SqliteLedger {
 
     fn paid_since(&self, since_unix_us: i64) -> Result<Vec<Paid>, LedgerError> {
         self.read(|connection| client_keys::paid_since(connection, since_unix_us))
+    }
+
+    fn client_use(
+        &self,
+        day_since_unix_us: i64,
+        month_since_unix_us: i64,
+    ) -> Result<Vec<ClientUse>, LedgerError> {
+        self.read(|connection| {
+            client_keys::used(connection, day_since_unix_us, month_since_unix_us)
+        })
     }
 }
 
