@@ -1,5 +1,6 @@
 //! The accounts of the gateway: their keys, their last figures, and which of them could serve a request.
 
+pub(crate) mod service;
 pub(crate) mod sight;
 
 use crate::config::AccountConfig;
@@ -13,14 +14,16 @@ use ripcord_rules::quota::{
 };
 use ripcord_rules::time::{Mono, Wall};
 use ripcord_rules::units::NanoUsd;
+use service::Service;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub(crate) mod budget;
 
-/// One Chutes account.
+/// An account at a service.
 pub(crate) struct Account {
+    pub(crate) service: Arc<Service>,
     pub(crate) label: Arc<str>,
     pub(crate) keys: Vec<AccountKey>,
     /// Its reserve included.
@@ -71,6 +74,7 @@ pub(crate) struct AccountRest {
 
 impl Account {
     pub(crate) fn all(
+        service: &Arc<Service>,
         configs: &[AccountConfig],
         book: BookSettings,
         trusted_for: Duration,
@@ -89,6 +93,7 @@ impl Account {
                     }
                 });
                 Self {
+                    service: Arc::clone(service),
                     label: config.label.as_str().into(),
                     keys: keys.collect(),
                     policy: config.policy(),

@@ -4,6 +4,7 @@ use crate::accounts::budget::Budget;
 use crate::bearers::Spender;
 use crate::catalogue::{Member, Quote};
 use crate::pipeline::call::Call;
+use crate::pipeline::itinerary::Link;
 use crate::shared::Shared;
 use crate::terms::Terms;
 use ripcord_rules::quota::{BodyDigest, CallCost, CallShape, CallSize, Ending, Held, Payer};
@@ -74,11 +75,12 @@ impl Charge {
         shared: &Arc<Shared>,
         account: usize,
         call: &Call,
+        link: &Link,
     ) -> Result<Self, Budget> {
-        let size = shared.sizes.lock().expect(&call.model, call.shape);
+        let size = shared.sizes.lock().expect(&link.key, call.shape);
         let pricing = &shared.accounts[account].pricing;
         let terms = pricing.terms();
-        let quote = shared.catalogue.quote(&call.model, &terms);
+        let quote = shared.catalogue.quote(&link.model, &terms);
         // In full, though it may turn out to be a repeat.
         let likely = CallCost { units: MilliUnits::ONE, usd: Some(quote.dearest.cost(size, 0)) };
         let now = shared.clock.now();
@@ -86,16 +88,17 @@ impl Charge {
         let chutes: Vec<Option<&str>> = chutes.iter().map(Option::as_deref).collect();
         let (held, budget) =
             shared.accounts[account].reserve(&call.spender, &chutes, likely, now.wall)?;
-        pricing.repeats.lock().begin(call.digest, now.mono);
+        let body = link.outgoing(shared).digest;
+        pricing.repeats.lock().begin(body, now.mono);
         Ok(Self {
             shared: Arc::clone(shared),
             account,
             held: Some(held),
-            model: Arc::clone(&call.model),
+            model: Arc::clone(&link.key),
             terms,
             quote,
             shape: call.shape,
-            body: call.digest,
+            body,
             began: now.mono,
             size,
             likely,

@@ -22,9 +22,10 @@
 //! 3. `request_body` reads the body whole: a retry needs it again, and a body left unread would hide a client that
 //!    leaves.
 //! 4. `pipeline::call` finds the model in the raw bytes and changes only what must change.
-//! 5. `pipeline::serve` asks the gate (`driver::gate`, decisions in `ripcord_rules::admit`) for a slot on an account
-//!    that may serve it, makes an attempt, and asks `ripcord_rules::recover` what follows from a failure.
-//!    What to say when nothing could serve it is in `pipeline::refuse`, as one table of refusals in `refusal`.
+//! 5. `pipeline::itinerary` says which models at which services may serve it, best first. `pipeline::pursuit` asks the
+//!    gate (`driver::gate`, decisions in `ripcord_rules::admit`) for a slot on an account of one of them, makes an
+//!    attempt, and asks `ripcord_rules::recover` what follows from a failure. What to say when nothing could serve it
+//!    is in `pipeline::refuse`, as one table of refusals in `refusal`.
 //! 6. A plain answer is read whole before it goes on. A stream goes on from its first useful event (`pipeline::relay`),
 //!    whole events only; if it breaks, the client gets an error event.
 //! 7. The slot and the record live in the body of the answer. Dropping it, because the client left or because it

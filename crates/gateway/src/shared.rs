@@ -1,6 +1,7 @@
 //! What every request of one gateway shares.
 
 use crate::accounts::budget::{Budget, Standing};
+use crate::accounts::service::Service;
 use crate::accounts::{Account, AccountKey, AccountRest};
 use crate::bearers::{Bearers, Spender};
 use crate::catalogue::{Catalogue, Quote};
@@ -10,10 +11,11 @@ use crate::driver::gate::GateDriver;
 use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::pipeline::call::Call;
+use crate::pipeline::itinerary::Link;
 use crate::terms::Terms;
 use crate::under_way::UnderWay;
 use parking_lot::Mutex;
-use ripcord_client::transport::{Target, Transport};
+use ripcord_client::transport::Transport;
 use ripcord_rules::admit::Closure;
 use ripcord_rules::cause::{Cause, Failure, classify};
 use ripcord_rules::quota::{SizeBook, TURN_MARGIN, Verdict, WindowKind};
@@ -51,8 +53,8 @@ pub(crate) struct Shared {
     pub(crate) closing: CancellationToken,
     /// Whose requests are under way.
     pub(crate) under_way: Arc<UnderWay>,
-    pub(crate) llm: Target,
-    pub(crate) embed: Target,
+    /// Where accounts of Chutes are.
+    pub(crate) chutes: Arc<Service>,
     /// Tells the refresher that an account's figures are out of date.
     pub(crate) stale: Notify,
     pub(crate) stale_accounts: Mutex<Vec<usize>>,
@@ -213,9 +215,15 @@ impl Shared {
 
     /// The gate let a call through that the account's budget does not: closes what has to be closed. If that is nothing
     /// but this call, until when it stays away.
-    pub(crate) fn close_for(&self, account: usize, call: &Call, budget: &Budget) -> Option<Apart> {
+    pub(crate) fn close_for(
+        &self,
+        account: usize,
+        call: &Call,
+        link: &Link,
+        budget: &Budget,
+    ) -> Option<Apart> {
         let terms = self.accounts[account].pricing.terms();
-        let chutes = self.chutes_of(account, &self.catalogue.quote(&call.model, &terms), &terms);
+        let chutes = self.chutes_of(account, &self.catalogue.quote(&link.model, &terms), &terms);
         let chutes: Vec<Option<&str>> = chutes.iter().map(Option::as_deref).collect();
         let now = self.clock.now();
         let standings =
@@ -246,7 +254,7 @@ impl Shared {
         let soon = look_again(&of_call, now.mono);
         let until = turn.into_iter().chain(soon).min();
         let until = until.unwrap_or_else(|| now.mono.after(FIRST_FIGURES));
-        let scope = Scope::AccountModel(account, call.model.to_string());
+        let scope = Scope::AccountModel(account, link.key.to_string());
         self.rests.lock().rest_until(scope, Cause::WindowUsedUp(Some(WindowKind::Chute)), until);
         None
     }

@@ -1,6 +1,7 @@
 //! Starting and stopping.
 
 use crate::accounts::Account;
+use crate::accounts::service::Service;
 use crate::admin::models;
 use crate::bearers::Bearers;
 use crate::catalogue::Catalogue;
@@ -221,12 +222,16 @@ impl Gateway {
             coordination.slots(&slot_tag(&account.keys), config.limits.slots_per_account)
         });
         let slots = slots.collect::<Result<Vec<_>, _>>()?;
-        let accounts =
-            Account::all(&config.accounts, config.book, trusted_for(config.quota_refresh_interval));
+        let chutes = Arc::new(Service::chutes(&transport, &config.endpoints)?);
+        let accounts = Account::all(
+            &chutes,
+            &config.accounts,
+            config.book,
+            trusted_for(config.quota_refresh_interval),
+        );
         Ok(Arc::new(Shared {
             gate: GateDriver::new(Arc::clone(&clock), limits, slots),
-            llm: transport.target(&config.endpoints.llm)?,
-            embed: transport.target(&config.endpoints.embed)?,
+            chutes,
             transport,
             closing: CancellationToken::new(),
             under_way: Arc::default(),

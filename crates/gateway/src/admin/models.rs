@@ -29,13 +29,16 @@ pub(crate) async fn listing(shared: &Shared) -> Result<Arc<Listing>, Refusal> {
 
 /// Reads the list. Without a key: a bad or narrow one gets 401 where none gets the list (recordings, D12).
 pub(crate) async fn refresh(shared: &Shared) -> Result<Arc<Listing>, String> {
-    let request = Request::get(shared.llm.base().path("/v1/models"))
+    let request = Request::get(shared.chutes.llm.base().path("/v1/models"))
         .header(ACCEPT, "application/json")
         .header(ACCEPT_ENCODING, "identity")
         .body(Bytes::new())
         .map_err(|error| error.to_string())?;
-    let response =
-        shared.transport.send(&shared.llm, request).await.map_err(|error| error.to_string())?;
+    let response = shared
+        .transport
+        .send(&shared.chutes.llm, request)
+        .await
+        .map_err(|error| error.to_string())?;
     let status = response.status();
     if !status.is_success() {
         return Err(format!("Chutes answered {status} to the list of models"));

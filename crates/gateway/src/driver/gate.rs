@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::driver::shared_slots::SharedSlots;
 use parking_lot::{Mutex, MutexGuard};
 use ripcord_rules::admit::{
-    Candidate, Class, Closure, Gate, GateLimits, Offer, Refused, Ticket, Wake, Waking,
+    Candidate, Class, Closure, Gate, GateLimits, Grant, Offer, Refused, Ticket, Wake, Waking,
 };
 use ripcord_rules::time::Mono;
 use ripcord_store::{LINE_POLL, Slot, Slots};
@@ -38,6 +38,8 @@ struct Woken {
 pub(crate) struct Permit {
     driver: Arc<GateDriver>,
     pub(crate) account: usize,
+    /// What of the candidate whoever asked chose with it.
+    pub(crate) choice: u16,
     /// Among the programs of the machine; `None` where they cannot share.
     slot: Option<Slot>,
 }
@@ -86,9 +88,9 @@ impl GateDriver {
             let claim = |account: usize| shared_slots[account].claim();
             // If others hold what was asked for and it is not queued for either, the next offer asks anew.
             match gate.offer(self.clock.mono(), candidates, deadline, claim) {
-                Offer::Granted(account) => {
-                    let slot = shared_slots[account].take();
-                    return Ok(self.permit(account, slot));
+                Offer::Granted(grant) => {
+                    let slot = shared_slots[grant.account].take();
+                    return Ok(self.permit(grant, slot));
                 }
                 Offer::Refused(refused) => return Err(NotAdmitted::Refused(refused)),
                 Offer::Queued(ticket) => {
@@ -102,7 +104,7 @@ impl GateDriver {
         // The sender is only dropped with the driver.
         let Ok(woken) = (&mut place.wake).await else { return Err(NotAdmitted::Expired) };
         match woken.waking {
-            Waking::Granted(account) => Ok(self.permit(account, woken.slot)),
+            Waking::Granted(grant) => Ok(self.permit(grant, woken.slot)),
             Waking::Closed(first) => Err(NotAdmitted::Refused(Refused::ClosedPastDeadline(first))),
             Waking::Expired => Err(NotAdmitted::Expired),
         }
@@ -173,8 +175,9 @@ impl GateDriver {
         }
     }
 
-    fn permit(self: &Arc<Self>, account: usize, slot: Option<Slot>) -> Permit {
-        Permit { driver: Arc::clone(self), account, slot }
+    fn permit(self: &Arc<Self>, grant: Grant, slot: Option<Slot>) -> Permit {
+        let Grant { account, choice, .. } = grant;
+        Permit { driver: Arc::clone(self), account, choice, slot }
     }
 
     fn deliver(&self, state: &mut State) {
@@ -185,7 +188,7 @@ impl GateDriver {
             let mut given_back = false;
             for Wake { ticket, waking } in wakes {
                 let granted = match waking {
-                    Waking::Granted(account) => Some(account),
+                    Waking::Granted(grant) => Some(grant.account),
                     Waking::Expired | Waking::Closed(_) => None,
                 };
                 let slot = granted.and_then(|account| shared_slots[account].take());
@@ -262,7 +265,8 @@ impl Drop for Place<'_> {
         state.waiters.remove(&self.ticket);
         // Whoever leaves at the moment of the grant gives the slot on.
         if !state.gate.cancel(self.ticket)
-            && let Ok(Woken { waking: Waking::Granted(account), slot }) = self.wake.try_recv()
+            && let Ok(Woken { waking: Waking::Granted(Grant { account, .. }), slot }) =
+                self.wake.try_recv()
         {
             drop(slot);
             state.gate.release(account);
@@ -290,7 +294,7 @@ mod tests {
     }
 
     fn zero() -> Vec<Candidate> {
-        vec![Candidate { account: 0, class: Class::default(), tier: 0 }]
+        vec![Candidate::default()]
     }
 
     fn in_(driver: &GateDriver, duration: Duration) -> Option<Mono> {
@@ -478,9 +482,9 @@ mod tests {
         let [plan, pays] = ["plan", "pays"]
             .map(|account| coordination.slots(&AccountTag::of(account), 5).unwrap());
         let gate = GateDriver::new(Arc::new(Clock::start()), limits, vec![Arc::clone(&plan), pays]);
-        let class = Class::default();
         let both = || {
-            vec![Candidate { account: 0, class, tier: 0 }, Candidate { account: 1, class, tier: 2 }]
+            let pays = Candidate { account: 1, tier: 2, ..Candidate::default() };
+            vec![Candidate::default(), pays]
         };
         let line = plan.line().unwrap();
         let first = gate.admit(both(), None).await.ok().unwrap();

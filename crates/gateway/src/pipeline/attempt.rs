@@ -1,6 +1,7 @@
 //! One attempt upstream: send, wait for something useful, or say what failed.
 
 use super::call::{Call, Route};
+use super::itinerary::Link;
 use super::relay::{Opening, Relay};
 use super::watch::Break;
 use crate::accounts::AccountKey;
@@ -13,9 +14,20 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use ripcord_client::classify::{self, FailedAnswer};
 use ripcord_client::transport::{Body, TransportError, TransportLimits};
 use ripcord_rules::cause::{Endpoint, Failure, Origin, Phase, Says};
+use ripcord_rules::time::Mono;
 use ripcord_wire::chat::{ChoiceGlance, ChunkGlance};
 use ripcord_wire::error::ErrorBody;
 use std::sync::Arc;
+
+/// What to ask whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Order<'a> {
+    pub(crate) call: &'a Call,
+    pub(crate) link: &'a Link,
+    pub(crate) key: &'a AccountKey,
+    /// Until the first byte goes to the client.
+    pub(crate) deadline: Option<Mono>,
+}
 
 /// What came of it.
 pub(crate) enum Arrived {
@@ -42,13 +54,12 @@ const ANSWER_BYTES: usize = 64 << 20;
 /// Makes one attempt.
 pub(crate) async fn make(
     shared: &Arc<Shared>,
-    call: &Call,
-    key: &AccountKey,
+    order: Order<'_>,
     story: &mut Story,
 ) -> Result<Arrived, Failed> {
-    let target = if call.route == Route::Embeddings { &shared.embed } else { &shared.llm };
-    let path = target.base().path(call.route.upstream_path());
-    let request = request(call, key, &path)
+    let Order { call, link, deadline, .. } = order;
+    let (target, path) = link.service.target(call.route);
+    let request = request(shared, &order, &path)
         .map_err(|error| Failed::internal(format!("the request cannot be sent: {error}")))?;
     let limits = TransportLimits {
         connect: shared.limits.connect,
@@ -78,13 +89,12 @@ pub(crate) async fn make(
         });
     match content_type.filter(|_| is_stream) {
         Some(content_type) => {
-            let model = Arc::clone(&call.model);
+            let model = Arc::clone(&link.key);
             let mut relay = Box::new(Relay::new(shared, response.into_body(), model, call.choices));
             let now = shared.clock.mono();
             let patience = shared.limits.first_token.saturating_sub(now.since(sent_at));
             // A stream that is left costs nothing, so the deadline holds for it to the end.
-            let patience =
-                call.deadline.map_or(patience, |deadline| patience.min(deadline.since(now)));
+            let patience = deadline.map_or(patience, |deadline| patience.min(deadline.since(now)));
             match tokio::time::timeout(patience, relay.open()).await {
                 Ok(Opening::Useful) => Ok(Arrived::Stream { content_type, relay }),
                 Ok(Opening::Broken(broken)) => Err(Failed::before_first_event(broken)),
@@ -98,11 +108,15 @@ pub(crate) async fn make(
     }
 }
 
-fn request(call: &Call, key: &AccountKey, path: &str) -> Result<Request<Bytes>, http::Error> {
-    let mut request = Request::builder().method(Method::POST).uri(path).body(call.body.clone())?;
+fn request(shared: &Shared, order: &Order<'_>, path: &str) -> Result<Request<Bytes>, http::Error> {
+    let body = order.link.outgoing(shared).bytes.clone();
+    let mut request = Request::builder().method(Method::POST).uri(path).body(body)?;
     let headers = request.headers_mut();
-    headers.extend(call.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-    headers.insert(AUTHORIZATION, key.authorization.clone());
+    headers.extend(order.call.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+    if order.call.tee_required && order.link.service.is_chutes {
+        headers.insert("x-tee-only", HeaderValue::from_static("true"));
+    }
+    headers.insert(AUTHORIZATION, order.key.authorization.clone());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // Compressed events would lose their usage and arrive in lumps.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -231,7 +245,7 @@ impl Failed {
 }
 
 impl Route {
-    const fn upstream_path(self) -> &'static str {
+    pub(crate) const fn upstream_path(self) -> &'static str {
         match self {
             Self::ChatCompletions => "/v1/chat/completions",
             Self::Completions => "/v1/completions",

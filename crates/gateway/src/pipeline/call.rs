@@ -6,12 +6,11 @@ use crate::refusal::Refusal;
 use crate::shared::Shared;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use ripcord_rules::quota::CallShape;
 use ripcord_rules::quota::Work;
-use ripcord_rules::quota::{BodyDigest, CallShape};
 use ripcord_rules::recover::AttemptLimits;
 use ripcord_rules::time::Mono;
-use ripcord_wire::body::{RequestBody, Rewrite};
-use std::hash::BuildHasher as _;
+use ripcord_wire::body::RequestBody;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,19 +27,20 @@ pub(crate) struct Call {
     pub(crate) route: Route,
     /// As the client wrote it.
     pub(crate) requested_model: Arc<str>,
-    /// As it is sent.
+    /// Without the prefix that names Chutes.
     pub(crate) model: Arc<str>,
-    pub(crate) body: Bytes,
+    pub(crate) request: Arc<RequestBody>,
     pub(crate) wants_stream: bool,
     /// How many answers are asked for.
     pub(crate) choices: u64,
-    pub(crate) digest: BodyDigest,
     /// What is known of its size.
     pub(crate) shape: CallShape,
     /// Whose it is, and for whom.
     pub(crate) spender: Spender,
     pub(crate) deadline: Option<Mono>,
     pub(crate) attempts: AttemptLimits,
+    /// No model outside of a trusted execution environment may see it.
+    pub(crate) tee_required: bool,
     /// The client's headers that go upstream.
     pub(crate) headers: HeaderMap,
 }
@@ -89,8 +89,6 @@ impl Call {
             Some(bare) if !bare.is_empty() => bare.into(),
             _ => Arc::clone(&requested),
         };
-        let rewrite =
-            Rewrite { model: (model != requested).then_some(&*model), include_usage: false };
         let steering = Steering::read(shared, headers)?;
         let mut forwarded = HeaderMap::new();
         for name in FORWARDED {
@@ -98,10 +96,6 @@ impl Call {
                 forwarded.insert(name, value.clone());
             }
         }
-        if steering.tee_required {
-            forwarded.insert("x-tee-only", http::HeaderValue::from_static("true"));
-        }
-        let body = scanned.rewrite(&rewrite);
         let choices = scanned.choice_count().unwrap_or(1).max(1);
         let shape = CallShape {
             body_bytes: scanned.bytes().len() as u64,
@@ -114,13 +108,13 @@ impl Call {
             wants_stream: scanned.wants_stream(),
             choices,
             shape,
-            digest: BodyDigest(shared.body_hasher.hash_one(&body[..])),
-            body,
+            request: Arc::new(scanned),
             requested_model: requested,
             model,
             spender: Spender::new(bearer, steering.work),
             deadline: steering.deadline.map(|deadline| arrived.after(deadline)),
             attempts: steering.attempts,
+            tee_required: steering.tee_required,
             headers: forwarded,
         })
     }

@@ -2,6 +2,8 @@
 
 use super::attempt::Failed;
 use super::call::Call;
+use super::itinerary::{Itinerary, Link};
+use super::pursuit::usable_key;
 use crate::accounts::budget::Budget;
 use crate::driver::gate::NotAdmitted;
 use crate::refusal::Refusal;
@@ -19,6 +21,7 @@ use std::time::Duration;
 pub(super) fn after(
     shared: &Shared,
     call: &Call,
+    link: &Link,
     account: usize,
     cause: Cause,
     failed: Failed,
@@ -26,7 +29,7 @@ pub(super) fn after(
     let now = shared.clock.now();
     let label = &shared.accounts[account].label;
     match cause {
-        Cause::Capacity => Refusal::no_capacity(&call.model),
+        Cause::Capacity => Refusal::no_capacity(&link.key),
         Cause::EdgeRateLimit | Cause::RateLimited => pause(shared, account, now),
         Cause::OutOfCredit => Refusal::out_of_credit(label),
         Cause::WindowUsedUp(kind) => {
@@ -40,12 +43,12 @@ pub(super) fn after(
                 }
             }
         }
-        Cause::NotEntitled => not_entitled(label, &call.model),
+        Cause::NotEntitled => not_entitled(label, &link.key),
         Cause::FreeModelLimit => free_model_limit(label, now),
         Cause::Cold | Cause::Disabled => {
-            match shared.rests.lock().resting(&model_scope(call), now.mono) {
-                Some(rest) => resting_model(call, rest, now.mono),
-                None => Refusal::model_cold(&call.model, Duration::ZERO),
+            match shared.rests.lock().resting(&model_scope(link), now.mono) {
+                Some(rest) => resting_model(link, rest, now.mono),
+                None => Refusal::model_cold(&link.key, Duration::ZERO),
             }
         }
         Cause::ModelNotFound => {
@@ -56,7 +59,7 @@ pub(super) fn after(
         Cause::ContentFilter | Cause::BadRequest => as_upstream(failed, None),
         Cause::Silent => Refusal::timed_out(&format!(
             "`{}` did not answer in time: {}",
-            call.model, failed.message
+            link.key, failed.message
         )),
         Cause::EdgeBlock => Refusal::upstream_failed(
             "Chutes' load balancers refuse the connection (403 with a page instead of JSON); `ripcord doctor` checks this",
@@ -68,16 +71,21 @@ pub(super) fn after(
 }
 
 /// A model that is known not to answer.
-pub(super) fn resting_model(call: &Call, rest: Rest, now: Mono) -> Refusal {
+pub(super) fn resting_model(link: &Link, rest: Rest, now: Mono) -> Refusal {
     let wait = rest.until.since(now);
     match rest.cause {
-        Cause::Disabled => Refusal::model_down(&call.model, wait),
-        _ => Refusal::model_cold(&call.model, wait),
+        Cause::Disabled => Refusal::model_down(&link.key, wait),
+        _ => Refusal::model_cold(&link.key, wait),
     }
 }
 
 /// Why nobody takes the request: of the accounts that could, the one that can first.
-pub(super) fn nobody(shared: &Shared, call: &Call, why: Option<NotAdmitted>) -> Refusal {
+pub(super) fn nobody(
+    shared: &Shared,
+    call: &Call,
+    itinerary: &Itinerary,
+    why: Option<NotAdmitted>,
+) -> Refusal {
     let now = shared.clock.now();
     match why {
         Some(NotAdmitted::Refused(Refused::QueueFull)) => {
@@ -101,21 +109,22 @@ pub(super) fn nobody(shared: &Shared, call: &Call, why: Option<NotAdmitted>) -> 
         let class = call.spender.class();
         shared.gate.opens_at(account, class, now.mono).map_or(u64::MAX, Mono::as_micros)
     };
-    let soonest = (0..shared.accounts.len())
-        .filter(|&account| super::usable_key(shared, account).is_some())
-        .min_by_key(|&account| {
+    let soonest = itinerary
+        .pairs(shared)
+        .filter(|&(_, account)| usable_key(shared, account).is_some())
+        .min_by_key(|&(link, account)| {
             opens(account)
-                .max(pair_rest(shared, call, account, now).map_or(0, |rest| rest.until.as_micros()))
+                .max(pair_rest(shared, link, account, now).map_or(0, |rest| rest.until.as_micros()))
         });
-    let Some(account) = soonest else {
+    let Some((link, account)) = soonest else {
         let labels: Vec<&str> = shared.accounts.iter().map(|account| &*account.label).collect();
         return Refusal::upstream_auth(&labels.join("`, `"));
     };
-    of_account(shared, call, account, now)
+    of_account(shared, call, link, account, now)
 }
 
 /// Why this account does not take the request.
-fn of_account(shared: &Shared, call: &Call, account: usize, now: Now) -> Refusal {
+fn of_account(shared: &Shared, call: &Call, link: &Link, account: usize, now: Now) -> Refusal {
     let label = &shared.accounts[account].label;
     let standing = shared.accounts[account].standing(&call.spender, None, now.wall);
     match standing.budget {
@@ -137,13 +146,13 @@ fn of_account(shared: &Shared, call: &Call, account: usize, now: Now) -> Refusal
             _ => pause(shared, account, now),
         };
     }
-    match pair_rest(shared, call, account, now) {
+    match pair_rest(shared, link, account, now) {
         Some(Rest { cause: Cause::FreeModelLimit, .. }) => free_model_limit(label, now),
         Some(Rest { cause: Cause::WindowUsedUp(kind), until, .. }) => {
             let reset = now.wall.after(until.since(now.mono));
             Refusal::window_exhausted(label, kind, Some(reset), now.wall)
         }
-        Some(_) => not_entitled(label, &call.model),
+        Some(_) => not_entitled(label, &link.key),
         None => Refusal::deadline("every slot stayed in use", Some(Duration::from_secs(5))),
     }
 }
@@ -249,12 +258,12 @@ fn free_model_limit(label: &str, now: Now) -> Refusal {
         .with_message(&format!("the free calls of account `{label}` are used up for today"))
 }
 
-fn model_scope(call: &Call) -> Scope {
-    Scope::Model(call.model.to_string())
+fn model_scope(link: &Link) -> Scope {
+    Scope::Model(link.key.to_string())
 }
 
-fn pair_rest(shared: &Shared, call: &Call, account: usize, now: Now) -> Option<Rest> {
-    shared.rests.lock().resting(&Scope::AccountModel(account, call.model.to_string()), now.mono)
+fn pair_rest(shared: &Shared, link: &Link, account: usize, now: Now) -> Option<Rest> {
+    shared.rests.lock().resting(&Scope::AccountModel(account, link.key.to_string()), now.mono)
 }
 
 fn rest_end(shared: &Shared, account: usize, now: Now) -> Option<Wall> {

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{AccountConfig, Config, Limits, WatchConfig};
 use crate::driver::snapshots;
 use crate::pipeline::call::{Call, Route};
+use crate::pipeline::itinerary::Link;
 use crate::shared::Shared;
 use crate::start::Gateway;
 use bytes::Bytes;
@@ -30,6 +31,7 @@ use ripcord_rules::quota::{
 use ripcord_rules::recover::AttemptLimits;
 use ripcord_rules::time::Wall;
 use ripcord_store::{MemoryCoordination, MemoryLedger};
+use ripcord_wire::body::RequestBody;
 use ripcord_wire::chat::UsageGlance;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -239,20 +241,23 @@ impl World {
     ) -> bool {
         let now = self.shared.clock.mono();
         let call = self.call(own, patience.map(|patience| now.after(patience)));
+        let link = Link::at_chutes(&self.shared.chutes, Arc::clone(&call.model), &call)
+            .with_digest(BodyDigest(own.body));
         loop {
             let tier = self.shared.accounts[0].tier(&call.spender, self.shared.clock.now().wall);
-            let able = vec![Candidate { account: 0, class: call.spender.class(), tier }];
+            let able =
+                vec![Candidate { class: call.spender.class(), tier, ..Candidate::default() }];
             let Ok(permit) = self.shared.gate.admit(able, call.deadline).await else {
                 return false;
             };
-            match Charge::reserve(&self.shared, permit.account, &call) {
+            match Charge::reserve(&self.shared, permit.account, &call, &link) {
                 Ok(charge) => {
                     let bill = self.attempt(own, random).await;
                     charge.settle(bill, Some(&call.model));
                     drop(permit);
                     return true;
                 }
-                Err(budget) => drop(self.shared.close_for(permit.account, &call, &budget)),
+                Err(budget) => drop(self.shared.close_for(permit.account, &call, &link, &budget)),
             }
         }
     }
@@ -308,18 +313,20 @@ impl World {
 
     fn call(&self, own: OwnCall, deadline: Option<ripcord_rules::time::Mono>) -> Call {
         let model: Arc<str> = MODELS[own.model].0.into();
+        let body = Bytes::from(format!(r#"{{"model":"{model}"}}"#));
+        let request = Arc::new(RequestBody::scan(body).unwrap());
         Call {
             route: Route::ChatCompletions,
             requested_model: Arc::clone(&model),
             model,
-            body: Bytes::new(),
-            digest: BodyDigest(own.body),
+            request,
             wants_stream: matches!(own.fate, Fate::StreamLeft(_) | Fate::StreamLeftReadOn(_)),
             choices: 1,
             shape: CallShape { body_bytes: own.body_bytes, max_tokens: own.max_tokens, choices: 1 },
             spender: self.shared.bearers.anyone(),
             deadline,
             attempts: AttemptLimits::default(),
+            tee_required: false,
             headers: http::HeaderMap::new(),
         }
     }

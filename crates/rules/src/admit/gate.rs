@@ -31,15 +31,41 @@ pub struct Class {
     pub work: Work,
 }
 
+/// A model at a service, by a number that whoever drives the gate gives out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModelNumber(pub u32);
+
 /// An account that may serve a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Candidate {
     /// Which.
     pub account: usize,
     /// As what the request counts there.
     pub class: Class,
-    /// A lower tier goes first as long as it has a free slot; within one, the least busy account.
+    /// Accounts of a later stage are taken only while none of an earlier one is open. A full one is open: the request
+    /// queues for it and does not go on to another model or service.
+    pub stage: u8,
+    /// A lower tier goes first as long as it has a free slot; within one, the preferred account, then the least busy.
     pub tier: u8,
+    /// What whoever asked chose with it. Comes back with the grant.
+    pub choice: u16,
+    /// It takes this request no sooner.
+    pub not_before: Option<Mono>,
+    /// Goes before others of its tier.
+    pub is_preferred: bool,
+    /// The model that it would be asked for.
+    pub model: Option<ModelNumber>,
+}
+
+/// A slot that was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Grant {
+    /// On which account.
+    pub account: usize,
+    /// What of the candidate whoever asked chose with it.
+    pub choice: u16,
+    /// For which model.
+    pub model: Option<ModelNumber>,
 }
 
 /// Why an account takes no new attempt, each reason on its own clock.
@@ -55,7 +81,7 @@ pub enum Closure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
     /// Go, on this account. Give the slot back with [`Gate::release`].
-    Granted(usize),
+    Granted(Grant),
     /// Wait for a [`Wake`].
     Queued(Ticket),
     /// Do not wait.
@@ -77,7 +103,7 @@ pub enum Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waking {
     /// Go, on this account.
-    Granted(usize),
+    Granted(Grant),
     /// The deadline passed.
     Expired,
     /// None of the accounts opens before the deadline any more; when the first one does, if that is known.
@@ -150,9 +176,13 @@ impl Account {
         let mut closures = [self.rest, budget].into_iter().flatten();
         closures.try_fold(now, |latest, end| end.map(|end| latest.max(end)))
     }
+}
 
-    fn is_open(&self, class: Class, now: Mono) -> bool {
-        self.opens_at(class, now) == Some(now)
+// === impl Candidate ===
+
+impl Candidate {
+    const fn grant(&self) -> Grant {
+        Grant { account: self.account, choice: self.choice, model: self.model }
     }
 }
 
@@ -200,8 +230,8 @@ impl Gate {
                 .any(|one| known.iter().any(|other| one.account == other.account))
                 && self.choose(now, &waiter.candidates).is_some()
         });
-        if !taken_first && let Some(account) = self.take(now, &known, claim) {
-            return Offer::Granted(account);
+        if !taken_first && let Some(grant) = self.take(now, &known, claim) {
+            return Offer::Granted(grant);
         }
         if self.waiting.len() >= self.places_for(&known) {
             return Offer::Refused(Refused::QueueFull);
@@ -259,7 +289,7 @@ impl Gate {
     #[must_use]
     pub fn is_wanted(&self, account: usize, now: Mono) -> bool {
         self.accounts.get(account).is_some_and(|state| {
-            let awaits = |one: &Candidate| one.account == account && state.is_open(one.class, now);
+            let awaits = |one: &Candidate| one.account == account && self.is_open(one, now);
             state.in_use < self.limits.slots_per_account
                 && self.waiting.iter().any(|waiter| waiter.candidates.iter().any(awaits))
         })
@@ -274,8 +304,8 @@ impl Gate {
         while let Some(waiter) = self.waiting.pop_front() {
             if waiter.deadline.is_some_and(|deadline| now >= deadline) {
                 wakes.push(Wake { ticket: waiter.ticket, waking: Waking::Expired });
-            } else if let Some(account) = self.take(now, &waiter.candidates, &mut claim) {
-                wakes.push(Wake { ticket: waiter.ticket, waking: Waking::Granted(account) });
+            } else if let Some(grant) = self.take(now, &waiter.candidates, &mut claim) {
+                wakes.push(Wake { ticket: waiter.ticket, waking: Waking::Granted(grant) });
             } else if let Err(first) = self.opens_in_time(now, &waiter.candidates, waiter.deadline)
             {
                 wakes.push(Wake { ticket: waiter.ticket, waking: Waking::Closed(first) });
@@ -296,7 +326,7 @@ impl Gate {
             .waiting
             .iter()
             .flat_map(|waiter| &waiter.candidates)
-            .filter_map(|one| self.accounts[one.account].opens_at(one.class, now))
+            .filter_map(|one| self.takes_at(one, now))
             .filter(|&opens| opens > now);
         deadlines.chain(openings).min()
     }
@@ -353,9 +383,18 @@ impl Gate {
     ) -> Result<(), Option<Mono>> {
         // Someone without a deadline waits even for an end that nobody knows.
         let Some(deadline) = deadline else { return Ok(()) };
-        let opens = |one: &Candidate| self.accounts[one.account].opens_at(one.class, now);
-        let first = candidates.iter().filter_map(opens).min();
+        let first = candidates.iter().filter_map(|one| self.takes_at(one, now)).min();
         if first.is_some_and(|opens| opens < deadline) { Ok(()) } else { Err(first) }
+    }
+
+    /// When the candidate's account takes the request: `Some(now)` if it does, `None` if nobody knows.
+    fn takes_at(&self, one: &Candidate, now: Mono) -> Option<Mono> {
+        let opens = self.accounts[one.account].opens_at(one.class, now)?;
+        Some(one.not_before.map_or(opens, |earliest| opens.max(earliest)))
+    }
+
+    fn is_open(&self, one: &Candidate, now: Mono) -> bool {
+        self.takes_at(one, now) == Some(now)
     }
 
     /// Takes a slot on the best account that really has one.
@@ -364,31 +403,33 @@ impl Gate {
         now: Mono,
         candidates: &[Candidate],
         mut claim: impl FnMut(usize) -> bool,
-    ) -> Option<usize> {
+    ) -> Option<Grant> {
         loop {
-            let index = self.choose(now, candidates)?;
-            let account = &mut self.accounts[index];
-            if claim(index) {
+            let grant = self.choose(now, candidates)?;
+            let account = &mut self.accounts[grant.account];
+            if claim(grant.account) {
                 account.in_use += 1;
-                return Some(index);
+                return Some(grant);
             }
             account.is_short = true;
         }
     }
 
-    /// The open account of the lowest tier with a free slot; of several, the least busy, the first of equals.
-    fn choose(&self, now: Mono, candidates: &[Candidate]) -> Option<usize> {
+    /// Of the earliest stage with an open account, the account of the lowest tier with a free slot; of several, the
+    /// preferred one, then the least busy, the first of equals.
+    fn choose(&self, now: Mono, candidates: &[Candidate]) -> Option<Grant> {
+        let open = || candidates.iter().filter(|one| self.is_open(one, now));
+        let stage = open().map(|one| one.stage).min()?;
         let free = |one: &&Candidate| {
             let account = &self.accounts[one.account];
-            account.is_open(one.class, now)
+            one.stage == stage
                 && !account.is_short
                 && account.in_use < self.limits.slots_per_account
         };
-        candidates
-            .iter()
+        open()
             .filter(free)
-            .min_by_key(|one| (one.tier, self.accounts[one.account].in_use))
-            .map(|one| one.account)
+            .min_by_key(|one| (one.tier, !one.is_preferred, self.accounts[one.account].in_use))
+            .map(Candidate::grant)
     }
 }
 

@@ -2,4 +2,7 @@
 
 mod gate;
 
-pub use gate::{Candidate, Class, Closure, Gate, GateLimits, Offer, Refused, Ticket, Wake, Waking};
+pub use gate::{
+    Candidate, Class, Closure, Gate, GateLimits, Grant, ModelNumber, Offer, Refused, Ticket, Wake,
+    Waking,
+};

@@ -47,7 +47,8 @@ pub struct Attempts {
     dead_keys: u32,
     /// How often the model was full.
     full: u32,
-    per_account: Vec<(usize, u32)>,
+    /// By account and link, as the caller names them.
+    per_pair: Vec<(usize, Box<str>, u32)>,
     excluded: Vec<usize>,
 }
 
@@ -80,7 +81,7 @@ impl Attempts {
             edge_blocks: 0,
             dead_keys: 0,
             full: 0,
-            per_account: Vec::new(),
+            per_pair: Vec::new(),
             excluded: Vec::new(),
         }
     }
@@ -91,39 +92,44 @@ impl Attempts {
         self.made
     }
 
-    /// Whether this account may be tried (once more).
+    /// Whether this account may be tried (once more) for this link.
     #[must_use]
-    pub fn may_use(&self, account: usize) -> bool {
-        let made = self
-            .per_account
-            .iter()
-            .find(|(tried, _)| *tried == account)
-            .map_or(0, |(_, made)| *made);
+    pub fn may_use(&self, account: usize, link: &str) -> bool {
+        let pair = self.per_pair.iter().find(|(tried, of, _)| *tried == account && **of == *link);
+        let made = pair.map_or(0, |(_, _, made)| *made);
         made < self.limits.attempts_per_pair && !self.excluded.contains(&account)
     }
 
     /// Counts an attempt that begins.
-    pub fn begin(&mut self, account: usize) {
+    pub fn begin(&mut self, account: usize, link: &str) {
         self.made += 1;
-        match self.per_account.iter_mut().find(|(tried, _)| *tried == account) {
-            Some((_, made)) => *made += 1,
-            None => self.per_account.push((account, 1)),
+        match self.made_on(account, link) {
+            Some(made) => *made += 1,
+            None => self.per_pair.push((account, link.into(), 1)),
         }
     }
 
-    fn take_back(&mut self, account: usize) {
+    fn take_back(&mut self, account: usize, link: &str) {
         self.made = self.made.saturating_sub(1);
-        if let Some((_, made)) = self.per_account.iter_mut().find(|(tried, _)| *tried == account) {
+        if let Some(made) = self.made_on(account, link) {
             *made = made.saturating_sub(1);
         }
     }
 
-    /// What to do after an attempt on `account` failed. `jitter_permille` is a random number below 1000.
+    fn made_on(&mut self, account: usize, link: &str) -> Option<&mut u32> {
+        let is_it =
+            |(tried, of, _): &&mut (usize, Box<str>, u32)| *tried == account && **of == *link;
+        self.per_pair.iter_mut().find(is_it).map(|(_, _, made)| made)
+    }
+
+    /// What to do after an attempt on `account` for `link` failed. `elsewhere`: another link could be asked now.
+    /// `jitter_permille` is a random number below 1000.
     pub fn failed(
         &mut self,
         now: Mono,
-        account: usize,
+        (account, link): (usize, &str),
         failure: &Failure,
+        _elsewhere: bool,
         jitter_permille: u64,
     ) -> Next {
         let cause = classify(failure);
@@ -148,7 +154,7 @@ impl Attempts {
                 if self.dead_keys > MANY_DEAD_KEYS {
                     return Next::GiveUp;
                 }
-                self.take_back(account);
+                self.take_back(account, link);
                 return Next::Retry { at: now };
             }
             Cause::EdgeBlock => {
@@ -165,7 +171,7 @@ impl Attempts {
                 if self.full >= self.limits.attempts.saturating_mul(FULL_PER_ATTEMPT) {
                     return Next::GiveUp;
                 }
-                self.take_back(account);
+                self.take_back(account, link);
                 backoff(Duration::from_secs(2), 2, self.full, jitter_permille)
             }
             Cause::Transient | Cause::Silent => {
@@ -217,36 +223,51 @@ mod tests {
     #[test]
     fn an_account_problem_goes_to_another_account_and_never_back() {
         let mut attempts = Attempts::new(AttemptLimits::default(), None);
-        attempts.begin(0);
-        let next = attempts.failed(seconds(0), 0, &edge_limit(), 999);
+        attempts.begin(0, "m");
+        let next = attempts.failed(seconds(0), (0, "m"), &edge_limit(), false, 999);
         assert_eq!(next, Next::Retry { at: seconds(0) });
-        assert!(!attempts.may_use(0) && attempts.may_use(1));
+        assert!(!attempts.may_use(0, "m") && attempts.may_use(1, "m"));
     }
 
     #[test]
     fn a_full_model_is_waited_for_and_a_bad_request_is_not_repeated() {
         let mut attempts = Attempts::new(AttemptLimits::default(), Some(seconds(10)));
         let full = failure(429, Origin::Application, Says::Capacity);
-        attempts.begin(0);
-        assert_eq!(attempts.failed(seconds(0), 0, &full, 500), Next::Retry { at: seconds(1) });
-        attempts.begin(0);
-        assert_eq!(attempts.failed(seconds(1), 0, &full, 500), Next::Retry { at: seconds(3) });
-        assert!(attempts.may_use(0), "one account is enough: others would not help");
+        attempts.begin(0, "m");
+        assert_eq!(
+            attempts.failed(seconds(0), (0, "m"), &full, false, 500),
+            Next::Retry { at: seconds(1) }
+        );
+        attempts.begin(0, "m");
+        assert_eq!(
+            attempts.failed(seconds(1), (0, "m"), &full, false, 500),
+            Next::Retry { at: seconds(3) }
+        );
+        assert!(attempts.may_use(0, "m"), "one account is enough: others would not help");
         // Past the deadline there is no point.
-        attempts.begin(0);
-        assert_eq!(attempts.failed(seconds(9), 0, &full, 500), Next::GiveUp);
+        attempts.begin(0, "m");
+        assert_eq!(attempts.failed(seconds(9), (0, "m"), &full, false, 500), Next::GiveUp);
         // Without one it ends all the same, and what went wrong meanwhile counts as ever.
         let mut attempts = Attempts::new(AttemptLimits::default(), None);
         for _ in 0..11 {
-            attempts.begin(0);
-            assert!(matches!(attempts.failed(seconds(0), 0, &full, 999), Next::Retry { .. }));
+            attempts.begin(0, "m");
+            assert!(matches!(
+                attempts.failed(seconds(0), (0, "m"), &full, false, 999),
+                Next::Retry { .. }
+            ));
         }
-        attempts.begin(0);
-        assert_eq!(attempts.failed(seconds(0), 0, &full, 999), Next::GiveUp);
+        attempts.begin(0, "m");
+        assert_eq!(attempts.failed(seconds(0), (0, "m"), &full, false, 999), Next::GiveUp);
         let mut attempts = Attempts::new(AttemptLimits::default(), None);
-        attempts.begin(0);
+        attempts.begin(0, "m");
         assert_eq!(
-            attempts.failed(seconds(0), 0, &failure(400, Origin::Application, Says::Nothing), 0),
+            attempts.failed(
+                seconds(0),
+                (0, "m"),
+                &failure(400, Origin::Application, Says::Nothing),
+                false,
+                0
+            ),
             Next::GiveUp
         );
     }
@@ -259,19 +280,25 @@ mod tests {
             ..failure(0, Origin::Transport, Says::Nothing)
         };
         let mut attempts = Attempts::new(AttemptLimits::default(), None);
-        attempts.begin(0);
-        assert!(matches!(attempts.failed(seconds(0), 0, &lost, 0), Next::Retry { .. }));
-        attempts.begin(1);
-        assert_eq!(attempts.failed(seconds(0), 1, &lost, 0), Next::GiveUp);
+        attempts.begin(0, "m");
+        assert!(matches!(
+            attempts.failed(seconds(0), (0, "m"), &lost, false, 0),
+            Next::Retry { .. }
+        ));
+        attempts.begin(1, "m");
+        assert_eq!(attempts.failed(seconds(0), (1, "m"), &lost, false, 0), Next::GiveUp);
         // What was never sent is repeated while attempts are left.
         let unsent = Failure { phase: Phase::Connect, ..lost };
         let mut attempts = Attempts::new(AttemptLimits::default(), None);
         for account in 0..3 {
-            attempts.begin(account);
-            assert!(matches!(attempts.failed(seconds(0), account, &unsent, 0), Next::Retry { .. }));
+            attempts.begin(account, "m");
+            assert!(matches!(
+                attempts.failed(seconds(0), (account, "m"), &unsent, false, 0),
+                Next::Retry { .. }
+            ));
         }
-        attempts.begin(3);
-        assert_eq!(attempts.failed(seconds(0), 3, &unsent, 0), Next::GiveUp);
+        attempts.begin(3, "m");
+        assert_eq!(attempts.failed(seconds(0), (3, "m"), &unsent, false, 0), Next::GiveUp);
     }
 
     #[test]
@@ -282,10 +309,13 @@ mod tests {
             ..failure(200, Origin::Application, Says::Nothing)
         };
         let mut attempts = Attempts::new(AttemptLimits::default(), None);
-        attempts.begin(0);
-        assert!(matches!(attempts.failed(seconds(0), 0, &cut, 0), Next::Retry { .. }));
-        attempts.begin(1);
-        assert_eq!(attempts.failed(seconds(0), 1, &cut, 0), Next::GiveUp);
+        attempts.begin(0, "m");
+        assert!(matches!(
+            attempts.failed(seconds(0), (0, "m"), &cut, false, 0),
+            Next::Retry { .. }
+        ));
+        attempts.begin(1, "m");
+        assert_eq!(attempts.failed(seconds(0), (1, "m"), &cut, false, 0), Next::GiveUp);
     }
 
     #[test]
@@ -301,19 +331,25 @@ mod tests {
         let dead = failure(401, Origin::Application, Says::Nothing);
         let mut attempts = Attempts::new(AttemptLimits::default(), None);
         for _ in 0..9 {
-            attempts.begin(0);
-            assert_eq!(attempts.failed(seconds(0), 0, &dead, 0), Next::Retry { at: seconds(0) });
+            attempts.begin(0, "m");
+            assert_eq!(
+                attempts.failed(seconds(0), (0, "m"), &dead, false, 0),
+                Next::Retry { at: seconds(0) }
+            );
         }
-        assert!(attempts.may_use(0));
+        assert!(attempts.may_use(0, "m"));
     }
 
     #[test]
     fn an_edge_block_is_tried_once_more() {
         let block = failure(403, Origin::Edge, Says::Nothing);
         let mut attempts = Attempts::new(AttemptLimits::default(), None);
-        attempts.begin(0);
-        assert_eq!(attempts.failed(seconds(0), 0, &block, 0), Next::Retry { at: seconds(0) });
-        attempts.begin(0);
-        assert_eq!(attempts.failed(seconds(0), 0, &block, 0), Next::GiveUp);
+        attempts.begin(0, "m");
+        assert_eq!(
+            attempts.failed(seconds(0), (0, "m"), &block, false, 0),
+            Next::Retry { at: seconds(0) }
+        );
+        attempts.begin(0, "m");
+        assert_eq!(attempts.failed(seconds(0), (0, "m"), &block, false, 0), Next::GiveUp);
     }
 }

@@ -12,7 +12,14 @@ fn at(micros: u64) -> Mono {
 }
 
 fn all(accounts: &[usize]) -> Vec<Candidate> {
-    accounts.iter().map(|&account| Candidate { account, class: ALL, tier: 0 }).collect()
+    accounts
+        .iter()
+        .map(|&account| Candidate { account, class: ALL, ..Candidate::default() })
+        .collect()
+}
+
+fn on(account: usize) -> Grant {
+    Grant { account, ..Grant::default() }
 }
 
 /// Slots that nobody else uses.
@@ -30,15 +37,15 @@ fn queued(offer: Offer) -> Ticket {
 #[test]
 fn first_come_first_served() {
     let mut gate = Gate::new(LIMITS, 1);
-    assert_eq!(gate.offer(at(0), all(&[0]), None, always), Offer::Granted(0));
+    assert_eq!(gate.offer(at(0), all(&[0]), None, always), Offer::Granted(on(0)));
     let second = queued(gate.offer(at(1), all(&[0]), None, always));
     let third = queued(gate.offer(at(2), all(&[0]), None, always));
     gate.release(0);
     // Before the tick a newcomer does not slip in.
     let fourth = queued(gate.offer(at(3), all(&[0]), None, always));
-    assert_eq!(gate.tick(at(3), always), [Wake { ticket: second, waking: Waking::Granted(0) }]);
+    assert_eq!(gate.tick(at(3), always), [Wake { ticket: second, waking: Waking::Granted(on(0)) }]);
     gate.release(0);
-    assert_eq!(gate.tick(at(4), always), [Wake { ticket: third, waking: Waking::Granted(0) }]);
+    assert_eq!(gate.tick(at(4), always), [Wake { ticket: third, waking: Waking::Granted(on(0)) }]);
     assert!(gate.cancel(fourth) && !gate.cancel(third));
 }
 
@@ -47,7 +54,7 @@ fn a_waiter_for_one_account_does_not_hold_up_another() {
     let mut gate = Gate::new(LIMITS, 2);
     gate.offer(at(0), all(&[0]), None, always);
     queued(gate.offer(at(0), all(&[0]), None, always));
-    assert_eq!(gate.offer(at(0), all(&[0, 1]), None, always), Offer::Granted(1));
+    assert_eq!(gate.offer(at(0), all(&[0, 1]), None, always), Offer::Granted(on(1)));
 }
 
 #[test]
@@ -58,10 +65,10 @@ fn work_spreads_over_accounts() {
     assert_eq!(
         grants,
         [
-            Offer::Granted(0),
-            Offer::Granted(1),
-            Offer::Granted(0),
-            Offer::Granted(1),
+            Offer::Granted(on(0)),
+            Offer::Granted(on(1)),
+            Offer::Granted(on(0)),
+            Offer::Granted(on(1)),
             Offer::Refused(Refused::QueueFull)
         ]
     );
@@ -72,12 +79,62 @@ fn a_lower_tier_goes_first_while_it_has_slots() {
     let mut gate = Gate::new(GateLimits { slots_per_account: 2, queue: 0 }, 2);
     let wants = || {
         vec![
-            Candidate { account: 0, class: ALL, tier: 1 },
-            Candidate { account: 1, class: ALL, tier: 0 },
+            Candidate { account: 0, class: ALL, tier: 1, ..Candidate::default() },
+            Candidate { account: 1, class: ALL, tier: 0, ..Candidate::default() },
         ]
     };
     let grants: Vec<Offer> = (0..3).map(|_| gate.offer(at(0), wants(), None, always)).collect();
-    assert_eq!(grants, [Offer::Granted(1), Offer::Granted(1), Offer::Granted(0)]);
+    assert_eq!(grants, [Offer::Granted(on(1)), Offer::Granted(on(1)), Offer::Granted(on(0))]);
+}
+
+#[test]
+fn a_later_stage_is_taken_while_no_account_of_an_earlier_one_is_open() {
+    let mut gate = Gate::new(LIMITS, 2);
+    let wants = |not_before| {
+        let first = Candidate { tier: 2, choice: 7, not_before, ..Candidate::default() };
+        vec![first, Candidate { account: 1, stage: 1, choice: 8, ..Candidate::default() }]
+    };
+    let on_first = Grant { choice: 7, ..on(0) };
+    let on_second = Grant { choice: 8, ..on(1) };
+    assert_eq!(gate.offer(at(0), wants(None), None, always), Offer::Granted(on_first));
+    // It is full, and so is waited for.
+    let ticket = queued(gate.offer(at(0), wants(None), None, always));
+    assert_eq!(gate.tick(at(1), always), []);
+    gate.close(0, Closure::Rest, Some(at(50)));
+    let wake = Wake { ticket, waking: Waking::Granted(on_second) };
+    assert_eq!(gate.tick(at(2), always), [wake]);
+    gate.release(1);
+    gate.release(0);
+    gate.open(0, Closure::Rest);
+    assert_eq!(gate.offer(at(3), wants(Some(at(9))), None, always), Offer::Granted(on_second));
+}
+
+#[test]
+fn a_candidate_is_not_taken_before_its_time() {
+    let mut gate = Gate::new(LIMITS, 1);
+    let later = |until| vec![Candidate { not_before: Some(at(until)), ..Candidate::default() }];
+    let ticket = queued(gate.offer(at(0), later(10), None, always));
+    assert_eq!(gate.next_deadline(at(0)), Some(at(10)));
+    assert_eq!(gate.tick(at(9), always), []);
+    // Others do not wait for it.
+    assert_eq!(gate.offer(at(9), all(&[0]), None, always), Offer::Granted(on(0)));
+    gate.release(0);
+    let wake = Wake { ticket, waking: Waking::Granted(on(0)) };
+    assert_eq!(gate.tick(at(10), always), [wake]);
+    let refused = Offer::Refused(Refused::ClosedPastDeadline(Some(at(90))));
+    assert_eq!(gate.offer(at(11), later(90), Some(at(50)), always), refused);
+}
+
+#[test]
+fn the_preferred_account_of_a_tier_goes_first() {
+    let mut gate = Gate::new(GateLimits { slots_per_account: 2, queue: 0 }, 2);
+    let wants = || {
+        let mut both = all(&[0, 1]);
+        both[1].is_preferred = true;
+        both
+    };
+    let grants: Vec<Offer> = (0..3).map(|_| gate.offer(at(0), wants(), None, always)).collect();
+    assert_eq!(grants, [Offer::Granted(on(1)), Offer::Granted(on(1)), Offer::Granted(on(0))]);
 }
 
 #[test]
@@ -91,7 +148,7 @@ fn a_wait_that_cannot_fit_is_refused_at_once() {
     let ticket = queued(gate.offer(at(0), all(&[0, 1]), Some(at(101)), always));
     assert_eq!(gate.next_deadline(at(0)), Some(at(100)));
     assert_eq!(gate.tick(at(99), always), []);
-    assert_eq!(gate.tick(at(100), always), [Wake { ticket, waking: Waking::Granted(0) }]);
+    assert_eq!(gate.tick(at(100), always), [Wake { ticket, waking: Waking::Granted(on(0)) }]);
     assert_eq!(gate.offer(at(100), all(&[]), None, always), Offer::Refused(Refused::NoAccount));
     assert_eq!(gate.offer(at(100), all(&[9]), None, always), Offer::Refused(Refused::NoAccount));
 }
@@ -130,13 +187,13 @@ fn a_slot_that_others_hold_is_waited_for() {
         left[account] -= i32::from(has_one);
         has_one
     };
-    assert_eq!(gate.offer(at(0), all(&[1, 0]), None, &mut claim), Offer::Granted(0));
+    assert_eq!(gate.offer(at(0), all(&[1, 0]), None, &mut claim), Offer::Granted(on(0)));
     let ticket = queued(gate.offer(at(0), all(&[1, 0]), None, &mut claim));
     assert!(gate.is_wanted(1, at(0)) && gate.is_wanted(0, at(0)));
     // As long as it is short, it does not even ask.
     assert_eq!(gate.tick(at(1), |_| unreachable!()), []);
     gate.slots_may_be_free(1);
-    assert_eq!(gate.tick(at(2), always), [Wake { ticket, waking: Waking::Granted(1) }]);
+    assert_eq!(gate.tick(at(2), always), [Wake { ticket, waking: Waking::Granted(on(1)) }]);
     assert!(!gate.is_wanted(1, at(2)));
 }
 
@@ -146,7 +203,7 @@ fn without_a_queue_every_newcomer_asks_for_itself() {
     let full = Offer::Refused(Refused::QueueFull);
     assert_eq!(gate.offer(at(0), all(&[0]), None, |_| false), full);
     assert_eq!(gate.offer(at(1), all(&[0]), None, |_| false), full);
-    assert_eq!(gate.offer(at(2), all(&[0]), None, always), Offer::Granted(0));
+    assert_eq!(gate.offer(at(2), all(&[0]), None, always), Offer::Granted(on(0)));
 }
 
 #[test]
@@ -154,13 +211,13 @@ fn a_slot_that_others_held_once_does_not_send_later_calls_to_a_dearer_account() 
     let mut gate = Gate::new(GateLimits { slots_per_account: 2, queue: 3 }, 2);
     let wants = || {
         vec![
-            Candidate { account: 0, class: ALL, tier: 0 },
-            Candidate { account: 1, class: ALL, tier: 1 },
+            Candidate { account: 0, class: ALL, tier: 0, ..Candidate::default() },
+            Candidate { account: 1, class: ALL, tier: 1, ..Candidate::default() },
         ]
     };
-    assert_eq!(gate.offer(at(0), wants(), None, |account| account == 1), Offer::Granted(1));
+    assert_eq!(gate.offer(at(0), wants(), None, |account| account == 1), Offer::Granted(on(1)));
     assert!(gate.is_short(0));
-    assert_eq!(gate.offer(at(1), wants(), None, always), Offer::Granted(0));
+    assert_eq!(gate.offer(at(1), wants(), None, always), Offer::Granted(on(0)));
     // Where somebody waits for the account already, the newcomer does not ask past it.
     let mut gate = Gate::new(GateLimits { slots_per_account: 2, queue: 3 }, 2);
     queued(gate.offer(at(0), all(&[0]), None, |_| false));
@@ -168,11 +225,11 @@ fn a_slot_that_others_held_once_does_not_send_later_calls_to_a_dearer_account() 
         assert_eq!(account, 1);
         true
     });
-    assert_eq!(offer, Offer::Granted(1));
+    assert_eq!(offer, Offer::Granted(on(1)));
 }
 
 fn one(class: Class) -> Vec<Candidate> {
-    vec![Candidate { account: 0, class, tier: 0 }]
+    vec![Candidate { class, ..Candidate::default() }]
 }
 
 #[test]
@@ -180,23 +237,29 @@ fn an_account_may_be_closed_for_one_class_and_open_for_another() {
     let mut gate = Gate::new(LIMITS, 1);
     gate.close(0, Closure::Budget(BATCH), Some(at(100)));
     let batch = queued(gate.offer(at(0), one(BATCH), None, always));
-    assert_eq!(gate.offer(at(1), one(ALL), None, always), Offer::Granted(0));
+    assert_eq!(gate.offer(at(1), one(ALL), None, always), Offer::Granted(on(0)));
     let (first, second) = (
         queued(gate.offer(at(2), one(ALL), None, always)),
         queued(gate.offer(at(3), one(ALL), None, always)),
     );
     // The batch came first, but nobody waits behind it for what it may not have.
     gate.release(0);
-    assert_eq!(gate.tick(at(4), always), [Wake { ticket: first, waking: Waking::Granted(0) }]);
+    assert_eq!(gate.tick(at(4), always), [Wake { ticket: first, waking: Waking::Granted(on(0)) }]);
     assert_eq!(gate.opens_at(0, BATCH, at(4)), Some(at(100)));
     assert_eq!(gate.opens_at(0, ALL, at(4)), Some(at(4)));
     // From the moment on at which it opens, it is first again, without anybody having to say so.
     assert_eq!(gate.next_deadline(at(4)), Some(at(100)));
     assert_eq!(gate.tick(at(100), always), []);
     gate.release(0);
-    assert_eq!(gate.tick(at(100), always), [Wake { ticket: batch, waking: Waking::Granted(0) }]);
+    assert_eq!(
+        gate.tick(at(100), always),
+        [Wake { ticket: batch, waking: Waking::Granted(on(0)) }]
+    );
     gate.release(0);
-    assert_eq!(gate.tick(at(101), always), [Wake { ticket: second, waking: Waking::Granted(0) }]);
+    assert_eq!(
+        gate.tick(at(101), always),
+        [Wake { ticket: second, waking: Waking::Granted(on(0)) }]
+    );
 }
 
 #[test]
@@ -206,11 +269,11 @@ fn a_rest_closes_every_class() {
     gate.close(0, Closure::Budget(BATCH), None);
     let (now, later) = (queued(gate.offer(at(0), one(BATCH), None, always)), at(50));
     let interactive = queued(gate.offer(at(0), one(ALL), None, always));
-    let granted = [Wake { ticket: interactive, waking: Waking::Granted(0) }];
+    let granted = [Wake { ticket: interactive, waking: Waking::Granted(on(0)) }];
     assert_eq!(gate.tick(later, always), granted);
     gate.open(0, Closure::Budget(BATCH));
     gate.release(0);
-    assert_eq!(gate.tick(later, always), [Wake { ticket: now, waking: Waking::Granted(0) }]);
+    assert_eq!(gate.tick(later, always), [Wake { ticket: now, waking: Waking::Granted(on(0)) }]);
 }
 
 #[test]
@@ -222,7 +285,7 @@ fn work_that_waits_for_a_reset_does_not_shut_out_work_that_could_go() {
     }
     let full = Offer::Refused(Refused::QueueFull);
     assert_eq!(gate.offer(at(0), one(BATCH), None, always), full);
-    assert_eq!(gate.offer(at(0), one(ALL), None, always), Offer::Granted(0));
+    assert_eq!(gate.offer(at(0), one(ALL), None, always), Offer::Granted(on(0)));
     queued(gate.offer(at(0), one(ALL), None, always));
     assert_eq!(gate.offer(at(0), one(ALL), None, always), full);
 }
@@ -265,7 +328,7 @@ proptest! {
             let mut claim = |account: usize| free[account].checked_sub(1).map(|left| free[account] = left).is_some();
             match step {
                 Step::Offer(accounts, deadline) => match gate.offer(at(now), all(&accounts), deadline.map(|wait| at(now + wait)), &mut claim) {
-                    Offer::Granted(account) => { prop_assert!(accounts.contains(&account)); held.push(account); }
+                    Offer::Granted(Grant { account, .. }) => { prop_assert!(accounts.contains(&account)); held.push(account); }
                     Offer::Queued(ticket) => { waiting.insert(ticket, ()); }
                     Offer::Refused(_) => {}
                 },
@@ -283,7 +346,7 @@ proptest! {
             let mut claim = |account: usize| free[account].checked_sub(1).map(|left| free[account] = left).is_some();
             for wake in gate.tick(at(now), &mut claim) {
                 prop_assert!(waiting.remove(&wake.ticket).is_some(), "told once");
-                if let Waking::Granted(account) = wake.waking { held.push(account); }
+                if let Waking::Granted(Grant { account, .. }) = wake.waking { held.push(account); }
             }
             prop_assert_eq!(gate.queued(), waiting.len());
             for (account, elsewhere) in elsewhere.into_iter().enumerate() {
@@ -333,9 +396,9 @@ proptest! {
         for step in steps {
             match step {
                 ClassStep::Offer(accounts, class, deadline) => {
-                    let wants = accounts.iter().map(|&account| Candidate { account, class: CLASSES[class], tier: 0 });
+                    let wants = accounts.iter().map(|&account| Candidate { account, class: CLASSES[class], ..Candidate::default() });
                     match gate.offer(at(now), wants.collect(), deadline.map(|wait| at(now + wait)), always) {
-                        Offer::Granted(account) => {
+                        Offer::Granted(Grant { account, .. }) => {
                             prop_assert!(is_open(&closed, account, class, now), "no closed class is let in");
                             held.push(account);
                         }
@@ -359,7 +422,7 @@ proptest! {
             for wake in gate.tick(at(now), always) {
                 let index = waiting.iter().position(|(ticket, ..)| *ticket == wake.ticket);
                 let (_, accounts, class) = waiting.remove(index.unwrap());
-                if let Waking::Granted(account) = wake.waking {
+                if let Waking::Granted(Grant { account, .. }) = wake.waking {
                     prop_assert!(is_open(&closed, account, class, now));
                     held.push(account);
                     let passed = before.iter().find(|(ticket, others, other)| {

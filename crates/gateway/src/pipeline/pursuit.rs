@@ -1,0 +1,266 @@
+//! The attempts of one request: asks the gate for a slot, makes an attempt, and decides after each failure. It is a
+//! value, so that it can go on after an answer that broke, within the same limits.
+
+use super::attempt::{self, Arrived, Order};
+use super::call::Call;
+use super::itinerary::{Itinerary, Link};
+use super::refuse;
+use crate::accounts::AccountKey;
+use crate::charge::{Bill, Charge};
+use crate::driver::gate::Permit;
+use crate::refusal::Refusal;
+use crate::shared::{Apart, Shared};
+use crate::story::Story;
+use ripcord_rules::admit::Candidate;
+use ripcord_rules::cause::classify;
+use ripcord_rules::recover::{Attempts, Next, RestBook, Scope, Tried};
+use ripcord_rules::time::Mono;
+use ripcord_store::{Outcome, ServedBy};
+use std::sync::Arc;
+
+/// A request on its way through the links that may serve it.
+pub(crate) struct Pursuit {
+    shared: Arc<Shared>,
+    call: Arc<Call>,
+    itinerary: Itinerary,
+    attempts: Attempts,
+    /// Until the first byte of the next answer.
+    deadline: Option<Mono>,
+    /// Accounts without room for this request, though others find some there.
+    apart: Vec<Apart>,
+    /// Links, by their keys, that are not asked sooner.
+    pauses: Vec<(Arc<str>, Mono)>,
+    /// What the last failed attempt came to.
+    last: Option<Refusal>,
+}
+
+/// An answer, the slot it holds, and whether anybody knows what is left on its account.
+pub(crate) struct Granted {
+    pub(crate) arrived: Arrived,
+    pub(crate) permit: Permit,
+    pub(crate) link: Arc<Link>,
+    pub(crate) unguarded: bool,
+}
+
+/// What came of a slot.
+enum Tryout {
+    Answered(Granted),
+    /// It may go on: the next attempt waits for its own turn.
+    GoesOn,
+    Ends(Refusal),
+}
+
+impl Pursuit {
+    pub(crate) fn new(shared: &Arc<Shared>, call: Arc<Call>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            itinerary: Itinerary::plan(shared, &call),
+            attempts: Attempts::new(call.attempts, call.deadline),
+            deadline: call.deadline,
+            call,
+            apart: Vec::new(),
+            pauses: Vec::new(),
+            last: None,
+        }
+    }
+
+    /// Makes attempts until one is answered, or until none is left that may be made. Called again, it goes on within the
+    /// limits of the request: attempts made before count.
+    pub(crate) async fn next_answer(&mut self, story: &mut Story) -> Result<Granted, Refusal> {
+        loop {
+            if let Some(refusal) = self.all_rest() {
+                return Err(self.last.take().unwrap_or(refusal));
+            }
+            let Some(permit) = self.admitted(story).await? else { continue };
+            match self.attempt(permit, story).await {
+                Tryout::Answered(granted) => return Ok(granted),
+                Tryout::GoesOn => {}
+                Tryout::Ends(refusal) => return Err(refusal),
+            }
+        }
+    }
+
+    /// Waits for a slot. `None`: things have changed, look again.
+    async fn admitted(&mut self, story: &mut Story) -> Result<Option<Permit>, Refusal> {
+        let mut able = self.candidates();
+        let now = self.shared.clock.mono();
+        self.apart.retain(|one| one.until > now);
+        let has_some = !able.is_empty();
+        able.retain(|one| !self.apart.iter().any(|other| other.account == one.account));
+        if able.is_empty() {
+            if has_some {
+                self.wait_for_room(story).await?;
+                return Ok(None);
+            }
+            return Err(self.refused(None));
+        }
+        let admitted = self.shared.gate.admit(able, self.deadline).await;
+        story.waited(self.shared.clock.mono().since(now));
+        let permit = admitted.map_err(|why| self.refused(Some(why)))?;
+        if self.call.spender.bearer.is_revoked() {
+            return Err(Refusal::key_revoked());
+        }
+        Ok(Some(permit))
+    }
+
+    async fn attempt(&mut self, permit: Permit, story: &mut Story) -> Tryout {
+        let shared = Arc::clone(&self.shared);
+        let Some(link) = self.itinerary.link(permit.choice).map(Arc::clone) else {
+            return Tryout::GoesOn;
+        };
+        let account = &shared.accounts[permit.account];
+        let charge = match Charge::reserve(&shared, permit.account, &self.call, &link) {
+            Ok(charge) => charge,
+            Err(budget) => {
+                let stays_away = shared.close_for(permit.account, &self.call, &link, &budget);
+                drop(permit);
+                self.apart.extend(stays_away);
+                return Tryout::GoesOn;
+            }
+        };
+        // The last one may have been set aside meanwhile; then the account is no candidate any more.
+        let Some(key) = usable_key(&shared, permit.account) else {
+            charge.settle(Bill::Nothing, None);
+            return Tryout::GoesOn;
+        };
+        let unguarded = charge.is_unguarded();
+        self.attempts.begin(permit.account, &link.key);
+        let served_by = ServedBy {
+            model: Some(Arc::clone(&link.key)),
+            account: Some(Arc::clone(&account.label)),
+            key: Some(Arc::clone(&key.label)),
+        };
+        story.begin_attempt(served_by, charge);
+        let order = Order { call: &self.call, link: &link, key, deadline: self.deadline };
+        let failed = match attempt::make(&shared, order, story).await {
+            Ok(arrived) => {
+                shared.answered(permit.account, key, &link.key);
+                return Tryout::Answered(Granted { arrived, permit, link, unguarded });
+            }
+            Err(failed) => failed,
+        };
+        let cause = classify(&failed.failure);
+        story.end_attempt(Outcome::Failed, Some(cause.name()));
+        // Not the upstream's words: they may repeat the prompt.
+        tracing::debug!(
+            request = %story.request_id,
+            service = %link.service.label,
+            kind = link.kind.name(),
+            cause = cause.name(),
+            "attempt failed"
+        );
+        let tried = Tried { account: permit.account, key: key.number, model: &link.key };
+        shared.record_failure(tried, &failed.failure);
+        let next = self.attempts.failed(
+            shared.clock.mono(),
+            (permit.account, &link.key),
+            &failed.failure,
+            false,
+            jitter_permille(),
+        );
+        let refusal = refuse::after(&shared, &self.call, &link, permit.account, cause, failed);
+        // The slot is not held while waiting.
+        drop(permit);
+        match next {
+            Next::GiveUp => return Tryout::Ends(refusal),
+            Next::Retry { at } => self.pause(&link.key, at),
+        }
+        // There is no point in waiting for an attempt that nobody may make.
+        if self.candidates().is_empty() {
+            return Tryout::Ends(refusal);
+        }
+        self.last = Some(refusal);
+        Tryout::GoesOn
+    }
+
+    /// The link is not asked before this moment.
+    fn pause(&mut self, key: &Arc<str>, until: Mono) {
+        self.pauses.retain(|(other, _)| other != key);
+        self.pauses.push((Arc::clone(key), until));
+    }
+
+    /// Why nobody takes the request; after an attempt, what that came to.
+    fn refused(&mut self, why: Option<crate::driver::gate::NotAdmitted>) -> Refusal {
+        self.last
+            .take()
+            .unwrap_or_else(|| refuse::nobody(&self.shared, &self.call, &self.itinerary, why))
+    }
+
+    /// Models that are known not to answer are not asked: what to say if that is all of them.
+    fn all_rest(&self) -> Option<Refusal> {
+        let now = self.shared.clock.mono();
+        let rests = self.shared.rests.lock();
+        let rest = |link: &Arc<Link>| {
+            Some((Arc::clone(link), rests.resting(&Scope::Model(link.key.to_string()), now)?))
+        };
+        let resting: Option<Vec<_>> = self.itinerary.links().iter().map(rest).collect();
+        let (link, rest) = resting?.into_iter().min_by_key(|(_, rest)| rest.until)?;
+        Some(refuse::resting_model(&link, rest, now))
+    }
+
+    /// The accounts that may be asked. Plans go before figures that nobody can see, and those before the balance.
+    fn candidates(&self) -> Vec<Candidate> {
+        let (shared, call) = (&self.shared, &self.call);
+        let now = shared.clock.now();
+        let rests = shared.rests.lock();
+        let mut able = Vec::new();
+        for (choice, link) in (0..).zip(self.itinerary.links()) {
+            if rests.resting(&Scope::Model(link.key.to_string()), now.mono).is_some() {
+                continue;
+            }
+            let pause = self.pauses.iter().find(|(key, _)| *key == link.key);
+            for (number, account) in shared.accounts.iter().enumerate() {
+                let pair = Scope::AccountModel(number, link.key.to_string());
+                if !Arc::ptr_eq(&account.service, &link.service)
+                    || !self.attempts.may_use(number, &link.key)
+                    || account.keys.iter().all(|key| is_resting(&rests, key, now.mono))
+                    || rests.resting(&pair, now.mono).is_some()
+                {
+                    continue;
+                }
+                able.push(Candidate {
+                    account: number,
+                    class: call.spender.class(),
+                    stage: u8::try_from(choice).unwrap_or(u8::MAX),
+                    tier: account.tier(&call.spender, now.wall),
+                    choice,
+                    not_before: pause.map(|(_, until)| *until).filter(|until| *until > now.mono),
+                    is_preferred: false,
+                    model: None,
+                });
+            }
+        }
+        able
+    }
+
+    /// Every account that could serve the call has no room for this one: waits until one of them may, or says why not.
+    async fn wait_for_room(&self, story: &mut Story) -> Result<(), Refusal> {
+        let (shared, call) = (&self.shared, &self.call);
+        let now = shared.clock.mono();
+        let known = |one: &&Apart| one.turns.map_or(u64::MAX, Mono::as_micros);
+        let Some(first) = self.apart.iter().min_by_key(known) else { return Ok(()) };
+        let is_in_time = |deadline: Mono| first.turns.is_some_and(|turns| turns < deadline);
+        if !self.deadline.is_none_or(is_in_time) {
+            return Err(refuse::of_verdict(shared, call, first.account, &first.verdict));
+        }
+        let until = self.apart.iter().map(|one| one.until).min().unwrap_or(now);
+        tokio::time::sleep_until(shared.clock.instant(until)).await;
+        story.waited(shared.clock.mono().since(now));
+        Ok(())
+    }
+}
+
+/// A key of the account that does not rest.
+pub(super) fn usable_key(shared: &Shared, account: usize) -> Option<&AccountKey> {
+    let now = shared.clock.mono();
+    let rests = shared.rests.lock();
+    shared.accounts[account].keys_in_turn().find(|key| !is_resting(&rests, key, now))
+}
+
+fn is_resting(rests: &RestBook, key: &AccountKey, now: Mono) -> bool {
+    rests.resting(&Scope::Key(key.number), now).is_some()
+}
+
+fn jitter_permille() -> u64 {
+    getrandom::u32().map_or(500, |random| u64::from(random) % 1_000)
+}
