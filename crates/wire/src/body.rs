@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::edit::{self, Edit};
 use crate::json::Cursor;
 
 mod problem;
@@ -229,7 +230,7 @@ impl RequestBody {
             None => {}
         }
         self.edit_nulls(rewrite.include_usage, &mut edits);
-        self.apply(edits)
+        edit::apply(&self.bytes, edits)
     }
 
     /// Asks for usage; answers whether `stream_options` has to be added as a new member.
@@ -272,25 +273,8 @@ impl RequestBody {
                 (_, _, None) => member.key_start..member.value_end,
             };
             removed += 1;
-            edits.push(Edit::new(span, String::new()));
+            edits.push(Edit::cut(span));
         }
-    }
-
-    fn apply(&self, mut edits: Vec<Edit>) -> Bytes {
-        if edits.is_empty() {
-            return self.bytes.clone();
-        }
-        edits.sort_by_key(|edit| edit.span.start);
-        let added: usize = edits.iter().map(|edit| edit.text.len()).sum();
-        let mut out = Vec::with_capacity(self.bytes.len() + added);
-        let mut copied = 0;
-        for edit in &edits {
-            out.extend_from_slice(&self.bytes[copied..edit.span.start]);
-            out.extend_from_slice(edit.text.as_bytes());
-            copied = edit.span.end;
-        }
-        out.extend_from_slice(&self.bytes[copied..]);
-        out.into()
     }
 }
 
@@ -304,19 +288,6 @@ impl fmt::Debug for RequestBody {
             .field("stream_options", &self.stream_options)
             .field("presence", &self.presence)
             .finish_non_exhaustive()
-    }
-}
-
-/// One place to change.
-#[derive(Debug)]
-struct Edit {
-    span: Range<usize>,
-    text: String,
-}
-
-impl Edit {
-    fn new(span: Range<usize>, text: String) -> Self {
-        Self { span, text }
     }
 }
 

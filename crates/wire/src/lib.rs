@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`sse`] | server-sent events, as a tee beside a relayed stream |
 //! | [`body`] | a request body: finds what the gateway needs, rewrites it in place |
+//! | [`trim`] | a request whose context is too long, without its oldest turns |
 //! | [`chat`], [`completions`], [`embeddings`], [`models`], [`tokens`] | OpenAI's types; [`chat::ChunkGlance`] for the hot path |
 //! | [`chutes`] | account, quota, catalogue, load and money answers of `api.chutes.ai` |
 //! | [`oauth`] | answers of its identity provider |
@@ -40,7 +41,9 @@ pub mod text;
 pub mod time;
 pub mod tokens;
 pub mod trace;
+pub mod trim;
 
+mod edit;
 mod find;
 mod html;
 mod json;
