@@ -1,86 +1,25 @@
 //! A provider that no emulator plays: exact bytes on a socket. What it sends never looks like more than it is.
 
+use crate::provider::{self, Provider, STREAM_HEAD, Script};
 use crate::world::{Answered, MODEL, Plan, World, chat, streamed};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use ripcord_store::Outcome;
 use serde_json::{Value, json};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
-
-/// A server that answers every request with the same pieces and closes the connection.
-struct Provider {
-    url: String,
-    calls: Arc<AtomicUsize>,
-    _task: tokio::task::JoinSet<()>,
-}
-
-impl Provider {
-    async fn start(pieces: Vec<Vec<u8>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let calls = Arc::new(AtomicUsize::new(0));
-        let mut task = tokio::task::JoinSet::new();
-        let counter = Arc::clone(&calls);
-        task.spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let mut request = Vec::new();
-                let mut buffer = [0; 4_096];
-                // Whole requests of these tests end with a closing brace, those for the list with a blank line.
-                while !request.ends_with(b"}") && !request.ends_with(b"\r\n\r\n")
-                    || is_post_head(&request)
-                {
-                    match stream.read(&mut buffer).await {
-                        Ok(0) | Err(_) => break,
-                        Ok(read) => request.extend_from_slice(&buffer[..read]),
-                    }
-                }
-                if request.starts_with(b"POST") {
-                    counter.fetch_add(1, Ordering::SeqCst);
-                    for piece in &pieces {
-                        if stream.write_all(piece).await.is_err() {
-                            break;
-                        }
-                        let _ = stream.flush().await;
-                        tokio::time::sleep(Duration::from_millis(2)).await;
-                    }
-                } else {
-                    let _ = stream
-                        .write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
-                        .await;
-                }
-            }
-        });
-        Self { url, calls, _task: task }
-    }
-
-    fn calls(&self) -> usize {
-        self.calls.load(Ordering::SeqCst)
-    }
-}
-
-/// The head has come and the body has not.
-fn is_post_head(request: &[u8]) -> bool {
-    request.starts_with(b"POST") && request.ends_with(b"\r\n\r\n")
-}
 
 async fn before(pieces: Vec<Vec<u8>>) -> (World, Provider) {
-    let provider = Provider::start(pieces).await;
+    let provider = Provider::start(move |_| Script::pieces("", &pieces)).await;
     let mut plan = Plan::new();
     plan.llm_url = Some(provider.url.clone());
     (plan.start().await, provider)
 }
 
 fn plain(head: &str, body: &str) -> Vec<Vec<u8>> {
-    vec![format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()]
+    vec![provider::whole(head, body)]
 }
 
 fn events(body: &[&str]) -> Vec<Vec<u8>> {
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
-    [head].iter().chain(body).map(|piece| piece.as_bytes().to_vec()).collect()
+    [STREAM_HEAD].iter().chain(body).map(|piece| piece.as_bytes().to_vec()).collect()
 }
 
 const OK_JSON: &str = "200 OK\r\ncontent-type: application/json";

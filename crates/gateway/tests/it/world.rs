@@ -1,5 +1,6 @@
 //! A gateway, an emulator behind it, and a client before it.
 
+use crate::provider::Provider;
 use bytes::Bytes;
 use chutes_emulator::{
     AccountSpec, Control, Emulator, KeyKind, LogEntry, ModelSpec, PlanSpec, Running, Scenario,
@@ -32,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) watched_models: Vec<String>,
     /// Another address for inference than the emulator's.
     pub(crate) llm_url: Option<String>,
+    /// Stands before the emulator: plays inference, and passes everything else on.
+    pub(crate) provider: Option<Provider>,
     pub(crate) read_every: Duration,
     pub(crate) book: BookSettings,
     /// What is remembered of an earlier gateway, client keys included.
@@ -43,6 +46,7 @@ pub(crate) struct World {
     pub(crate) gateway: Option<Gateway>,
     pub(crate) address: SocketAddr,
     pub(crate) ledger: Arc<MemoryLedger>,
+    pub(crate) provider: Option<Provider>,
     transport: Transport,
     target: Target,
     upstream: Target,
@@ -84,6 +88,7 @@ impl Plan {
             waits_for_figures: true,
             watched_models: Vec::new(),
             llm_url: None,
+            provider: None,
             read_every: Duration::from_secs(300),
             book: BookSettings::default(),
             ledger: Arc::default(),
@@ -100,11 +105,16 @@ impl Plan {
     pub(crate) async fn start(self) -> World {
         let emulator = Emulator::start(self.scenario).await.unwrap();
         let url = emulator.url();
+        let provider = self.provider;
+        if let Some(provider) = &provider {
+            provider.stands_before(emulator.address());
+        }
+        let llm_url = self.llm_url.as_ref().or(provider.as_ref().map(|one| &one.url));
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             endpoints: Endpoints::from_urls(
                 Some(&url),
-                Some(self.llm_url.as_ref().unwrap_or(&url)),
+                Some(llm_url.unwrap_or(&url)),
                 None,
                 PlainHttp::LoopbackOnly,
             )
@@ -137,6 +147,7 @@ impl Plan {
             gateway: Some(gateway),
             address,
             ledger,
+            provider,
             transport,
             target,
             upstream,
@@ -266,7 +277,8 @@ impl World {
         self.wait_for("everything given back", || async {
             let gateway = self.gateway();
             let upstream = self.control().accounts().iter().all(|account| account.in_flight == 0);
-            gateway.slots_in_use() == 0 && gateway.queued() == 0 && upstream
+            let provider = self.provider.as_ref().is_none_or(Provider::is_idle);
+            gateway.slots_in_use() == 0 && gateway.queued() == 0 && upstream && provider
         })
         .await;
     }

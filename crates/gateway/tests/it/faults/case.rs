@@ -1,0 +1,365 @@
+//! One situation: what Chutes or another provider does, what the client gets for it, and what the upstream sees.
+
+use crate::provider::{Asked, Provider, Script};
+use crate::world::{Answered, MODEL, Plan, World, account, chat, post, streamed};
+use chutes_emulator::{AccountSpec, PlanSpec};
+use ripcord_store::Ledger as _;
+use serde_json::Value;
+use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
+
+use super::answers::{PART_WORDS, text};
+use super::client::Client;
+
+/// A situation with what is expected of it.
+pub(crate) struct Case {
+    pub(crate) situation: &'static str,
+    plan: Vec<fn(&mut Plan)>,
+    accounts: usize,
+    director: Option<fn(&Asked) -> Script>,
+    before: Option<fn(&World)>,
+    body: fn(&mut Value),
+    headers: Vec<(&'static str, &'static str)>,
+    pub(crate) expected: Vec<Expected>,
+    also: Option<fn(&Outcome)>,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) situation: String,
+    pub(crate) streams: bool,
+    pub(crate) client: String,
+    pub(crate) upstream: String,
+}
+
+/// What is expected of one way to ask.
+pub(crate) struct Expected {
+    pub(crate) streams: bool,
+    pub(crate) client: Client,
+    pub(crate) upstream: Upstream,
+}
+
+/// What the upstream is to see.
+#[derive(Clone, Debug)]
+pub(crate) enum Upstream {
+    /// These requests and no other, in this order.
+    Steps(Vec<Step>),
+    /// So many requests, all answered in the same way.
+    Times(RangeInclusive<usize>, &'static str, &'static str),
+}
+
+/// A request that the upstream is to see.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    gap: Gap,
+    who: &'static str,
+    played: &'static str,
+}
+
+/// How long after the request before it.
+#[derive(Clone, Copy, Debug)]
+enum Gap {
+    /// Without waiting for anything.
+    AtOnce,
+    /// After a pause with full jitter, which may be none.
+    Pause,
+    /// No sooner than so many milliseconds after the one before came in.
+    NotBefore(u64),
+}
+
+/// A request that the upstream saw.
+#[derive(Debug)]
+pub(crate) struct Call {
+    at: Instant,
+    who: String,
+    played: String,
+}
+
+/// What came of one request.
+pub(crate) struct Outcome {
+    pub(crate) streams: bool,
+    pub(crate) answered: Answered,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) world: World,
+}
+
+pub(crate) const fn at_once(who: &'static str, played: &'static str) -> Step {
+    Step { gap: Gap::AtOnce, who, played }
+}
+
+pub(crate) const fn paused(who: &'static str, played: &'static str) -> Step {
+    Step { gap: Gap::Pause, who, played }
+}
+
+pub(crate) const fn not_before(ms: u64, who: &'static str, played: &'static str) -> Step {
+    Step { gap: Gap::NotBefore(ms), who, played }
+}
+
+/// No step that says `at once` may take as long; the pauses that it tells apart are longer.
+const AT_ONCE: Duration = Duration::from_millis(2_500);
+/// No case takes as long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+// === impl Case ===
+
+impl Case {
+    pub(crate) fn new(situation: &'static str) -> Self {
+        Self {
+            situation,
+            plan: Vec::new(),
+            accounts: 1,
+            director: None,
+            before: None,
+            body: |_| {},
+            headers: Vec::new(),
+            expected: Vec::new(),
+            also: None,
+        }
+    }
+
+    /// What each request upstream gets. Without it the emulator answers.
+    pub(crate) fn plays(mut self, director: fn(&Asked) -> Script) -> Self {
+        self.director = Some(director);
+        self
+    }
+
+    /// What is done to the emulator before the request.
+    pub(crate) fn before(mut self, before: fn(&World)) -> Self {
+        self.before = Some(before);
+        self
+    }
+
+    /// So many accounts: `first`, `second`, `third`.
+    pub(crate) fn accounts(mut self, count: usize) -> Self {
+        self.accounts = count;
+        self
+    }
+
+    pub(crate) fn plan(mut self, change: fn(&mut Plan)) -> Self {
+        self.plan.push(change);
+        self
+    }
+
+    /// Changes the request's body.
+    pub(crate) fn body(mut self, change: fn(&mut Value)) -> Self {
+        self.body = change;
+        self
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// What is expected of a plain call.
+    pub(crate) fn plain(self, client: Client, steps: &[Step]) -> Self {
+        self.expects(false, client, Upstream::Steps(steps.to_vec()))
+    }
+
+    /// What is expected of a stream.
+    pub(crate) fn stream(self, client: Client, steps: &[Step]) -> Self {
+        self.expects(true, client, Upstream::Steps(steps.to_vec()))
+    }
+
+    /// What is expected of both.
+    pub(crate) fn both(self, client: Client, steps: &[Step]) -> Self {
+        self.plain(client.clone(), steps).stream(client, steps)
+    }
+
+    pub(crate) fn expects(mut self, streams: bool, client: Client, upstream: Upstream) -> Self {
+        self.expected.push(Expected { streams, client, upstream });
+        self
+    }
+
+    /// What else has to hold.
+    pub(crate) fn also(mut self, also: fn(&Outcome)) -> Self {
+        self.also = Some(also);
+        self
+    }
+
+    /// Its rows of the table.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        let row = |expected: &Expected| Row {
+            situation: self.situation.to_owned(),
+            streams: expected.streams,
+            client: expected.client.words(),
+            upstream: expected.upstream.words(),
+        };
+        self.expected.iter().map(row).collect()
+    }
+
+    /// Runs it in every way and compares.
+    pub(crate) async fn check(self) {
+        for expected in &self.expected {
+            let outcome = tokio::time::timeout(PATIENCE, self.run(expected.streams)).await;
+            let outcome = outcome.unwrap_or_else(|_| panic!("{}: hangs", self.situation));
+            let got = Client::of(&outcome.answered, outcome.streams);
+            let shown = || {
+                format!(
+                    "{}, stream: {}\nclient {got:?}\nupstream {:#?}\n{}",
+                    self.situation,
+                    expected.streams,
+                    outcome.calls,
+                    String::from_utf8_lossy(&outcome.answered.body)
+                )
+            };
+            assert!(expected.client.fits(&got), "expected {:?}\n{}", expected.client, shown());
+            if let Err(why) = expected.upstream.fits(&outcome.calls) {
+                panic!("{why}\n{}", shown());
+            }
+            if let Some(also) = self.also {
+                also(&outcome);
+            }
+        }
+    }
+
+    async fn run(&self, streams: bool) -> Outcome {
+        let mut plan = Plan::new();
+        // Far longer than anything here takes; where time is the point, the case says how much.
+        plan.limits.stall = Duration::from_secs(10);
+        plan.limits.first_token = Duration::from_secs(10);
+        plan.limits.plain_answer = Duration::from_secs(10);
+        for model in &mut plan.scenario.models {
+            *model = model.clone().numbered().tokens(100, super::answers::WORDS as u64);
+        }
+        for name in ["second", "third"].iter().take(self.accounts.saturating_sub(1)) {
+            plan.scenario = plan.scenario.account(AccountSpec::new(name, PlanSpec::Pro));
+            plan.accounts.push(account(name, &[0]));
+        }
+        for change in &self.plan {
+            change(&mut plan);
+        }
+        if let Some(director) = self.director {
+            plan.provider = Some(Provider::start(director).await);
+        }
+        let world = plan.start().await;
+        if let Some(before) = self.before {
+            before(&world);
+        }
+        let mut body = if streams { streamed(MODEL) } else { chat(MODEL) };
+        (self.body)(&mut body);
+        let mut request = post("/v1/chat/completions", body.to_string());
+        for (name, value) in &self.headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let answered = world.send_patiently(request).await;
+        world.wait_until_idle().await;
+        let calls = Call::all(&world);
+        Outcome { streams, answered, calls, world }
+    }
+}
+
+// === impl Call ===
+
+impl Call {
+    /// What the upstream saw, whichever plays it.
+    pub(crate) fn all(world: &World) -> Vec<Self> {
+        if let Some(provider) = &world.provider {
+            let calls = provider.seen().into_iter();
+            return calls
+                .map(|seen| Self { at: seen.at, who: seen.who, played: seen.played })
+                .collect();
+        }
+        let start = Instant::now();
+        let calls = world.upstream_calls().into_iter();
+        calls
+            .map(|entry| Self {
+                at: start + Duration::from_micros(entry.started_micros.unsigned_abs() % (1 << 40)),
+                who: match &*entry.key {
+                    "unknown" => "a key that Chutes does not know".to_owned(),
+                    key => key.trim_end_matches("/0").to_owned(),
+                },
+                played: entry.status.map_or("nothing".to_owned(), |status| status.to_string()),
+            })
+            .collect()
+    }
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    fn fits(&self, calls: &[Call]) -> Result<(), String> {
+        match self {
+            Self::Times(times, who, played) => {
+                let fits = |call: &Call| call.who == *who && call.played == *played;
+                match calls.iter().find(|call| !fits(call)) {
+                    Some(other) => Err(format!("an unexpected call: {other:?}")),
+                    None if times.contains(&calls.len()) => Ok(()),
+                    None => Err(format!("{} calls instead of {times:?}", calls.len())),
+                }
+            }
+            Self::Steps(steps) => {
+                if steps.len() != calls.len() {
+                    return Err(format!("{} calls instead of {}", calls.len(), steps.len()));
+                }
+                let mut before: Option<Instant> = None;
+                for (step, call) in steps.iter().zip(calls) {
+                    step.fits(call, before)?;
+                    before = Some(call.at);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// As a cell of a table.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Times(times, who, played) => {
+                format!("{} to {} times, {who}: {played}", times.start(), times.end())
+            }
+            Self::Steps(steps) if steps.is_empty() => "nothing".to_owned(),
+            Self::Steps(steps) => {
+                let words = steps.iter().enumerate().map(|(number, step)| {
+                    let gap = match step.gap {
+                        _ if number == 0 => String::new(),
+                        Gap::AtOnce => "at once ".to_owned(),
+                        Gap::Pause => "after a pause ".to_owned(),
+                        Gap::NotBefore(ms) => format!("no sooner than {ms} ms later "),
+                    };
+                    format!("{gap}{}: {}", step.who, step.played)
+                });
+                words.collect::<Vec<_>>().join("; ")
+            }
+        }
+    }
+}
+
+// === impl Step ===
+
+impl Step {
+    fn fits(&self, call: &Call, before: Option<Instant>) -> Result<(), String> {
+        if call.who != self.who || call.played != self.played {
+            return Err(format!("{call:?} instead of {self:?}"));
+        }
+        let Some(before) = before else { return Ok(()) };
+        let gap = call.at.saturating_duration_since(before);
+        match self.gap {
+            Gap::AtOnce if gap > AT_ONCE => Err(format!("{gap:?} before {self:?}")),
+            Gap::NotBefore(ms) if gap < Duration::from_millis(ms) => {
+                Err(format!("only {gap:?} before {self:?}"))
+            }
+            Gap::AtOnce | Gap::Pause | Gap::NotBefore(_) => Ok(()),
+        }
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// What the ledger says of the request.
+    pub(crate) fn assert_recorded_tokens(&self, prompt: u64, completion: u64) {
+        let id = self.answered.header("x-ripcord-request-id");
+        let story = self.world.ledger.request(id).unwrap().unwrap();
+        let tokens = story.request.unwrap().tokens;
+        assert_eq!((tokens.prompt, tokens.completion), (Some(prompt), Some(completion)));
+    }
+
+    /// What an answer that broke shows of the text.
+    pub(crate) fn assert_shows_the_beginning(&self) {
+        let shown = self.answered.streamed_text();
+        assert!(text().starts_with(&shown) && !shown.is_empty(), "{shown}");
+        assert_eq!(shown.split(' ').count(), PART_WORDS, "all of the beginning");
+    }
+}
