@@ -17,6 +17,7 @@
 //! | [`events`] | what changed and is worth a word: windows, models, keys |
 //! | [`history`] | what hours that are over say: drift, spikes, the plan that would have been cheapest |
 //! | [`recommend`] | which model to use: variants, purposes, stay or switch |
+//! | [`route`] | what may serve a request, and in which order |
 //! | [`schedule`] | when work may start, when to look again, when a program pauses |
 //!
 //! Facts about Chutes are cited by section of the project's `chutes/api.md` reference.
@@ -32,6 +33,7 @@ pub mod model_state;
 pub mod quota;
 pub mod recommend;
 pub mod recover;
+pub mod route;
 pub mod schedule;
 pub mod time;
 pub mod units;
