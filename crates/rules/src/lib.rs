@@ -12,6 +12,7 @@
 //! | [`admit`] | who may start an attempt now, who waits, who waited too long |
 //! | [`clients`] | what the bearer of a client key may use |
 //! | [`cause`] | what a failed attempt means |
+//! | [`continuation`] | whether an answer that broke off is continued, and how |
 //! | [`recover`] | what rests after a failure, for how long, and whether to try again |
 //! | [`model_state`] | hot, busy, cold, down or unknown |
 //! | [`events`] | what changed and is worth a word: windows, models, keys |
@@ -27,6 +28,7 @@
 pub mod admit;
 pub mod cause;
 pub mod clients;
+pub mod continuation;
 pub mod events;
 pub mod history;
 pub mod model_state;

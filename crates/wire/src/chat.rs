@@ -10,7 +10,7 @@ use crate::tolerant;
 
 mod glance;
 mod hidden;
-pub use glance::{ChoiceGlance, ChunkGlance, UsageGlance};
+pub use glance::{ChoiceGlance, ChunkGlance, ReasoningName, UsageGlance};
 
 /// A request, for those who make one. Requests of clients are not parsed but scanned, see
 /// [`crate::body`].

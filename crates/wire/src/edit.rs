@@ -16,6 +16,11 @@ impl Edit {
         Self { span, text }
     }
 
+    /// Puts a text between two bytes.
+    pub(crate) fn insert(at: usize, text: String) -> Self {
+        Self { span: at..at, text }
+    }
+
     pub(crate) fn cut(span: Range<usize>) -> Self {
         Self { span, text: String::new() }
     }

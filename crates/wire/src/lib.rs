@@ -16,6 +16,7 @@
 //! | [`oauth`] | answers of its identity provider |
 //! | [`csv`], [`trace`] | its exports and its trace mode |
 //! | [`error`] | the body of any failed answer |
+//! | [`continuation`] | an answer that broke off: the request for the rest, and one stream of both parts |
 //! | [`openai_error`] | the error a client of the gateway gets |
 //! | [`limits`] | `Retry-After`, `x-ratelimit-*`, `X-Chutes-*` |
 //! | [`text`], [`time`], [`decimal`], [`items`], [`secret`] | cleaning, timestamps, exact numbers, lists that survive a bad item, texts that are not shown |
@@ -26,6 +27,7 @@ pub mod body;
 pub mod chat;
 pub mod chutes;
 pub mod completions;
+pub mod continuation;
 pub mod csv;
 pub mod decimal;
 pub mod embeddings;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::json::{Cursor, Found, JsonProblem};
+use crate::json::{Cursor, Found, JsonProblem, Kind};
 
 /// The few facts of a chunk (or of a whole answer) that decide how its stream goes on.
 ///
@@ -15,6 +15,8 @@ pub struct ChunkGlance<'a> {
     pub id: Option<Cow<'a, str>>,
     /// The model that answers.
     pub model: Option<Cow<'a, str>>,
+    /// Unix seconds.
+    pub created: Option<u64>,
     /// Running totals. The last ones of a stream count.
     pub usage: Option<UsageGlance>,
     /// A top-level `error` that is not null, as JSON text. [`crate::error::ErrorBody`] reads the
@@ -39,8 +41,32 @@ pub struct ChoiceGlance<'a> {
     pub has_tool_call: bool,
     /// Why this answer ended.
     pub finish_reason: Option<Cow<'a, str>>,
+    /// Something that is neither text nor reasoning nor a tool call: log probabilities, audio, a refusal.
+    pub has_other: bool,
     /// The content as JSON text with its quotes.
     pub raw_content: Option<&'a str>,
+    /// The reasoning under the name that its engine has for it, as JSON text with its quotes.
+    pub raw_reasoning: Option<(ReasoningName, &'a str)>,
+}
+
+/// What an engine calls the reasoning of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReasoningName {
+    /// `reasoning_content`, as most do.
+    ReasoningContent,
+    /// `reasoning`.
+    Reasoning,
+}
+
+impl ReasoningName {
+    /// The name of the member.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReasoningContent => "reasoning_content",
+            Self::Reasoning => "reasoning",
+        }
+    }
 }
 
 /// Usage figures, absent where null or missing.
@@ -109,6 +135,7 @@ impl<'a> ChunkGlance<'a> {
         match key {
             Some("id") => self.id = value.text(),
             Some("model") => self.model = value.text(),
+            Some("created") => self.created = value.unsigned(),
             Some("error") if value.raw != "null" => self.error = Some(value.raw),
             _ => {}
         }
@@ -137,6 +164,7 @@ impl<'a> ChunkGlance<'a> {
                 Some("index") => choice.index = value.unsigned().unwrap_or(0),
                 Some("finish_reason") => choice.finish_reason = value.text(),
                 Some("text") => choice.content(&value),
+                Some("logprobs") => choice.has_other |= value.is_something(),
                 _ => {}
             }
             Ok(())
@@ -162,20 +190,40 @@ impl<'a> ChoiceGlance<'a> {
         crate::json::decode(self.raw_content?)
     }
 
+    /// The reasoning, decoded, and its name; `None` if there is none.
+    #[must_use]
+    pub fn reasoning_text(&self) -> Option<(ReasoningName, Cow<'a, str>)> {
+        let (name, raw) = self.raw_reasoning?;
+        Some((name, crate::json::decode(raw)?))
+    }
+
     fn delta_member(&mut self, key: Option<&str>, value: &Found<'a>) {
         match key {
             Some("role") => self.has_role = value.is_something(),
             Some("content") => self.content(value),
-            Some("reasoning_content" | "reasoning") => self.has_reasoning |= value.is_something(),
+            Some("reasoning_content") => self.reasoning(ReasoningName::ReasoningContent, value),
+            Some("reasoning") => self.reasoning(ReasoningName::Reasoning, value),
             Some("tool_calls" | "function_call") => self.has_tool_call |= value.is_something(),
-            _ => {}
+            _ => self.has_other |= value.is_something(),
         }
     }
 
     fn content(&mut self, value: &Found<'a>) {
         self.has_content |= value.is_something();
-        if value.raw.starts_with('"') {
-            self.raw_content = Some(value.raw);
+        match value.kind {
+            Kind::Text => self.raw_content = Some(value.raw),
+            _ => self.has_other |= value.is_something(),
+        }
+    }
+
+    /// Some engines send it under both names.
+    fn reasoning(&mut self, name: ReasoningName, value: &Found<'a>) {
+        self.has_reasoning |= value.is_something();
+        match value.kind {
+            Kind::Text if value.is_something() => {
+                self.raw_reasoning.get_or_insert((name, value.raw));
+            }
+            _ => {}
         }
     }
 }
@@ -189,6 +237,7 @@ impl fmt::Debug for ChoiceGlance<'_> {
             .field("has_content", &self.has_content)
             .field("has_reasoning", &self.has_reasoning)
             .field("has_tool_call", &self.has_tool_call)
+            .field("has_other", &self.has_other)
             .field("finish_reason", &self.finish_reason)
             .field("raw_content_bytes", &self.raw_content.map(str::len))
             .finish()
