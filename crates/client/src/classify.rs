@@ -2,7 +2,8 @@
 //!
 //! The texts of the application are matched exactly, as its source and the recordings of its answers have them
 //! (api.md 1.3 and 5.2), never by a word somewhere inside: a model's name or a prompt is echoed in some of them.
-//! Only the engines' messages about an overlong context, which differ and change, are matched loosely.
+//! Only the engines' messages about an overlong context, which differ and change, are matched loosely. What other
+//! services say is read by rules of their own.
 
 use http::HeaderMap;
 use ripcord_rules::cause::{Endpoint, Failure, Origin, Phase, Says};
@@ -11,6 +12,8 @@ use ripcord_wire::error::{ErrorBody, ErrorShape};
 use ripcord_wire::limits::LimitHeaders;
 
 use crate::transport::{TransportError, TransportErrorKind, TransportPhase};
+
+mod provider;
 
 /// A failed answer as it came.
 #[derive(Clone, Copy, Debug)]
@@ -53,36 +56,45 @@ pub fn answer_read(
     limits: &LimitHeaders,
     now: Wall,
 ) -> Failure {
-    let origin = origin(body);
+    let (origin, says) = speaker(endpoint, status, body);
+    let now_micros = now.as_unix_micros();
+    let told = body.retry_after.map(|hint| hint.wait(now_micros));
     Failure {
         endpoint,
         phase: Phase::Head,
         status: Some(status),
         origin,
-        says: if origin == Origin::Application { says(status, body) } else { Says::Nothing },
-        retry_after: limits.retry_after.map(|hint| hint.wait(now.as_unix_micros())),
+        says,
+        retry_after: limits.wait(now_micros).or(told),
         reset_at: body.reset_at.map(Wall::from_unix_micros),
         limit_spent: limits.is_spent(),
     }
 }
 
-/// The facts of an error inside a 200 stream: the data of an event, or a bare line.
+/// The facts of an error inside a 200: the data of an event, a bare line, or a whole body.
 ///
 /// `phase` is [`Phase::FirstEvent`] while nothing useful came, else [`Phase::Stream`].
 #[must_use]
-pub fn stream_error(data: &[u8], phase: Phase) -> Failure {
+pub fn stream_error(endpoint: Endpoint, data: &[u8], phase: Phase, now: Wall) -> Failure {
     let body = ErrorBody::read(200, None, data);
-    // An engine refuses a request inside a 200 with its own code. Only those that speak of the request itself are
-    // taken over: its 401 or 429 are not those of Chutes.
-    let status =
-        body.inner_status.filter(|status| matches!(status, 400 | 413 | 422)).unwrap_or(200);
+    let status = body.inner_status.filter(|&status| match endpoint {
+        // Other services put the status that they would have sent into the error.
+        Endpoint::Provider => status >= 400,
+        // An engine refuses a request inside a 200 with its own code. Only those that speak of the request itself are
+        // taken over: its 401 or 429 are not those of Chutes.
+        Endpoint::Inference | Endpoint::Account | Endpoint::Public => {
+            matches!(status, 400 | 413 | 422)
+        }
+    });
+    let status = status.unwrap_or(200);
+    let (origin, says) = speaker(endpoint, status, &body);
     Failure {
-        endpoint: Endpoint::Inference,
+        endpoint,
         phase,
         status: Some(status),
-        origin: origin(&body),
-        says: says(status, &body),
-        retry_after: None,
+        origin,
+        says,
+        retry_after: body.retry_after.map(|hint| hint.wait(now.as_unix_micros())),
         reset_at: body.reset_at.map(Wall::from_unix_micros),
         limit_spent: false,
     }
@@ -150,8 +162,33 @@ pub(crate) fn limits(headers: &HeaderMap) -> LimitHeaders {
 const SERVER_TEXTS: [&str; 3] =
     ["Internal Server Error", "Service Unavailable", "Invalid HTTP request received."];
 
-fn origin(body: &ErrorBody) -> Origin {
+/// Who speaks, and what is said.
+fn speaker(endpoint: Endpoint, status: u16, body: &ErrorBody) -> (Origin, Says) {
+    let origin = origin(endpoint, body);
+    let says = match endpoint {
+        Endpoint::Inference | Endpoint::Account | Endpoint::Public => of_chutes(status, body),
+        Endpoint::Provider => provider::says(status, body),
+    };
+    match origin {
+        Origin::Application => (origin, says),
+        // Some services answer with a bare sentence.
+        _ if endpoint == Endpoint::Provider && body.shape == ErrorShape::Text => match says {
+            Says::PrefillRefused | Says::OutOfCredit | Says::KeyRefused | Says::Capacity => {
+                (Origin::Application, says)
+            }
+            Says::ContextTooLong | Says::ModelNotFound if status != 404 => {
+                (Origin::Application, says)
+            }
+            _ => (origin, Says::Nothing),
+        },
+        _ => (origin, Says::Nothing),
+    }
+}
+
+fn origin(endpoint: Endpoint, body: &ErrorBody) -> Origin {
     match body.shape {
+        // A load balancer of theirs may speak JSON, too, but so do many services in shapes of their own.
+        ErrorShape::OtherJson if endpoint == Endpoint::Provider => Origin::Application,
         ErrorShape::DetailText
         | ErrorShape::DetailObject
         | ErrorShape::DetailList
@@ -208,7 +245,7 @@ const BEGINNING: [(&str, Says); 6] = [
 /// How a broken stream begins its last line.
 const STREAM_PREFIX: &str = "Unhandled exception during response stream: ";
 
-fn says(status: u16, body: &ErrorBody) -> Says {
+fn of_chutes(status: u16, body: &ErrorBody) -> Says {
     let message = body.message.strip_prefix(STREAM_PREFIX).unwrap_or(&body.message);
     if let Some((_, says)) = WHOLE.iter().find(|(text, _)| *text == message) {
         return *says;

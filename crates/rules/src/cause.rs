@@ -225,6 +225,9 @@ fn decide(failure: &Failure) -> (Cause, bool) {
         return (by_transport(failure), true);
     };
     match (failure.endpoint, failure.origin) {
+        (Endpoint::Provider, _) if status == 402 && failure.retry_after.is_some() => {
+            (Cause::RateLimited, true)
+        }
         (Endpoint::Provider, Origin::Application) => by_status_of_provider(status),
         (Endpoint::Provider, _) => by_status_before_provider(status),
         (_, Origin::Application) => by_status_of_chutes(status, failure.endpoint),
@@ -249,7 +252,7 @@ const fn by_status_of_chutes(status: u16, endpoint: Endpoint) -> (Cause, bool) {
         500 | 502 | 503 | 504 => (Cause::Transient, true),
         501.. => (Cause::Transient, false),
         // A 200 whose first event is an error without a known text.
-        200..=299 => (Cause::Transient, false),
+        0..=299 => (Cause::Transient, false),
         300..=399 => (Cause::Unreachable, false),
         _ => (Cause::BadRequest, false),
     }
@@ -288,7 +291,7 @@ const fn by_status_of_provider(status: u16) -> (Cause, bool) {
         498 | 529 => (Cause::Capacity, true),
         500 | 502 | 503 | 504 => (Cause::Transient, true),
         408 | 409 | 423..=425 | 499 | 501.. => (Cause::Transient, false),
-        200..=299 => (Cause::Transient, false),
+        0..=299 => (Cause::Transient, false),
         300..=399 => (Cause::Unreachable, false),
         _ => (Cause::BadRequest, false),
     }
@@ -329,6 +332,8 @@ fn by_text(failure: &Failure) -> Option<Cause> {
         Says::ContentFilter => Cause::ContentFilter,
         Says::EngineHiccup | Says::PlatformLimit => Cause::Transient,
         Says::RateLimit | Says::ModelRateLimit => Cause::RateLimited,
+        // Some call a limit of the minute a quota. What comes back by itself is no empty account.
+        Says::OutOfCredit if failure.retry_after.is_some() => Cause::RateLimited,
         Says::OutOfCredit => Cause::OutOfCredit,
         Says::KeyRefused if failure.endpoint == Endpoint::Account => Cause::AccountUnreadable,
         Says::KeyRefused => Cause::DeadKey,

@@ -111,7 +111,8 @@ fn as_failure(seen: &Sighting) -> Option<Failure> {
         "edge, web page as sent" => (Endpoint::Inference, (Some("text/html; charset=UTF-8"), text)),
         "Chutes, in the stream" => {
             let line = serde_json::json!({ "error": text }).to_string();
-            return Some(stream_error(line.as_bytes(), Phase::Stream));
+            let now = Wall::from_unix_seconds(0);
+            return Some(stream_error(Endpoint::Inference, line.as_bytes(), Phase::Stream, now));
         }
         _ => return None,
     };

@@ -127,8 +127,8 @@ fn error_in_200(bytes: &Bytes, call: &Call, headers: &HeaderMap, secrets: &Secre
             ErrorKind::Unreadable { fault: Unreadable::OtherShape, excerpt: excerpt(&shown, 1, 1) }
         }
         _ => {
-            let mut failure = classify::stream_error(&shown, Phase::FirstEvent);
-            failure.endpoint = call.endpoint;
+            let failure =
+                classify::stream_error(call.endpoint, &shown, Phase::FirstEvent, clock::wall());
             ErrorKind::Answered { status: 200, message: read.message, failure }
         }
     }

@@ -17,6 +17,7 @@ use super::answer::{EXCERPT_CHARS, beginning, refuse_page};
 use super::call::Opened;
 use super::secrets::Secrets;
 use crate::classify;
+use crate::clock;
 use crate::error::{Call, Error, ErrorKind, Unreadable};
 use crate::transport::Body;
 
@@ -244,7 +245,8 @@ impl<C: Chunk> ChunkStream<C> {
 
     fn broken(&self, data: &[u8]) -> ErrorKind {
         let data = self.secrets.hide(data);
-        let failure = classify::stream_error(&data, self.phase());
+        let failure =
+            classify::stream_error(self.call.endpoint, &data, self.phase(), clock::wall());
         let read = ErrorBody::read(200, None, &data);
         // Not an error's words but something else, perhaps a piece of the answer: a glimpse has to do.
         let message = match read.shape {

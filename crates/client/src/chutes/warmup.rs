@@ -14,6 +14,7 @@ use super::path::{Query, encoded_name};
 use super::secrets::Secrets;
 use super::{Chutes, Reply};
 use crate::classify;
+use crate::clock;
 use crate::error::{Call, Error, ErrorKind, Unreadable};
 use crate::transport::Body;
 
@@ -160,7 +161,8 @@ impl WarmupStream {
         self.ended = true;
         self.seen.clear();
         let data = self.secrets.hide(data);
-        let failure = classify::stream_error(&data, Phase::FirstEvent);
+        let failure =
+            classify::stream_error(self.call.endpoint, &data, Phase::FirstEvent, clock::wall());
         let message = ripcord_wire::error::ErrorBody::read(200, None, &data).message;
         let message = ripcord_wire::text::clean(&message, 2 * EXCERPT_CHARS);
         Err(self.error(ErrorKind::BrokenStream { message, failure }))

@@ -218,7 +218,9 @@ fn headers_of_the_edge_and_of_other_services_count() {
 
 #[test]
 fn errors_inside_a_stream() {
-    let first = |data: &str| classify(&stream_error(data.as_bytes(), Phase::FirstEvent));
+    let first = |data: &str| {
+        classify(&stream_error(Endpoint::Inference, data.as_bytes(), Phase::FirstEvent, NOW))
+    };
     let unhandled =
         |text: &str| format!(r#"{{"error":"Unhandled exception during response stream: {text}"}}"#);
     assert_eq!(first(&unhandled("infra_overload")), Cause::Capacity);
@@ -233,7 +235,12 @@ fn errors_inside_a_stream() {
     );
     let long = r#"{"error":{"message":"The input (39000 tokens) is longer than the model's context length (32768 tokens).","code":400}}"#;
     assert_eq!(first(long), Cause::ContextTooLong);
-    let late = stream_error(unhandled("infra_overload").as_bytes(), Phase::Stream);
+    let late = stream_error(
+        Endpoint::Inference,
+        unhandled("infra_overload").as_bytes(),
+        Phase::Stream,
+        NOW,
+    );
     assert_eq!(classify(&late), Cause::BrokenStream);
     assert_eq!(classify(&stream_cut_short(Phase::Stream)), Cause::BrokenStream);
     assert_eq!(classify(&stream_cut_short(Phase::FirstEvent)), Cause::Transient);

@@ -8,6 +8,7 @@
 
 mod endpoints;
 mod futures;
+mod provider_errors;
 mod recordings;
 mod replay;
 mod server;

@@ -97,14 +97,14 @@ pub(crate) async fn make(
             let patience = deadline.map_or(patience, |deadline| patience.min(deadline.since(now)));
             match tokio::time::timeout(patience, relay.open()).await {
                 Ok(Opening::Useful) => Ok(Arrived::Stream { content_type, relay }),
-                Ok(Opening::Broken(broken)) => Err(Failed::before_first_event(broken)),
+                Ok(Opening::Broken(broken)) => Err(Failed::before_first_event(shared, broken)),
                 Ok(Opening::Failed(error)) => Err(Failed::transport(&error)),
                 Err(_) => Err(Failed::silent()),
             }
         }
         // Framed as nothing, a client of a stream would drop it.
-        None if call.wants_stream => Err(Failed::before_first_event(Break::Malformed)),
-        None => whole(call, response).await,
+        None if call.wants_stream => Err(Failed::before_first_event(shared, Break::Malformed)),
+        None => whole(shared, call, response).await,
     }
 }
 
@@ -124,7 +124,7 @@ fn request(shared: &Shared, order: &Order<'_>, path: &str) -> Result<Request<Byt
 }
 
 /// A plain answer is read whole before any of it goes on, so that a broken one can be tried again.
-async fn whole(call: &Call, response: Response<Body>) -> Result<Arrived, Failed> {
+async fn whole(shared: &Shared, call: &Call, response: Response<Body>) -> Result<Arrived, Failed> {
     let (head, body) = response.into_parts();
     let bytes = match Limited::new(body, ANSWER_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
@@ -132,17 +132,17 @@ async fn whole(call: &Call, response: Response<Body>) -> Result<Arrived, Failed>
     };
     match ChunkGlance::read(&bytes) {
         Some(glance) if glance.error.is_some() => {
-            Err(Failed::before_first_event(Break::Error(bytes.as_ref().into())))
+            Err(Failed::before_first_event(shared, Break::Error(bytes.as_ref().into())))
         }
         Some(glance) if !is_whole(call, &glance, &bytes) => {
-            Err(Failed::before_first_event(Break::EndedEarly))
+            Err(Failed::before_first_event(shared, Break::EndedEarly))
         }
         Some(_) => Ok(Arrived::Whole {
             status: head.status,
             content_type: head.headers.get(CONTENT_TYPE).cloned(),
             bytes,
         }),
-        None => Err(Failed::before_first_event(Break::Malformed)),
+        None => Err(Failed::before_first_event(shared, Break::Malformed)),
     }
 }
 
@@ -223,7 +223,7 @@ impl Failed {
     }
 
     /// A 200 that turned out to be none.
-    fn before_first_event(broken: Break) -> Self {
+    fn before_first_event(shared: &Shared, broken: Break) -> Self {
         let cut_short = |message: &str| Self {
             failure: classify::stream_cut_short(Phase::FirstEvent),
             said: None,
@@ -233,7 +233,10 @@ impl Failed {
             Break::Error(data) => {
                 let said = ErrorBody::read(200, None, &data);
                 Self {
-                    failure: classify::stream_error(&data, Phase::FirstEvent),
+                    failure: {
+                        let now = shared.clock.now().wall;
+                        classify::stream_error(Endpoint::Inference, &data, Phase::FirstEvent, now)
+                    },
                     message: said.message.clone(),
                     said: Some((said.inner_status.unwrap_or(400), said)),
                 }
