@@ -16,6 +16,7 @@ pub(crate) struct Metrics {
     registry: Mutex<Registry>,
     requests: Family<RequestLabels, Counter>,
     attempts: Family<AttemptLabels, Counter>,
+    unknown_causes: Family<UnknownLabels, Counter>,
     price: Family<PriceLabels, Counter>,
     pub(crate) requests_in_flight: Gauge,
     pub(crate) requests_queued: Gauge,
@@ -37,6 +38,13 @@ struct RequestLabels {
 struct AttemptLabels {
     outcome: &'static str,
     cause: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UnknownLabels {
+    service: String,
+    /// The status, or 0 without one.
+    status: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -69,6 +77,7 @@ impl Metrics {
             registry: Mutex::new(Registry::with_prefix("ripcord")),
             requests: Family::default(),
             attempts: Family::default(),
+            unknown_causes: Family::default(),
             price: Family::default(),
             requests_in_flight: Gauge::default(),
             requests_queued: Gauge::default(),
@@ -94,6 +103,11 @@ impl Metrics {
             "attempts",
             "Attempts ended upstream, by outcome and cause",
             self.attempts.clone(),
+        );
+        registry.register(
+            "unknown_causes",
+            "Failed attempts whose answer nobody recognised, by service and status; they were given a careful default",
+            self.unknown_causes.clone(),
         );
         registry.register(
             "price_nano_usd",
@@ -154,6 +168,14 @@ impl Metrics {
     pub(crate) fn attempt_ended(&self, outcome: Outcome, cause: Option<&'static str>) {
         let labels = AttemptLabels { outcome: outcome.as_str(), cause: cause.unwrap_or("none") };
         self.attempts.get_or_create(&labels).inc();
+    }
+
+    /// A failed attempt was given the default of its status. A text that comes often should be recognised.
+    pub(crate) fn unknown_cause(&self, service: &str, status: Option<u16>) {
+        // Whatever a service sends, there are few series.
+        let status = status.filter(|status| (100..600).contains(status)).unwrap_or(0);
+        let labels = UnknownLabels { service: service.to_owned(), status };
+        self.unknown_causes.get_or_create(&labels).inc();
     }
 
     pub(crate) fn settled(&self, served_by: &ServedBy, settled: Settled) {

@@ -3,6 +3,7 @@
 use crate::pipeline::call::Route;
 use ripcord_client::endpoints::Endpoints;
 use ripcord_client::transport::{Target, Transport, TransportError};
+use ripcord_rules::cause::Endpoint;
 use std::sync::Arc;
 
 /// Somebody who serves models.
@@ -30,6 +31,11 @@ impl Service {
             is_chutes: true,
             include_usage: false,
         })
+    }
+
+    /// Whose dialect its errors are in.
+    pub(crate) const fn endpoint(&self) -> Endpoint {
+        if self.is_chutes { Endpoint::Inference } else { Endpoint::Provider }
     }
 
     /// Where requests of this route go, and under which path.

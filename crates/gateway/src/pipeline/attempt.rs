@@ -80,7 +80,7 @@ pub(crate) async fn make(
         .map_err(|error| Failed::transport(&error))?;
     story.answered(response.status().as_u16());
     if !response.status().is_success() {
-        return Err(refused(shared, response).await);
+        return Err(refused(shared, link, response).await);
     }
     let content_type = response.headers().get(CONTENT_TYPE).cloned();
     let is_stream =
@@ -97,14 +97,14 @@ pub(crate) async fn make(
             let patience = deadline.map_or(patience, |deadline| patience.min(deadline.since(now)));
             match tokio::time::timeout(patience, relay.open()).await {
                 Ok(Opening::Useful) => Ok(Arrived::Stream { content_type, relay }),
-                Ok(Opening::Broken(broken)) => Err(Failed::before_first_event(shared, broken)),
+                Ok(Opening::Broken(broken)) => {
+                    Err(Failed::before_first_event(shared, link, broken))
+                }
                 Ok(Opening::Failed(error)) => Err(Failed::transport(&error)),
                 Err(_) => Err(Failed::silent()),
             }
         }
-        // Framed as nothing, a client of a stream would drop it.
-        None if call.wants_stream => Err(Failed::before_first_event(shared, Break::Malformed)),
-        None => whole(shared, call, response).await,
+        None => whole(shared, &order, response).await,
     }
 }
 
@@ -124,7 +124,12 @@ fn request(shared: &Shared, order: &Order<'_>, path: &str) -> Result<Request<Byt
 }
 
 /// A plain answer is read whole before any of it goes on, so that a broken one can be tried again.
-async fn whole(shared: &Shared, call: &Call, response: Response<Body>) -> Result<Arrived, Failed> {
+async fn whole(
+    shared: &Shared,
+    order: &Order<'_>,
+    response: Response<Body>,
+) -> Result<Arrived, Failed> {
+    let Order { call, link, .. } = *order;
     let (head, body) = response.into_parts();
     let bytes = match Limited::new(body, ANSWER_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
@@ -132,17 +137,21 @@ async fn whole(shared: &Shared, call: &Call, response: Response<Body>) -> Result
     };
     match ChunkGlance::read(&bytes) {
         Some(glance) if glance.error.is_some() => {
-            Err(Failed::before_first_event(shared, Break::Error(bytes.as_ref().into())))
+            Err(Failed::before_first_event(shared, link, Break::Error(bytes.as_ref().into())))
+        }
+        // Framed as nothing, a client of a stream would drop it.
+        Some(_) if call.wants_stream => {
+            Err(Failed::before_first_event(shared, link, Break::Malformed))
         }
         Some(glance) if !is_whole(call, &glance, &bytes) => {
-            Err(Failed::before_first_event(shared, Break::EndedEarly))
+            Err(Failed::before_first_event(shared, link, Break::EndedEarly))
         }
         Some(_) => Ok(Arrived::Whole {
             status: head.status,
             content_type: head.headers.get(CONTENT_TYPE).cloned(),
             bytes,
         }),
-        None => Err(Failed::before_first_event(shared, Break::Malformed)),
+        None => Err(Failed::before_first_event(shared, link, Break::Malformed)),
     }
 }
 
@@ -163,7 +172,7 @@ fn is_whole(call: &Call, answer: &ChunkGlance<'_>, bytes: &[u8]) -> bool {
     count >= call.choices.min(64) && answer.choices().all(finished)
 }
 
-async fn refused(shared: &Shared, response: Response<Body>) -> Failed {
+async fn refused(shared: &Shared, link: &Link, response: Response<Body>) -> Failed {
     let (head, body) = response.into_parts();
     let status = head.status.as_u16();
     let bytes = match Limited::new(body, ERROR_BYTES).collect().await {
@@ -173,7 +182,7 @@ async fn refused(shared: &Shared, response: Response<Body>) -> Failed {
     };
     let now = shared.clock.now().wall;
     let answer = FailedAnswer {
-        endpoint: Endpoint::Inference,
+        endpoint: link.service.endpoint(),
         status,
         headers: &head.headers,
         body: &bytes,
@@ -223,7 +232,7 @@ impl Failed {
     }
 
     /// A 200 that turned out to be none.
-    fn before_first_event(shared: &Shared, broken: Break) -> Self {
+    fn before_first_event(shared: &Shared, link: &Link, broken: Break) -> Self {
         let cut_short = |message: &str| Self {
             failure: classify::stream_cut_short(Phase::FirstEvent),
             said: None,
@@ -232,11 +241,9 @@ impl Failed {
         match broken {
             Break::Error(data) => {
                 let said = ErrorBody::read(200, None, &data);
+                let (endpoint, now) = (link.service.endpoint(), shared.clock.now().wall);
                 Self {
-                    failure: {
-                        let now = shared.clock.now().wall;
-                        classify::stream_error(Endpoint::Inference, &data, Phase::FirstEvent, now)
-                    },
+                    failure: classify::stream_error(endpoint, &data, Phase::FirstEvent, now),
                     message: said.message.clone(),
                     said: Some((said.inner_status.unwrap_or(400), said)),
                 }

@@ -12,7 +12,7 @@ use crate::refusal::Refusal;
 use crate::shared::{Apart, Shared};
 use crate::story::Story;
 use ripcord_rules::admit::Candidate;
-use ripcord_rules::cause::classify;
+use ripcord_rules::cause::{classify, is_recognised};
 use ripcord_rules::recover::{Attempts, Next, RestBook, Scope, Tried};
 use ripcord_rules::time::Mono;
 use ripcord_store::{Outcome, ServedBy};
@@ -140,6 +140,9 @@ impl Pursuit {
             Err(failed) => failed,
         };
         let cause = classify(&failed.failure);
+        if !is_recognised(&failed.failure) {
+            shared.metrics.unknown_cause(&link.service.label, failed.failure.status);
+        }
         story.end_attempt(Outcome::Failed, Some(cause.name()));
         // Not the upstream's words: they may repeat the prompt.
         tracing::debug!(
