@@ -1,27 +1,54 @@
 //! Who spends: whoever may call without a client key, or the bearer of one, each with its own policy within that of the
-//! accounts.
+//! accounts, and with a share of its own.
+
+mod paid;
+mod visit;
 
 use crate::refusal::Refusal;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, StatusCode};
+pub(crate) use paid::PaidToday;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use ripcord_rules::admit::Class;
+use ripcord_rules::clients::{ClientLimits, ClientMeter, ModelPatterns, Used};
 use ripcord_rules::quota::{ClientPolicy, Work};
 use ripcord_rules::time::Wall;
 use ripcord_rules::units::NanoUsd;
-use std::collections::BTreeMap;
+use ripcord_store::ClientPriority;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+pub(crate) use visit::{Share, Visit};
 
 /// Somebody with a policy.
 pub(crate) struct Bearer {
     /// Those with one number have one policy and nothing of their own to count.
     number: u32,
+    /// Whose turn it is in the queue; 0 for all who need no key.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the queue asks for it as soon as it has turns")
+    )]
+    pub(crate) client: u32,
     /// The name of its client key; `None` where no key is asked for.
     pub(crate) label: Option<Arc<str>>,
     pub(crate) policy: ClientPolicy,
-    is_revoked: AtomicBool,
+    pub(crate) rights: Rights,
+    /// The key was revoked, or has expired.
+    ended: CancellationToken,
     paid: Mutex<PaidToday>,
+    meter: Mutex<ClientMeter>,
+    /// Told when a call under way did cost less than it might have.
+    freed: Notify,
+}
+
+/// What a client key may do beside who pays for it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Rights {
+    pub(crate) limits: ClientLimits,
+    pub(crate) models: ModelPatterns,
+    pub(crate) highest_priority: ClientPriority,
+    pub(crate) expires_at: Option<Wall>,
 }
 
 /// A bearer, and for whom this request of its is.
@@ -31,27 +58,27 @@ pub(crate) struct Spender {
     work: Work,
 }
 
-/// What the balance paid, or is about to pay, for a bearer's calls on one day.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct PaidToday {
-    /// By the day, counted from 1970. A clock that was set may bring one back, so the last few are known.
-    settled: BTreeMap<i64, NanoUsd>,
-    /// For calls under way, at what they are likely to cost.
-    open: NanoUsd,
-}
-
 /// One client key, as the gateway knows it: never the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KnownKey {
     pub(crate) name: Arc<str>,
     pub(crate) digest: [u8; 32],
     pub(crate) policy: ClientPolicy,
+    pub(crate) rights: Rights,
     pub(crate) is_revoked: bool,
+}
+
+/// What a bearer has used before this gateway began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UsedBefore {
+    pub(crate) paid: NanoUsd,
+    pub(crate) share: Used,
 }
 
 /// Everybody who may call.
 pub(crate) struct Bearers {
     anyone: Arc<Bearer>,
+    is_required: bool,
     known: RwLock<Known>,
 }
 
@@ -60,7 +87,17 @@ struct Known {
     /// Whether a key is asked for: also while all of them are revoked.
     wants_key: bool,
     keys: Vec<([u8; 32], Arc<Bearer>)>,
+    /// Those that were revoked or have expired, so that their bearers are told which.
+    ended: Vec<([u8; 32], Ended)>,
     next_number: u32,
+    next_client: u32,
+}
+
+/// Why a key is not in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Revoked,
+    Expired,
 }
 
 /// A new client key: `rip_` and 256 random bits.
@@ -74,41 +111,20 @@ pub fn new_client_key() -> std::io::Result<String> {
     Ok(random.iter().fold("rip_".to_owned(), |key, byte| format!("{key}{byte:02x}")))
 }
 
-// === impl PaidToday ===
-
-impl PaidToday {
-    /// What was paid on the day of `now`, what is under way included.
-    pub(crate) fn all(&self, now: Wall) -> NanoUsd {
-        self.settled.get(&day_of(now)).map_or(self.open, |settled| settled.plus(self.open))
-    }
-
-    pub(crate) fn reserve(&mut self, likely: NanoUsd) {
-        self.open = self.open.plus(likely);
-    }
-
-    fn settle(&mut self, likely: NanoUsd, cost: NanoUsd, now: Wall) {
-        self.open = NanoUsd(self.open.0.saturating_sub(likely.0).max(0));
-        let day = day_of(now);
-        self.settled.retain(|known, _| known.abs_diff(day) <= 3);
-        let settled = self.settled.entry(day).or_default();
-        *settled = settled.plus(cost);
-    }
-}
-
-const fn day_of(now: Wall) -> i64 {
-    now.as_unix_seconds().div_euclid(86_400)
-}
-
 // === impl Bearer ===
 
 impl Bearer {
-    fn new(number: u32, label: Option<Arc<str>>, policy: ClientPolicy) -> Arc<Self> {
+    fn new(number: u32, client: u32, key: Option<&KnownKey>) -> Arc<Self> {
         Arc::new(Self {
             number,
-            label,
-            policy,
-            is_revoked: AtomicBool::new(false),
+            client,
+            label: key.map(|key| Arc::clone(&key.name)),
+            policy: key.map(|key| key.policy).unwrap_or_default(),
+            rights: key.map(|key| key.rights.clone()).unwrap_or_default(),
+            ended: CancellationToken::new(),
             paid: Mutex::default(),
+            meter: Mutex::default(),
+            freed: Notify::new(),
         })
     }
 
@@ -124,11 +140,28 @@ impl Bearer {
 
     /// Whether calls are under way that the balance may pay for.
     pub(crate) fn has_open_paid(&self) -> bool {
-        self.paid.lock().open > NanoUsd::ZERO
+        self.paid.lock().has_open()
     }
 
-    pub(crate) fn is_revoked(&self) -> bool {
-        self.is_revoked.load(Ordering::Relaxed)
+    fn remember(&self, before: UsedBefore, now: Wall) {
+        self.settle(NanoUsd::ZERO, before.paid, now);
+        self.meter.lock().remember(before.share, now);
+    }
+
+    fn is_of(&self, key: &KnownKey) -> bool {
+        self.policy == key.policy
+            && self.rights == key.rights
+            && self.label.as_deref() == Some(&*key.name)
+    }
+}
+
+// === impl KnownKey ===
+
+impl KnownKey {
+    /// Why it is not in force, if it is not.
+    fn ended(&self, now: Wall) -> Option<Ended> {
+        let has_expired = self.rights.expires_at.is_some_and(|end| end <= now);
+        if self.is_revoked { Some(Ended::Revoked) } else { has_expired.then_some(Ended::Expired) }
     }
 }
 
@@ -155,19 +188,25 @@ impl Spender {
 impl Default for Bearers {
     /// Nobody has a key, and nobody needs one.
     fn default() -> Self {
-        let known = Known { next_number: 1, ..Known::default() };
-        Self { anyone: Bearer::new(0, None, ClientPolicy::default()), known: RwLock::new(known) }
+        Self::new(false)
     }
 }
 
 impl Bearers {
+    /// Nobody has a key yet. Where one `is_required`, nobody gets in without one, whatever becomes of the keys.
+    pub(crate) fn new(is_required: bool) -> Self {
+        let known =
+            Known { next_number: 1, next_client: 1, wants_key: is_required, ..Known::default() };
+        Self { anyone: Bearer::new(0, 0, None), is_required, known: RwLock::new(known) }
+    }
+
     /// Whoever needs no key: what the accounts' own policies say.
     pub(crate) fn anyone(&self) -> Spender {
         Spender::new(Arc::clone(&self.anyone), Work::Interactive)
     }
 
     /// Whose request this is.
-    pub(crate) fn bearer_of(&self, headers: &HeaderMap) -> Result<Arc<Bearer>, Refusal> {
+    pub(crate) fn bearer_of(&self, headers: &HeaderMap, now: Wall) -> Result<Arc<Bearer>, Refusal> {
         let known = self.known.read();
         if !known.wants_key {
             return Ok(Arc::clone(&self.anyone));
@@ -179,18 +218,17 @@ impl Bearers {
             ));
         };
         let digest = ripcord_store::ClientKey::digest(sent);
-        let mut found = None;
-        // All of them, each in the same time: how long it takes tells nothing.
-        for (of_key, bearer) in &known.keys {
-            if is_same(of_key, &digest) {
-                found = Some(bearer);
-            }
+        let found = find(&known.keys, &digest).map(Arc::clone);
+        match (found, find(&known.ended, &digest)) {
+            (Some(bearer), _) => match bearer.rights.expires_at.filter(|end| *end <= now) {
+                Some(_) => Err(Refusal::key_ended(Ended::Expired)),
+                None => Ok(bearer),
+            },
+            (None, Some(ended)) => Err(Refusal::key_ended(*ended)),
+            (None, None) => Err(refused(
+                "the client key is not one of this gateway; whoever runs it sees with `ripcord keys list` which there are",
+            )),
         }
-        found.map(Arc::clone).ok_or_else(|| {
-            refused(
-                "the client key is not one of this gateway, or was revoked; `ripcord keys list` shows which there are",
-            )
-        })
     }
 
     /// Whether callers need a key.
@@ -201,6 +239,11 @@ impl Bearers {
     /// Whether a key is in force.
     pub(crate) fn knows(&self, digest: &[u8; 32]) -> bool {
         self.known.read().keys.iter().any(|(known, _)| known == digest)
+    }
+
+    /// The bearers of keys that are in force, as they were added.
+    pub(crate) fn with_keys(&self) -> Vec<Arc<Bearer>> {
+        self.known.read().keys.iter().map(|(_, bearer)| Arc::clone(bearer)).collect()
     }
 
     /// One spender of each class in use.
@@ -219,21 +262,23 @@ impl Bearers {
         spenders
     }
 
-    /// Takes over the keys there are now; whether anything changed. Whoever has a key keeps what it has paid today.
+    /// Takes over the keys there are now; whether anything changed. Whoever has a key keeps what it has used.
     pub(crate) fn learn(
         &self,
         keys: &[KnownKey],
-        paid: impl Fn(&str) -> NanoUsd,
+        before: impl Fn(&str) -> UsedBefore,
         now: Wall,
     ) -> bool {
         let mut known = self.known.write();
+        let (valid, gone): (Vec<&KnownKey>, Vec<&KnownKey>) =
+            keys.iter().partition(|key| key.ended(now).is_none());
+        let ended = gone.iter().filter_map(|key| Some((key.digest, key.ended(now)?)));
+        known.ended = ended.collect();
+        let wants_key = self.is_required || !keys.is_empty();
         let is_same_key = |(digest, bearer): &([u8; 32], Arc<Bearer>), key: &KnownKey| {
-            *digest == key.digest
-                && bearer.policy == key.policy
-                && bearer.label.as_deref() == Some(&*key.name)
+            *digest == key.digest && bearer.is_of(key)
         };
-        let valid: Vec<&KnownKey> = keys.iter().filter(|key| !key.is_revoked).collect();
-        let unchanged = known.wants_key != keys.is_empty()
+        let unchanged = known.wants_key == wants_key
             && known.keys.len() == valid.len()
             && known.keys.iter().zip(&valid).all(|(old, new)| is_same_key(old, new));
         if unchanged {
@@ -246,8 +291,9 @@ impl Bearers {
                 Some((_, bearer)) => Arc::clone(bearer),
                 None => {
                     let number = known.number_for(&key.policy, &taken);
-                    let bearer = Bearer::new(number, Some(Arc::clone(&key.name)), key.policy);
-                    bearer.settle(NanoUsd::ZERO, paid(&key.name), now);
+                    let bearer = Bearer::new(number, known.next_client, Some(key));
+                    known.next_client = known.next_client.wrapping_add(1).max(1);
+                    bearer.remember(before(&key.name), now);
                     bearer
                 }
             };
@@ -255,18 +301,37 @@ impl Bearers {
         }
         for (digest, bearer) in &known.keys {
             if !taken.iter().any(|(other, _)| other == digest) {
-                bearer.is_revoked.store(true, Ordering::Relaxed);
+                bearer.ended.cancel();
             }
         }
         known.keys = taken;
-        known.wants_key = !keys.is_empty();
+        known.wants_key = wants_key;
         true
+    }
+
+    /// Takes keys out of force whose time has come; whether there were any.
+    pub(crate) fn expire(&self, now: Wall) -> bool {
+        let mut known = self.known.write();
+        let has_expired = |bearer: &Bearer| bearer.rights.expires_at.is_some_and(|end| end <= now);
+        let (gone, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut known.keys)
+            .into_iter()
+            .partition(|(_, bearer)| has_expired(bearer));
+        known.keys = kept;
+        for (digest, bearer) in &gone {
+            bearer.ended.cancel();
+            known.ended.push((*digest, Ended::Expired));
+        }
+        !gone.is_empty()
     }
 }
 
 impl Known {
     /// The number of those with the same policy; one of its own for whoever has something of its own to count.
     fn number_for(&mut self, policy: &ClientPolicy, taken: &[([u8; 32], Arc<Bearer>)]) -> u32 {
+        if *policy == ClientPolicy::default() {
+            // As whoever needs no key.
+            return 0;
+        }
         let alike = |bearer: &&Arc<Bearer>| bearer.policy == *policy;
         let bearers = self.keys.iter().chain(taken).map(|(_, bearer)| bearer);
         match bearers.clone().find(alike).filter(|_| policy.daily_bound().is_none()) {
@@ -280,7 +345,7 @@ impl Known {
 }
 
 /// What the client sent as its key.
-fn sent_key(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn sent_key(headers: &HeaderMap) -> Option<&str> {
     let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = authorization.map(|text| {
         let scheme = text.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("bearer "));
@@ -291,8 +356,20 @@ fn sent_key(headers: &HeaderMap) -> Option<&str> {
     bearer.or_else(other).map(str::trim).filter(|key| !key.is_empty())
 }
 
+/// What belongs to the key of this digest. All of them are looked at, each in the same time: how long it takes tells
+/// nothing.
+fn find<'a, T>(keys: &'a [([u8; 32], T)], digest: &[u8; 32]) -> Option<&'a T> {
+    let mut found = None;
+    for (of_key, what) in keys {
+        if is_same(of_key, digest) {
+            found = Some(what);
+        }
+    }
+    found
+}
+
 /// In the same time wherever they differ.
-fn is_same(one: &[u8; 32], other: &[u8; 32]) -> bool {
+pub(crate) fn is_same(one: &[u8; 32], other: &[u8; 32]) -> bool {
     let difference = one.iter().zip(other).fold(0, |all, (one, other)| all | (one ^ other));
     std::hint::black_box(difference) == 0
 }
@@ -302,101 +379,4 @@ fn refused(message: &str) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use http::HeaderValue;
-    use ripcord_rules::quota::Paygo;
-
-    const NOON: Wall = Wall::from_unix_seconds(1_790_510_400);
-
-    fn key(name: &str, policy: ClientPolicy) -> KnownKey {
-        let digest = ripcord_store::ClientKey::digest(&format!("rk_{name}"));
-        KnownKey { name: name.into(), digest, policy, is_revoked: false }
-    }
-
-    fn asks(
-        bearers: &Bearers,
-        header: &'static str,
-        value: &str,
-    ) -> Result<Option<Arc<str>>, StatusCode> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header, HeaderValue::from_str(value).unwrap());
-        let bearer = bearers.bearer_of(&headers).map_err(|refusal| refusal.status)?;
-        Ok(bearer.label.clone())
-    }
-
-    #[test]
-    fn as_soon_as_there_is_a_key_one_is_asked_for() {
-        let bearers = Bearers::default();
-        assert_eq!(asks(&bearers, "authorization", "Bearer anything"), Ok(None));
-        assert!(bearers.bearer_of(&HeaderMap::new()).is_ok());
-        let keys = [key("one", ClientPolicy::default()), key("two", ClientPolicy::default())];
-        assert!(bearers.learn(&keys, |_| NanoUsd::ZERO, NOON));
-        assert!(!bearers.learn(&keys, |_| NanoUsd::ZERO, NOON), "nothing new");
-        let unauthorized = Err(StatusCode::UNAUTHORIZED);
-        assert!(bearers.bearer_of(&HeaderMap::new()).is_err());
-        assert_eq!(asks(&bearers, "authorization", "Bearer rk_three"), unauthorized);
-        assert_eq!(asks(&bearers, "authorization", "Bearer "), unauthorized);
-        for (header, value) in [
-            ("authorization", "Bearer rk_two"),
-            ("authorization", "rk_two"),
-            ("x-api-key", "rk_two"),
-        ] {
-            assert_eq!(asks(&bearers, header, value), Ok(Some("two".into())), "{header}: {value}");
-        }
-        let held = bearers.spenders();
-        let revoked = [keys[0].clone(), KnownKey { is_revoked: true, ..keys[1].clone() }];
-        assert!(bearers.learn(&revoked, |_| NanoUsd::ZERO, NOON));
-        assert_eq!(asks(&bearers, "x-api-key", "rk_two"), unauthorized);
-        assert_eq!(asks(&bearers, "x-api-key", "rk_one"), Ok(Some("one".into())));
-        // Also with none that is left: nobody gets in because the last key was revoked.
-        bearers.learn(&revoked[1..], |_| NanoUsd::ZERO, NOON);
-        assert_eq!(asks(&bearers, "x-api-key", "rk_one"), unauthorized);
-        assert!(held.iter().skip(2).all(|spender| spender.bearer.is_revoked()));
-        bearers.learn(&[], |_| NanoUsd::ZERO, NOON);
-        assert_eq!(asks(&bearers, "x-api-key", "rk_one"), Ok(None));
-    }
-
-    #[test]
-    fn those_with_one_policy_are_one_class_unless_they_have_something_to_count() {
-        let bearers = Bearers::default();
-        let daily =
-            ClientPolicy { paygo: Paygo::Daily(NanoUsd::from_cents(5)), ..ClientPolicy::default() };
-        let never =
-            ClientPolicy { paygo: Paygo::Never, may_use_reserve: false, ..ClientPolicy::default() };
-        let keys = [key("a", never), key("b", never), key("c", daily), key("d", daily)];
-        bearers.learn(&keys, |name| NanoUsd::from_cents(i64::from(name == "c")), NOON);
-        // Anyone's two, one for those who may not use the reserve, two for each that counts.
-        assert_eq!(bearers.spenders().len(), 2 + 1 + 2 + 2);
-        let paid = |name: &str| {
-            let spenders = bearers.spenders();
-            let mut found = spenders.iter().filter(|one| one.bearer.label.as_deref() == Some(name));
-            let spender = found.next().unwrap();
-            spender.bearer.paid().all(NOON)
-        };
-        assert_eq!((paid("c"), paid("d")), (NanoUsd::from_cents(1), NanoUsd::ZERO));
-        // Another key beside it changes nothing of what it has paid.
-        bearers.learn(&keys[1..], |_| NanoUsd::ZERO, NOON);
-        assert_eq!(paid("c"), NanoUsd::from_cents(1));
-    }
-
-    #[test]
-    fn what_a_key_has_paid_is_of_one_day() {
-        let mut paid = PaidToday::default();
-        let cents = NanoUsd::from_cents;
-        assert_eq!(paid.all(NOON), NanoUsd::ZERO);
-        paid.reserve(cents(50));
-        assert_eq!(paid.all(NOON), cents(50));
-        paid.settle(cents(50), cents(20), NOON);
-        paid.reserve(cents(30));
-        assert_eq!(paid.all(NOON), cents(50));
-        let tomorrow = NOON.after(std::time::Duration::from_secs(43_200));
-        assert_eq!(paid.all(tomorrow), cents(30), "what runs over midnight counts on the new day");
-        paid.settle(cents(30), cents(30), tomorrow);
-        assert_eq!(paid.all(tomorrow), cents(30));
-        // The clock was ahead: it is still the day before, on which twenty were paid.
-        assert_eq!(paid.all(NOON), cents(20));
-        paid.settle(NanoUsd::ZERO, cents(1), NOON);
-        assert_eq!((paid.all(NOON), paid.all(tomorrow)), (cents(21), cents(30)));
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use ripcord_rules::quota::{Aliases, ModelPrices, members};
 use ripcord_rules::time::Mono;
 use ripcord_rules::units::{NanoUsd, Rounding};
 use ripcord_wire::models::{Model, ModelList};
+use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,20 +145,25 @@ impl Catalogue {
 impl Listing {
     /// One model as the list has it.
     pub(crate) fn model(&self, id: &str) -> Option<Bytes> {
+        let found = self.items()?.into_iter().find(|item| id_of(item).is_some_and(|own| own == id));
+        Some(Bytes::copy_from_slice(found?.get().as_bytes()))
+    }
+
+    /// The list with those models alone whose name is let in.
+    pub(crate) fn only(&self, lets_in: impl Fn(&str) -> bool) -> Bytes {
+        let items = self.items().unwrap_or_default().into_iter();
+        let let_in = items.filter(|item| id_of(item).is_some_and(|id| lets_in(&id)));
+        let items: Vec<&str> = let_in.map(RawValue::get).collect();
+        format!("{{\"object\":\"list\",\"data\":[{}]}}", items.join(",")).into()
+    }
+
+    fn items(&self) -> Option<Vec<&RawValue>> {
         #[derive(serde::Deserialize)]
         struct Raw<'a> {
             #[serde(borrow)]
-            data: Vec<&'a serde_json::value::RawValue>,
+            data: Vec<&'a RawValue>,
         }
-        #[derive(serde::Deserialize)]
-        struct Id {
-            id: String,
-        }
-        let raw: Raw<'_> = serde_json::from_slice(&self.bytes).ok()?;
-        let found = raw.data.into_iter().find(|item| {
-            serde_json::from_str::<Id>(item.get()).is_ok_and(|model| model.id == id)
-        })?;
-        Some(Bytes::copy_from_slice(found.get().as_bytes()))
+        Some(serde_json::from_slice::<Raw<'_>>(&self.bytes).ok()?.data)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -168,6 +174,14 @@ impl Listing {
     fn find(&self, name: &str) -> Option<&Listed> {
         self.models.get(name).or_else(|| self.models.get(self.names.get(name)?))
     }
+}
+
+fn id_of(item: &RawValue) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Id {
+        id: String,
+    }
+    Some(serde_json::from_str::<Id>(item.get()).ok()?.id)
 }
 
 /// What the dearest model costs an account, and anything that is not listed.
@@ -191,6 +205,11 @@ impl Quote {
     /// Whether all that may serve it are listed.
     pub(crate) const fn is_whole(&self) -> bool {
         self.is_whole
+    }
+
+    /// The names of those who may serve it, as far as they are listed.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|member| &*member.name)
     }
 
     /// The only chute that it can be, or the first of several.

@@ -1,12 +1,13 @@
 //! What one attempt takes from its account: counted before it is sent, settled when it is over.
 
 use crate::accounts::budget::Budget;
-use crate::bearers::Spender;
+use crate::bearers::{Bearer, Spender};
 use crate::catalogue::{Member, Quote};
 use crate::pipeline::call::Call;
 use crate::pipeline::itinerary::Link;
 use crate::shared::Shared;
 use crate::terms::Terms;
+use ripcord_rules::clients::Full;
 use ripcord_rules::quota::{BodyDigest, CallCost, CallShape, CallSize, Ending, Held, Payer};
 use ripcord_rules::time::Mono;
 use ripcord_rules::units::{MilliUnits, NanoUsd};
@@ -35,8 +36,18 @@ pub(crate) struct Charge {
     likely: CallCost,
     /// Who is taken to pay; `None` if nobody knows what is left on the account.
     payer: Option<Payer>,
+    /// Whose share it counts in.
+    bearer: Arc<Bearer>,
     /// Whose call it is, where the balance may have to pay.
     paid_for: Option<Spender>,
+}
+
+/// Why an attempt may not be made now.
+pub(crate) enum Denied {
+    /// The account has no room for it.
+    Budget(Budget),
+    /// The bearer's share has none; and what the call may cost.
+    Share(Full, NanoUsd),
 }
 
 /// What became of the attempt, as far as its price goes.
@@ -70,13 +81,13 @@ pub(crate) struct Settled {
 }
 
 impl Charge {
-    /// Counts an attempt on this account, if its budget lets it in.
+    /// Counts an attempt on this account, if its budget and the bearer's share let it in.
     pub(crate) fn reserve(
         shared: &Arc<Shared>,
         account: usize,
         call: &Call,
         link: &Link,
-    ) -> Result<Self, Budget> {
+    ) -> Result<Self, Denied> {
         let size = shared.sizes.lock().expect(&link.key, call.shape);
         let pricing = &shared.accounts[account].pricing;
         let terms = pricing.terms();
@@ -84,10 +95,16 @@ impl Charge {
         // In full, though it may turn out to be a repeat.
         let likely = CallCost { units: MilliUnits::ONE, usd: Some(quote.dearest.cost(size, 0)) };
         let now = shared.clock.now();
+        let bearer = Arc::clone(&call.spender.bearer);
+        let share = usd(likely);
+        bearer.reserve(share, now.wall).map_err(|full| Denied::Share(full, share))?;
         let chutes = shared.chutes_of(account, &quote, &terms);
         let chutes: Vec<Option<&str>> = chutes.iter().map(Option::as_deref).collect();
-        let (held, budget) =
-            shared.accounts[account].reserve(&call.spender, &chutes, likely, now.wall)?;
+        let reserved = shared.accounts[account].reserve(&call.spender, &chutes, likely, now.wall);
+        let (held, budget) = reserved.map_err(|budget| {
+            bearer.used(share, NanoUsd::ZERO, now.wall);
+            Denied::Budget(budget)
+        })?;
         let body = link.outgoing(shared).digest;
         pricing.repeats.lock().begin(body, now.mono);
         Ok(Self {
@@ -103,6 +120,7 @@ impl Charge {
             size,
             likely,
             payer: budget.payer(),
+            bearer,
             paid_for: budget.may_be_paid().then(|| call.spender.clone()),
         })
     }
@@ -139,10 +157,11 @@ impl Charge {
         let counted = cost.map(|cost| if is_repeat { cost.of_repeat() } else { cost });
         let chute = served.as_ref().and_then(|member| member.chute_id.as_deref());
         self.shared.accounts[self.account].settle(&held, chute, ended, counted);
+        // At list price a repeat is not cheaper, nor is what the balance pays for.
+        let whole = cost.map_or(NanoUsd::ZERO, usd);
+        self.bearer.used(usd(self.likely), whole, now.wall);
         if let Some(spender) = &self.paid_for {
-            let usd = |cost: CallCost| cost.usd.unwrap_or(NanoUsd::ZERO);
-            // What the balance pays for is not cheaper for being a repeat.
-            spender.bearer.settle(usd(self.likely), cost.map_or(NanoUsd::ZERO, usd), now.wall);
+            spender.bearer.settle(usd(self.likely), whole, now.wall);
         }
         self.shared.budget_changed(self.account);
         self.settled(bill, cost)
@@ -209,6 +228,10 @@ impl Charge {
         let size = CallSize { prompt_tokens, completion_tokens };
         self.shared.sizes.lock().learn(&self.model, self.shape, size);
     }
+}
+
+fn usd(cost: CallCost) -> NanoUsd {
+    cost.usd.unwrap_or(NanoUsd::ZERO)
 }
 
 impl Drop for Charge {

@@ -11,8 +11,10 @@ use std::time::Duration;
 /// Everything the gateway is told. Checked by [`crate::Gateway::start`].
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen. Loopback only, as long as there are no client keys.
+    /// Where to listen. Beyond this machine only with client keys and an admin token.
     pub listen: SocketAddr,
+    /// What opens the routes of those who run the gateway, from elsewhere than this machine.
+    pub admin_token: Option<AdminToken>,
     /// Where Chutes is.
     pub endpoints: Endpoints,
     /// The accounts, in order of preference.
@@ -30,6 +32,24 @@ pub struct Config {
     /// What is watched for changes.
     pub watch: WatchConfig,
 }
+
+/// The token of those who run the gateway: what is kept of it is its SHA-256.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AdminToken([u8; 32]);
+
+/// Why a text is no admin token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdminTokenError {
+    /// It could be guessed.
+    #[error("an admin token has at least {SHORTEST_TOKEN} characters")]
+    TooShort,
+    /// It could not be sent in a header.
+    #[error("an admin token has no spaces and no characters beyond ASCII")]
+    NotPlain,
+}
+
+/// As many as 96 random bits have in Base64.
+const SHORTEST_TOKEN: usize = 16;
 
 /// What is told at `/-/events`, and when.
 #[derive(Clone, Debug)]
@@ -95,6 +115,40 @@ pub struct Limits {
     pub heartbeat: Duration,
     /// For requests under way at shutdown. What is left then ends with an error `shutting_down`.
     pub drain: Duration,
+}
+
+impl Config {
+    /// Whether others than the programs of this machine can reach it.
+    pub(crate) fn is_reachable(&self) -> bool {
+        !self.listen.ip().to_canonical().is_loopback()
+    }
+}
+
+impl AdminToken {
+    /// Reads a token as somebody wrote it.
+    ///
+    /// # Errors
+    /// When it is too short, or cannot be sent.
+    pub fn parse(text: &str) -> Result<Self, AdminTokenError> {
+        let text = text.trim();
+        if text.bytes().any(|byte| !byte.is_ascii_graphic()) {
+            return Err(AdminTokenError::NotPlain);
+        }
+        if text.len() < SHORTEST_TOKEN {
+            return Err(AdminTokenError::TooShort);
+        }
+        Ok(Self(ripcord_store::ClientKey::digest(text)))
+    }
+
+    pub(crate) const fn digest(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminToken(…)")
+    }
 }
 
 impl Default for WatchConfig {

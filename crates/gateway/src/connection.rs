@@ -1,9 +1,10 @@
 //! One connection: its requests one after the other, and a limit for a client that does not read.
 
 use crate::body::AnswerBody;
+use crate::callers::Callers;
 use crate::config::Limits;
 use crate::places::{Busy, Place};
-use crate::router::{Callers, handle};
+use crate::router::handle;
 use crate::shared::Shared;
 use crate::under_way::Entered;
 use bytes::Bytes;
@@ -38,7 +39,7 @@ pub(crate) async fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
-    let port = stream.peer_addr().ok().map(|peer| peer.port());
+    let peer = stream.peer_addr().ok();
     let Limits { header_timeout, write_timeout, .. } = shared.limits;
     let seat = Arc::clone(&place);
     let service = service_fn(move |request| {
@@ -51,8 +52,8 @@ pub(crate) async fn serve(
             };
             // Whoever only asks how things stand is not counted.
             let calls = request.uri().path().starts_with("/v1/");
-            let entered = port.filter(|_| calls).map(|port| shared.under_way.enter(port));
-            let response = handle(shared, callers, request).await;
+            let entered = peer.filter(|_| calls).map(|peer| shared.under_way.enter(peer.port()));
+            let response = handle(shared, callers, peer, request).await;
             Ok::<_, Infallible>(response.map(|body| Attended {
                 body,
                 _busy: busy,

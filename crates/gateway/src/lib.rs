@@ -38,6 +38,7 @@ mod accounts;
 mod admin;
 mod bearers;
 mod body;
+mod callers;
 mod catalogue;
 mod charge;
 mod clock;
@@ -63,6 +64,8 @@ mod under_way;
 pub use admin::budget::BudgetReport;
 pub use admin::quota_stats::QuotaStats;
 pub use bearers::new_client_key;
-pub use config::{AccountConfig, Config, Limits, WatchConfig, slot_tag};
+pub use config::{
+    AccountConfig, AdminToken, AdminTokenError, Config, Limits, WatchConfig, slot_tag,
+};
 pub use events::{EVENT_SCHEMA, EventReport, Notice, Subscription};
 pub use start::{AbortHandle, Gateway, StartError};

@@ -1,5 +1,7 @@
 //! Every error the gateway answers with: one table of situation, status, code and what the client should do.
 
+mod of_client;
+
 use crate::accounts::budget::DailyBound;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -168,11 +170,6 @@ impl Refusal {
             reset_at.map(|reset| reset.since(now)),
         )
         .with_window(Some(window), reset_at)
-    }
-
-    pub(crate) fn key_revoked() -> Self {
-        let message = "the client key was revoked while the request waited";
-        Self::of_request(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
     }
 
     pub(crate) fn unknown_paid_today(account: &str) -> Self {

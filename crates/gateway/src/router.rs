@@ -1,11 +1,13 @@
 //! Every route, and the checks that stand before all of them.
 
 use crate::admin;
+use crate::bearers::Bearer;
 use crate::body::AnswerBody;
+use crate::callers::{ALLOWS_PRIVATE_NETWORK, ASKS_FOR_PRIVATE_NETWORK, Callers, EXPOSED};
 use crate::clock::Clock;
 use crate::pipeline::call::{Call, Route};
 use crate::pipeline::early::{EarlyStream, Pending};
-use crate::pipeline::{Answer, Decision, serve};
+use crate::pipeline::{Answer, Decision, allowed, serve};
 use crate::refusal::Refusal;
 use crate::request_body;
 use crate::shared::Shared;
@@ -14,11 +16,13 @@ use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, AUTHORIZATION, CACHE_CONTROL,
-    CONTENT_TYPE, HOST, ORIGIN, VARY,
+    CONTENT_TYPE, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use ripcord_rules::time::Mono;
+use ripcord_rules::units::NanoUsd;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,23 +32,11 @@ const ACCOUNT: HeaderName = HeaderName::from_static("x-ripcord-account");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-ripcord-attempts");
 const UNGUARDED: HeaderName = HeaderName::from_static("x-ripcord-unguarded");
 
-/// What a page of a listed origin may read.
-const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "x-ripcord-request-id, x-ripcord-model, x-ripcord-account, x-ripcord-attempts, x-ripcord-unguarded, retry-after, \
-     x-should-retry",
-);
-
-/// Who may call, by name and by page.
-#[derive(Debug)]
-pub(crate) struct Callers {
-    pub(crate) hosts: Vec<String>,
-    pub(crate) origins: Vec<String>,
-}
-
 /// Answers one request.
 pub(crate) async fn handle(
     shared: Arc<Shared>,
     callers: Arc<Callers>,
+    peer: Option<SocketAddr>,
     request: Request<Incoming>,
 ) -> Response<AnswerBody> {
     let arrived = shared.clock.mono();
@@ -53,7 +45,7 @@ pub(crate) async fn handle(
     let mut response = match callers.check(request.headers()) {
         Err(refusal) => refusal.into_response(),
         Ok(()) if request.method() == Method::OPTIONS => preflight(request.headers()),
-        Ok(()) => match route(&shared, request, arrived, &request_id).await {
+        Ok(()) => match admitted(&shared, &callers, peer, request, arrived, &request_id).await {
             Ok(response) => response,
             Err(refusal) => {
                 let status = refusal.status.as_u16();
@@ -70,9 +62,27 @@ pub(crate) async fn handle(
     if let Some(origin) = origin.filter(|origin| callers.lists(origin)) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    }
+    if !callers.origins.is_empty() {
+        // Also without an origin: whatever keeps answers must not hand this one to a page.
         headers.insert(VARY, HeaderValue::from_static("origin"));
     }
     response
+}
+
+/// What only those who run the gateway may see is looked after first.
+async fn admitted(
+    shared: &Arc<Shared>,
+    callers: &Callers,
+    peer: Option<SocketAddr>,
+    request: Request<Incoming>,
+    arrived: Mono,
+    request_id: &Arc<str>,
+) -> Result<Response<AnswerBody>, Refusal> {
+    if matches!(request.uri().path(), "/-/status" | "/-/budget" | "/-/events" | "/metrics") {
+        callers.check_admin(request.headers(), peer)?;
+    }
+    route(shared, request, arrived, request_id).await
 }
 
 async fn route(
@@ -94,16 +104,22 @@ async fn route(
             forward(shared, Route::Embeddings, request, arrived, request_id).await
         }
         ("/v1/models", &Method::GET) => {
-            refuse_chutes_key(request.headers())?;
-            shared.bearers.bearer_of(request.headers())?;
+            let bearer = bearer_of(shared, request.headers())?;
             let listing = admin::models::listing(shared).await?;
-            Ok(json(StatusCode::OK, listing.bytes.clone()))
+            let models = &bearer.rights.models;
+            let list = match models.is_unrestricted() {
+                true => listing.bytes.clone(),
+                false => listing.only(|model| models.allows(model)),
+            };
+            Ok(json(StatusCode::OK, list))
         }
         (path, &Method::GET) if path.starts_with("/v1/models/") => {
-            refuse_chutes_key(request.headers())?;
-            shared.bearers.bearer_of(request.headers())?;
+            let bearer = bearer_of(shared, request.headers())?;
             let id = path.trim_start_matches("/v1/models/").replace("%2F", "/").replace("%2f", "/");
             let listing = admin::models::listing(shared).await?;
+            if !bearer.rights.models.allows(&id) {
+                return Err(Refusal::model_not_allowed(&bearer, &id));
+            }
             let model = listing.model(&id);
             model
                 .map(|model| json(StatusCode::OK, model))
@@ -116,13 +132,11 @@ async fn route(
         ("/-/ready", &Method::GET) => Ok(admin::ready(shared)),
         ("/-/events", &Method::GET) => admin::events::open(shared, request.headers()),
         ("/v1/quota-stats", &Method::GET) => {
-            refuse_chutes_key(request.headers())?;
-            shared.bearers.bearer_of(request.headers())?;
+            bearer_of(shared, request.headers())?;
             admin::quota_stats::show(shared, request.uri().query()).await
         }
         ("/v1/quota-stats", &Method::POST) => {
-            refuse_chutes_key(request.headers())?;
-            shared.bearers.bearer_of(request.headers())?;
+            bearer_of(shared, request.headers())?;
             let (head, body) = request.into_parts();
             let (bytes, _buffered) = request_body::read(shared, &head.headers, body).await?;
             admin::quota_stats::refresh(shared, &bytes).await
@@ -139,6 +153,12 @@ async fn route(
     }
 }
 
+/// Who calls, if anybody who may.
+fn bearer_of(shared: &Shared, headers: &HeaderMap) -> Result<Arc<Bearer>, Refusal> {
+    refuse_chutes_key(headers)?;
+    shared.bearers.bearer_of(headers, shared.clock.now().wall)
+}
+
 async fn forward(
     shared: &Arc<Shared>,
     route: Route,
@@ -147,14 +167,21 @@ async fn forward(
     request_id: &Arc<str>,
 ) -> Result<Response<AnswerBody>, Refusal> {
     let (head, body) = request.into_parts();
-    refuse_chutes_key(&head.headers)?;
-    let bearer = shared.bearers.bearer_of(&head.headers)?;
+    let bearer = bearer_of(shared, &head.headers)?;
+    let now = shared.clock.now();
     let mut story = Story::begin(shared, Arc::clone(request_id), route.name());
     story.called_by(bearer.label.clone());
     let refuse = |refusal: Refusal, story: &mut Story| {
         story.refused(refusal.status.as_u16(), refusal.cause);
         refusal
     };
+    match bearer.visit(now) {
+        Ok(visit) => story.visits(visit),
+        Err(full) => {
+            let refusal = Refusal::of_share(&bearer, &full, NanoUsd::ZERO, now.wall);
+            return Err(refuse(refusal, &mut story));
+        }
+    }
     let (bytes, buffered) = match request_body::read(shared, &head.headers, body).await {
         Ok(read) => read,
         Err(refusal) => return Err(refuse(refusal, &mut story)),
@@ -164,6 +191,9 @@ async fn forward(
         Err(refusal) => return Err(refuse(refusal, &mut story)),
     };
     story.asks_for(&call.requested_model, call.wants_stream);
+    if let Err(refusal) = allowed::check(shared, &call).await {
+        return Err(refuse(refusal, &mut story));
+    }
     let wants_stream = call.wants_stream;
     let parts = Arc::clone(shared);
     let mut pending: Pending = Box::pin(async move {
@@ -290,51 +320,11 @@ fn preflight(headers: &HeaderMap) -> Response<AnswerBody> {
         if let Some(asked) = headers.get("access-control-request-headers") {
             answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
         }
+        if headers.contains_key(ASKS_FOR_PRIVATE_NETWORK) {
+            answer.insert(ALLOWS_PRIVATE_NETWORK, HeaderValue::from_static("true"));
+        }
     }
     response
-}
-
-// === impl Callers ===
-
-impl Callers {
-    fn lists(&self, origin: &HeaderValue) -> bool {
-        self.origins.iter().any(|listed| listed.as_bytes() == origin.as_bytes())
-    }
-
-    /// Refuses names that are not this machine's (DNS rebinding) and pages that are not listed.
-    fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let mut hosts = headers.get_all(HOST).iter();
-        let host = hosts.next().and_then(|host| host.to_str().ok());
-        if hosts.next().is_some() || !host.is_some_and(|host| self.knows_host(host)) {
-            let message = "this gateway does not go by that name; if it should, add it to `allowed_hosts` below [gateway] in the configuration";
-            return Err(Refusal::of_request(StatusCode::FORBIDDEN, "not_allowed", message));
-        }
-        match headers.get(ORIGIN) {
-            Some(origin) if !self.lists(origin) => {
-                let origin = origin.to_str().unwrap_or("of this origin");
-                let message = format!(
-                    "pages of {origin} may not call the gateway; if they should, write `allowed_origins = [\"{origin}\"]` \
-                     below [gateway] in the configuration"
-                );
-                Err(Refusal::of_request(StatusCode::FORBIDDEN, "not_allowed", &message))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn knows_host(&self, host: &str) -> bool {
-        let name = match host.rsplit_once(':') {
-            Some((name, port))
-                if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) =>
-            {
-                name
-            }
-            _ => host,
-        };
-        self.hosts
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host))
-    }
 }
 
 /// The time in milliseconds, so that the ledger's rows come in order, and 80 random bits.
@@ -354,24 +344,6 @@ fn new_request_id() -> Arc<str> {
 mod tests {
     use super::*;
 
-    fn callers() -> Callers {
-        Callers {
-            hosts: ["localhost", "127.0.0.1", "[::1]", "box.lan"].map(str::to_owned).to_vec(),
-            origins: vec!["https://chat.example".to_owned()],
-        }
-    }
-
-    fn check(pairs: &[(&str, &str)]) -> Result<(), StatusCode> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in pairs {
-            headers.append(
-                HeaderName::from_bytes(name.as_bytes()).unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            );
-        }
-        callers().check(&headers).map_err(|refusal| refusal.status)
-    }
-
     #[test]
     fn request_ids_are_of_one_length_in_order_and_never_the_same() {
         let ids: Vec<Arc<str>> = (0..1_000).map(|_| new_request_id()).collect();
@@ -379,38 +351,6 @@ mod tests {
         assert!(ids.windows(2).all(|pair| pair[0][..16] <= pair[1][..16]));
         let different: std::collections::HashSet<&str> = ids.iter().map(|id| &**id).collect();
         assert_eq!(different.len(), ids.len());
-    }
-
-    #[test]
-    fn only_own_names_are_answered() {
-        for host in
-            ["localhost", "LOCALHOST:8790", "127.0.0.1:1", "[::1]:8790", "[::1]", "box.lan:80"]
-        {
-            assert_eq!(check(&[("host", host)]), Ok(()), "{host}");
-        }
-        for host in
-            ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8790", "", "::1"]
-        {
-            assert_eq!(check(&[("host", host)]), Err(StatusCode::FORBIDDEN), "{host}");
-        }
-        assert_eq!(check(&[]), Err(StatusCode::FORBIDDEN));
-        assert_eq!(
-            check(&[("host", "localhost"), ("host", "evil.example")]),
-            Err(StatusCode::FORBIDDEN)
-        );
-    }
-
-    #[test]
-    fn only_listed_pages_may_call() {
-        assert_eq!(check(&[("host", "localhost"), ("origin", "https://chat.example")]), Ok(()));
-        for origin in
-            ["https://evil.example", "null", "http://chat.example", "https://chat.example.evil"]
-        {
-            assert_eq!(
-                check(&[("host", "localhost"), ("origin", origin)]),
-                Err(StatusCode::FORBIDDEN)
-            );
-        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Connections: accepted within bounds, served, drained.
 
+use crate::callers::Callers;
 use crate::connection;
 use crate::places::{self, Places};
-use crate::router::Callers;
 use crate::shared::Shared;
 use ripcord_rules::time::Mono;
 use std::io;

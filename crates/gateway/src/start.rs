@@ -4,6 +4,7 @@ use crate::accounts::Account;
 use crate::accounts::service::Service;
 use crate::admin::models;
 use crate::bearers::Bearers;
+use crate::callers::Callers;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::{Config, slot_tag};
@@ -11,7 +12,6 @@ use crate::driver::gate::GateDriver;
 use crate::driver::{client_keys, snapshots, terms};
 use crate::events::{self, Begin, Events, Subscription};
 use crate::metrics::Metrics;
-use crate::router::Callers;
 use crate::server;
 use crate::shared::{FIGURES_LAG, Shared};
 use parking_lot::Mutex;
@@ -41,12 +41,16 @@ pub enum StartError {
     /// An account without a key.
     #[error("account `{0}` has no key")]
     NoKey(String),
-    /// Others could reach it.
+    /// Others could reach it, and it has no client keys.
     #[error(
-        "will not listen on {0}: anyone who can reach it could spend your quota. Beyond this machine the gateway needs \
-         an admin token besides client keys, which this version does not have yet; listen on 127.0.0.1 and put an authenticating proxy before it"
+        "will not listen on {0}: without client keys anyone who can reach it could spend your quota"
     )]
-    NotLoopback(SocketAddr),
+    NoClientKeys(SocketAddr),
+    /// Others could reach it, and it has no admin token.
+    #[error(
+        "will not listen on {0} without an admin token, which opens what is only for those who run the gateway"
+    )]
+    NoAdminToken(SocketAddr),
     /// The port is taken.
     #[error(
         "{0} is in use by another program, perhaps another `ripcord serve`; choose another port with --listen"
@@ -114,8 +118,12 @@ impl Gateway {
         if let Some(account) = config.accounts.iter().find(|account| account.keys.is_empty()) {
             return Err(StartError::NoKey(account.label.clone()));
         }
-        if !config.listen.ip().is_loopback() {
-            return Err(StartError::NotLoopback(config.listen));
+        let is_reachable = config.is_reachable();
+        if is_reachable && config.admin_token.is_none() {
+            return Err(StartError::NoAdminToken(config.listen));
+        }
+        if is_reachable && ledger.client_keys()?.is_empty() {
+            return Err(StartError::NoClientKeys(config.listen));
         }
         let listener = listen(config.listen).await?;
         let address = listener
@@ -238,7 +246,7 @@ impl Gateway {
             clock,
             limits: config.limits,
             accounts,
-            bearers: Bearers::default(),
+            bearers: Bearers::new(config.is_reachable()),
             rests: Mutex::default(),
             catalogue: Catalogue::default(),
             sizes: Mutex::default(),
@@ -345,5 +353,7 @@ fn callers(config: &Config) -> Callers {
             .chain(config.allowed_hosts.iter().cloned())
             .collect(),
         origins: config.allowed_origins.clone(),
+        is_reachable: config.is_reachable(),
+        admin_token: config.admin_token.clone(),
     }
 }

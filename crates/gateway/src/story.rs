@@ -3,6 +3,7 @@
 //! A [`Story`] lives with the request: in the pipeline first, then inside the body of the answer. Dropping it
 //! before its end means that the client left.
 
+use crate::bearers::Visit;
 use crate::charge::{Bill, Charge};
 use crate::shared::Shared;
 use ripcord_rules::time::{Mono, Wall};
@@ -17,6 +18,8 @@ pub(crate) struct Story {
     pub(crate) request_id: Arc<str>,
     /// The name of the client key.
     client_key: Option<Arc<str>>,
+    /// Its place in the share of its bearer, until the answer is over.
+    visit: Option<Visit>,
     route: &'static str,
     requested_model: Option<Arc<str>>,
     is_stream: bool,
@@ -56,6 +59,7 @@ impl Story {
             shared: Arc::clone(shared),
             request_id,
             client_key: None,
+            visit: None,
             route,
             requested_model: None,
             is_stream: false,
@@ -77,6 +81,10 @@ impl Story {
         self.client_key = client_key;
     }
 
+    pub(crate) fn visits(&mut self, visit: Visit) {
+        self.visit = Some(visit);
+    }
+
     pub(crate) fn asks_for(&mut self, model: &str, is_stream: bool) {
         self.requested_model = Some(model.into());
         self.is_stream = is_stream;
@@ -92,6 +100,9 @@ impl Story {
 
     pub(crate) fn begin_attempt(&mut self, served_by: ServedBy, charge: Charge) {
         self.attempts += 1;
+        if let Some(visit) = &mut self.visit {
+            visit.is_sent();
+        }
         let now = self.shared.clock.now();
         self.attempt = Some(Attempt {
             served_by,

@@ -137,6 +137,7 @@ async fn open(
         .map_err(could_not)?;
     let config = Config {
         listen: listen.unwrap_or(USUAL_ADDRESS),
+        admin_token: None,
         endpoints,
         accounts: scenario::accounts()?,
         limits: Limits { drain: Duration::from_secs(5), ..Limits::default() },

@@ -123,6 +123,7 @@ fn config(
     let count = |figure: u64| usize::try_from(figure).unwrap_or(usize::MAX);
     Ok(Config {
         listen: arguments.listen.unwrap_or(gateway.listen.value),
+        admin_token: None,
         endpoints: upstream::endpoints(settings)?,
         accounts: accounts
             .iter()

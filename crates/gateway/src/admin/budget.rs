@@ -75,7 +75,7 @@ pub(crate) async fn answer(
     query: Option<&str>,
 ) -> Result<Response<AnswerBody>, Refusal> {
     // With a client key the answer is for its bearer.
-    let bearer = shared.bearers.bearer_of(headers);
+    let bearer = shared.bearers.bearer_of(headers, shared.clock.now().wall);
     let bearer = bearer.unwrap_or_else(|_| shared.bearers.anyone().bearer);
     let question = Question::read(shared, bearer, query).await?;
     let now = shared.clock.now();

@@ -1,6 +1,7 @@
 //! Routes for those who run the gateway.
 
 pub(crate) mod budget;
+mod clients;
 pub(crate) mod events;
 pub(crate) mod figures;
 pub(crate) mod models;

@@ -1,5 +1,6 @@
 //! `/-/status`: what the gateway knows and does, as JSON. Never a key, never a prompt.
 
+use super::clients::ClientStatus;
 use super::figures::{decimal, format_time, source_word, unit_word, usd};
 use super::query::{self, Priority};
 use crate::accounts::Account;
@@ -23,6 +24,9 @@ struct Status<'a> {
     calling_ports: Vec<u16>,
     queue: Queue,
     accounts: Vec<AccountStatus<'a>>,
+    /// Whether callers need a client key.
+    wants_client_key: bool,
+    clients: Vec<ClientStatus>,
     models_resting: Vec<Resting>,
     models_listed: Option<usize>,
     ledger: LedgerStatus,
@@ -187,6 +191,8 @@ pub(crate) fn report(shared: &Shared, query: Option<&str>) -> Result<Bytes, Refu
             own_names: terms.aliases.as_ref().map(Aliases::len),
         }
     });
+    let bearers = shared.bearers.with_keys();
+    let clients = bearers.iter().map(|bearer| ClientStatus::of(bearer, now.wall));
     let health = shared.ledger.health();
     let status = Status {
         version: env!("CARGO_PKG_VERSION"),
@@ -197,6 +203,8 @@ pub(crate) fn report(shared: &Shared, query: Option<&str>) -> Result<Bytes, Refu
         calling_ports: shared.under_way.ports(),
         queue: Queue { waiting: shared.gate.queued(), places: shared.limits.queue },
         accounts: accounts.collect(),
+        wants_client_key: shared.bearers.wants_key(),
+        clients: clients.collect(),
         models_resting,
         models_listed: shared.catalogue.listing().map(|listing| listing.count()),
         ledger: LedgerStatus {

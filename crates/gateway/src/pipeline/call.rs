@@ -10,6 +10,7 @@ use ripcord_rules::quota::CallShape;
 use ripcord_rules::quota::Work;
 use ripcord_rules::recover::AttemptLimits;
 use ripcord_rules::time::Mono;
+use ripcord_store::ClientPriority;
 use ripcord_wire::body::RequestBody;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +90,7 @@ impl Call {
             Some(bare) if !bare.is_empty() => bare.into(),
             _ => Arc::clone(&requested),
         };
-        let steering = Steering::read(shared, headers)?;
+        let steering = Steering::read(shared, headers, &bearer)?;
         let mut forwarded = HeaderMap::new();
         for name in FORWARDED {
             if let Some(value) = headers.get(name) {
@@ -129,19 +130,24 @@ struct Steering {
 }
 
 impl Steering {
-    fn read(shared: &Shared, headers: &HeaderMap) -> Result<Self, Refusal> {
+    fn read(shared: &Shared, headers: &HeaderMap, bearer: &Bearer) -> Result<Self, Refusal> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("").trim());
         let wrong = |name: &str, expected: &str| {
             let message = format!("the header `{name}` should be {expected}");
             Refusal::of_request(StatusCode::BAD_REQUEST, "invalid_header", &message)
         };
-        let (work, by_priority) = match text("x-ripcord-priority") {
-            None | Some("interactive") => {
+        let asked = match text("x-ripcord-priority") {
+            None | Some("interactive") => ClientPriority::Interactive,
+            Some("agent") => ClientPriority::Agent,
+            Some("batch") => ClientPriority::Batch,
+            Some(_) => return Err(wrong("x-ripcord-priority", "interactive, agent or batch")),
+        };
+        let (work, by_priority) = match asked.min(bearer.rights.highest_priority) {
+            ClientPriority::Interactive => {
                 (Work::Interactive, Some(shared.limits.interactive_deadline))
             }
-            Some("agent") => (Work::Background, Some(shared.limits.agent_deadline)),
-            Some("batch") => (Work::Background, None),
-            Some(_) => return Err(wrong("x-ripcord-priority", "interactive, agent or batch")),
+            ClientPriority::Agent => (Work::Background, Some(shared.limits.agent_deadline)),
+            ClientPriority::Batch => (Work::Background, None),
         };
         let deadline = match text("x-ripcord-deadline") {
             None => by_priority,

@@ -4,6 +4,7 @@
 //! decides after each failure; [`attempt`] is one of them; [`relay`] carries a stream that has begun; [`early`] keeps a stream open that has
 //! not.
 
+pub(crate) mod allowed;
 pub(crate) mod attempt;
 pub(crate) mod call;
 pub(crate) mod early;

@@ -6,15 +6,17 @@ use super::call::Call;
 use super::itinerary::{Itinerary, Link};
 use super::refuse;
 use crate::accounts::AccountKey;
-use crate::charge::{Bill, Charge};
+use crate::charge::{Bill, Charge, Denied};
 use crate::driver::gate::Permit;
 use crate::refusal::Refusal;
 use crate::shared::{Apart, Shared};
 use crate::story::Story;
 use ripcord_rules::admit::Candidate;
 use ripcord_rules::cause::{classify, is_recognised};
+use ripcord_rules::clients::Full;
 use ripcord_rules::recover::{Attempts, Next, RestBook, Scope, Tried};
 use ripcord_rules::time::Mono;
+use ripcord_rules::units::NanoUsd;
 use ripcord_store::{Outcome, ServedBy};
 use std::sync::Arc;
 
@@ -94,13 +96,10 @@ impl Pursuit {
             }
             return Err(self.refused(None));
         }
-        let admitted = self.shared.gate.admit(able, self.deadline).await;
+        let slot = self.shared.gate.admit(able, self.deadline);
+        let admitted = self.while_in_force(slot).await;
         story.waited(self.shared.clock.mono().since(now));
-        let permit = admitted.map_err(|why| self.refused(Some(why)))?;
-        if self.call.spender.bearer.is_revoked() {
-            return Err(Refusal::key_revoked());
-        }
-        Ok(Some(permit))
+        admitted?.map(Some).map_err(|why| self.refused(Some(why)))
     }
 
     async fn attempt(&mut self, permit: Permit, story: &mut Story) -> Tryout {
@@ -111,11 +110,15 @@ impl Pursuit {
         let account = &shared.accounts[permit.account];
         let charge = match Charge::reserve(&shared, permit.account, &self.call, &link) {
             Ok(charge) => charge,
-            Err(budget) => {
+            Err(Denied::Budget(budget)) => {
                 let stays_away = shared.close_for(permit.account, &self.call, &link, &budget);
                 drop(permit);
                 self.apart.extend(stays_away);
                 return Tryout::GoesOn;
+            }
+            Err(Denied::Share(full, likely)) => {
+                drop(permit);
+                return self.wait_for_share(&full, likely, story).await;
             }
         };
         // The last one may have been set aside meanwhile; then the account is no candidate any more.
@@ -247,9 +250,49 @@ impl Pursuit {
             return Err(refuse::of_verdict(shared, call, first.account, &first.verdict));
         }
         let until = self.apart.iter().map(|one| one.until).min().unwrap_or(now);
-        tokio::time::sleep_until(shared.clock.instant(until)).await;
+        let waited = tokio::time::sleep_until(shared.clock.instant(until));
+        let waited = self.while_in_force(waited).await;
         story.waited(shared.clock.mono().since(now));
-        Ok(())
+        waited
+    }
+
+    /// The bearer's share has no room for the call: waits for others of the bearer that may cost less than they might
+    /// have, or says that it is used up.
+    async fn wait_for_share(&self, full: &Full, likely: NanoUsd, story: &mut Story) -> Tryout {
+        let shared = &self.shared;
+        let bearer = &self.call.spender.bearer;
+        let now = shared.clock.now();
+        let freed = async {
+            if full.may_settle {
+                bearer.room_for(likely, now.wall).await;
+            }
+            full.may_settle
+        };
+        let until_deadline = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(shared.clock.instant(deadline)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let in_time = self.while_in_force(async {
+            tokio::select! {
+                has_room = freed => has_room,
+                () = until_deadline => false,
+            }
+        });
+        let waited = in_time.await;
+        story.waited(shared.clock.mono().since(now.mono));
+        match waited {
+            Ok(true) => Tryout::GoesOn,
+            Ok(false) => Tryout::Ends(Refusal::of_share(bearer, full, likely, now.wall)),
+            Err(refusal) => Tryout::Ends(refusal),
+        }
+    }
+
+    /// Waits for something unless the bearer's key is revoked or expires meanwhile.
+    async fn while_in_force<T>(&self, waits: impl Future<Output = T>) -> Result<T, Refusal> {
+        let now = || self.shared.clock.now().wall;
+        self.call.spender.bearer.while_in_force(now, waits).await
     }
 }
 

@@ -10,7 +10,7 @@ mod survey;
 mod tests;
 mod upstream;
 
-use crate::charge::{Bill, Charge};
+use crate::charge::{Bill, Charge, Denied};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, Config, Limits, WatchConfig};
 use crate::driver::snapshots;
@@ -115,6 +115,7 @@ fn config(scenario: &Scenario) -> Config {
     let url = Some("http://127.0.0.1:9");
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
+        admin_token: None,
         endpoints: Endpoints::from_urls(url, url, None, PlainHttp::LoopbackOnly).unwrap(),
         accounts: vec![AccountConfig {
             label: "account".to_owned(),
@@ -257,7 +258,10 @@ impl World {
                     drop(permit);
                     return true;
                 }
-                Err(budget) => drop(self.shared.close_for(permit.account, &call, &link, &budget)),
+                Err(Denied::Budget(budget)) => {
+                    drop(self.shared.close_for(permit.account, &call, &link, &budget));
+                }
+                Err(Denied::Share(full, _)) => panic!("nobody here has a share: {full:?}"),
             }
         }
     }

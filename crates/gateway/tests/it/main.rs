@@ -8,6 +8,7 @@
 )]
 
 mod budget;
+mod clients;
 mod connections;
 mod events;
 mod failures;

@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use ripcord_client::endpoints::{BaseUrl, Endpoints, PlainHttp, Service};
 use ripcord_client::key::Key;
 use ripcord_client::transport::{Body, Target, Transport, TransportLimits, TransportSettings};
-use ripcord_gateway::{AccountConfig, Config, Gateway, Limits, WatchConfig};
+use ripcord_gateway::{AccountConfig, AdminToken, Config, Gateway, Limits, WatchConfig};
 use ripcord_rules::events::WatchSettings;
 use ripcord_rules::quota::BookSettings;
 use ripcord_rules::quota::{Paygo, SpendingPolicy, WhenUnknown};
@@ -27,6 +27,8 @@ pub(crate) const OTHER_MODEL: &str = "acme/Sketch-2";
 pub(crate) struct Plan {
     pub(crate) scenario: Scenario,
     pub(crate) limits: Limits,
+    pub(crate) listen: SocketAddr,
+    pub(crate) admin_token: Option<AdminToken>,
     pub(crate) accounts: Vec<AccountConfig>,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) waits_for_figures: bool,
@@ -83,6 +85,8 @@ impl Plan {
         Self {
             scenario,
             limits,
+            listen: "127.0.0.1:0".parse().unwrap(),
+            admin_token: None,
             accounts: vec![account("first", &[0])],
             allowed_origins: Vec::new(),
             waits_for_figures: true,
@@ -111,7 +115,8 @@ impl Plan {
         }
         let llm_url = self.llm_url.as_ref().or(provider.as_ref().map(|one| &one.url));
         let config = Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
+            listen: self.listen,
+            admin_token: self.admin_token,
             endpoints: Endpoints::from_urls(
                 Some(&url),
                 Some(llm_url.unwrap_or(&url)),

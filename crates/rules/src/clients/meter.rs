@@ -174,6 +174,12 @@ impl ClientMeter {
         Ok(())
     }
 
+    /// Whether [`Self::reserve`] would find room.
+    #[must_use]
+    pub fn has_room(&self, limits: &ClientLimits, likely: NanoUsd, now: Wall) -> bool {
+        self.room(limits, likely, now).is_ok()
+    }
+
     /// A call that was counted at `likely` ended, and did cost this. It counts on the day and in the month in which it
     /// ended.
     pub fn settle(&mut self, likely: NanoUsd, cost: NanoUsd, now: Wall) {

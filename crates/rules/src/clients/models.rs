@@ -40,6 +40,12 @@ impl ModelPatterns {
         Ok(Self(patterns.into()))
     }
 
+    /// Patterns that no model fits.
+    #[must_use]
+    pub fn none() -> Self {
+        Self([String::new()].into())
+    }
+
     /// Whether every model may be used.
     #[must_use]
     pub fn is_unrestricted(&self) -> bool {
@@ -51,6 +57,12 @@ impl ModelPatterns {
     pub fn allows(&self, model: &str) -> bool {
         self.is_unrestricted()
             || self.0.iter().any(|pattern| fits(pattern.as_bytes(), model.as_bytes()))
+    }
+
+    /// Whether a pattern is this very name: then it is meant, whatever it stands for.
+    #[must_use]
+    pub fn names(&self, model: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.eq_ignore_ascii_case(model))
     }
 
     /// The patterns, as they were written.
@@ -136,6 +148,9 @@ mod tests {
         let two = patterns(&["acme/*", "other/Small"]);
         assert!(two.allows("acme/X") && two.allows("other/Small") && !two.allows("other/Large"));
         assert!(!two.is_unrestricted());
+        assert!(two.names("Other/Small") && !two.names("acme/X"));
+        let none = ModelPatterns::none();
+        assert!(!none.allows("acme/X") && !none.is_unrestricted());
     }
 
     #[test]
