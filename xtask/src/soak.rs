@@ -1,22 +1,74 @@
-//! What takes too long for the tests: a thousand simulated windows of each kind, and whole windows ridden over live.
+//! What takes too long for the tests. Each part is a test that is ignored otherwise, prints its figures, and fails where
+//! anything is not as it has to be.
 //!
-//! Each test prints its figures; see `crates/gateway/src/simulation` and `crates/gateway/tests/it/riding.rs`. It is no
-//! part of CI. Nothing here waits without end: the rides have a longest time of their own.
+//! | part | what | where |
+//! |---|---|---|
+//! | `windows` | not a cent is paid in a thousand simulated windows of each kind | `crates/gateway/src/simulation` |
+//! | `live` | the same in whole windows, over sockets | `crates/gateway/tests/it/zero_paid.rs` |
+//! | `aborts` | 10,000 clients that leave at any moment leave nothing behind | `crates/gateway/tests/it/soak/aborts.rs` |
+//! | `faults` | ten minutes of random faults: nobody is lied to, nobody waits past its deadline | `crates/gateway/tests/it/soak/faults.rs` |
+//!
+//! It is no part of CI. Nothing here waits without end: every part has a longest time of its own.
 
 use crate::program::{cargo, run};
 use crate::project::Project;
 use crate::recipe::{Outcome, Recipe};
 
-pub(crate) fn recipe(project: &Project) -> Outcome {
-    let ignored = |target: &[&str], name: &str| {
-        let package = ["test", "--release", "--package", "ripcord-gateway"];
-        let words = ["--", "--ignored", "--nocapture"];
-        let arguments: Vec<&str> =
-            package.iter().chain(target).chain(&[name]).chain(&words).copied().collect();
-        run(&mut cargo(&project.root, &arguments))
-    };
+/// A part: its name, what it is called while it runs, the target of its test, and the test.
+struct Part {
+    name: &'static str,
+    title: &'static str,
+    target: &'static [&'static str],
+    test: &'static str,
+}
+
+const PARTS: [Part; 4] = [
+    Part {
+        name: "windows",
+        title: "simulated windows, a minute",
+        target: &["--lib"],
+        test: "simulation::",
+    },
+    Part {
+        name: "live",
+        title: "live windows, a quarter of an hour",
+        target: &["--test", "it"],
+        test: "zero_paid::",
+    },
+    Part {
+        name: "aborts",
+        title: "10,000 clients that leave, a few minutes",
+        target: &["--test", "it"],
+        test: "soak::aborts::",
+    },
+    Part {
+        name: "faults",
+        title: "random faults, ten minutes",
+        target: &["--test", "it"],
+        test: "soak::faults::",
+    },
+];
+
+/// Runs the parts with these names, or all.
+pub(crate) fn recipe(project: &Project, names: &[&str]) -> Outcome {
+    if let Some(unknown) = names.iter().find(|name| PARTS.iter().all(|part| part.name != **name)) {
+        let known: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
+        return Err(format!("there is no part `{unknown}`; the parts are {}", known.join(", ")));
+    }
     let mut recipe = Recipe::default();
-    recipe.step("simulated windows, a minute", || ignored(&["--lib"], "simulation::"));
-    recipe.step("live windows, a quarter of an hour", || ignored(&["--test", "it"], "zero_paid::"));
+    for part in PARTS.iter().filter(|part| names.is_empty() || names.contains(&part.name)) {
+        recipe.step(part.title, || {
+            let package = ["test", "--release", "--package", "ripcord-gateway"];
+            let words = ["--", "--ignored", "--nocapture"];
+            let arguments: Vec<&str> = package
+                .iter()
+                .chain(part.target)
+                .chain(&[part.test])
+                .chain(&words)
+                .copied()
+                .collect();
+            run(&mut cargo(&project.root, &arguments))
+        });
+    }
     recipe.end()
 }

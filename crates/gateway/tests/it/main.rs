@@ -26,6 +26,7 @@ mod raw;
 mod refreshing;
 mod riding;
 mod slots;
+mod soak;
 mod spending;
 mod turns;
 mod world;

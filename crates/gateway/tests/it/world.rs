@@ -234,10 +234,14 @@ impl World {
 
     /// As [`Self::send`], for whoever waits in the queue as long as it takes.
     pub(crate) async fn send_patiently(&self, request: Request<Bytes>) -> Answered {
+        Answered::of(self.open_patiently(request).await).await
+    }
+
+    /// As [`Self::open`], for whoever waits in the queue as long as it takes.
+    pub(crate) async fn open_patiently(&self, request: Request<Bytes>) -> Response<Body> {
         let hour = Duration::from_secs(3_600);
         let limits = TransportLimits { first_byte: hour, idle: hour, ..TransportLimits::default() };
-        let answer = self.transport.send_with(&self.target, request, limits).await.unwrap();
-        Answered::of(answer).await
+        self.transport.send_with(&self.target, request, limits).await.unwrap()
     }
 
     /// Past the gateway.
