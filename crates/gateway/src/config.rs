@@ -5,6 +5,7 @@ use ripcord_client::key::Key;
 use ripcord_rules::events::WatchSettings;
 use ripcord_rules::quota::{BookSettings, Paygo, SpendingPolicy, WhenUnknown};
 use ripcord_store::AccountTag;
+use ripcord_wire::trim::Share;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -31,6 +32,25 @@ pub struct Config {
     pub book: BookSettings,
     /// What is watched for changes.
     pub watch: WatchConfig,
+    /// Where requests may go, and what may be done to get them there.
+    pub routing: RoutingConfig,
+}
+
+/// Where requests may go, and what may be done to get them there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoutingConfig {
+    /// Whether a request may be sent without a part of its context, where nothing else helps.
+    pub trim: Trim,
+}
+
+/// Whether a request may be sent without a part of its context.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trim {
+    /// Never.
+    #[default]
+    Off,
+    /// This much of it, about.
+    Share(Share),
 }
 
 /// The token of those who run the gateway: what is kept of it is its SHA-256.

@@ -65,7 +65,9 @@ pub use admin::budget::BudgetReport;
 pub use admin::quota_stats::QuotaStats;
 pub use bearers::new_client_key;
 pub use config::{
-    AccountConfig, AdminToken, AdminTokenError, Config, Limits, WatchConfig, slot_tag,
+    AccountConfig, AdminToken, AdminTokenError, Config, Limits, RoutingConfig, Trim, WatchConfig,
+    slot_tag,
 };
 pub use events::{EVENT_SCHEMA, EventReport, Notice, Subscription};
+pub use ripcord_wire::trim::Share;
 pub use start::{AbortHandle, Gateway, StartError};

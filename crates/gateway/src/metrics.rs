@@ -18,6 +18,9 @@ pub(crate) struct Metrics {
     attempts: Family<AttemptLabels, Counter>,
     unknown_causes: Family<UnknownLabels, Counter>,
     price: Family<PriceLabels, Counter>,
+    switches: Family<SwitchLabels, Counter>,
+    continuations: Family<ContinuationLabels, Counter>,
+    trims: Family<TrimLabels, Counter>,
     pub(crate) requests_in_flight: Gauge,
     pub(crate) requests_queued: Gauge,
     pub(crate) buffered_bytes: Gauge,
@@ -45,6 +48,24 @@ struct UnknownLabels {
     service: String,
     /// The status, or 0 without one.
     status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SwitchLabels {
+    /// `model`, `account`.
+    of: &'static str,
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ContinuationLabels {
+    /// `prefill`, `restart`.
+    by: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TrimLabels {
+    cause: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -79,6 +100,9 @@ impl Metrics {
             attempts: Family::default(),
             unknown_causes: Family::default(),
             price: Family::default(),
+            switches: Family::default(),
+            continuations: Family::default(),
+            trims: Family::default(),
             requests_in_flight: Gauge::default(),
             requests_queued: Gauge::default(),
             buffered_bytes: Gauge::default(),
@@ -113,6 +137,21 @@ impl Metrics {
             "price_nano_usd",
             "Price of the attempts, by account, who pays, and whether Chutes reported the tokens or they are estimated",
             self.price.clone(),
+        );
+        registry.register(
+            "switches",
+            "Attempts that went to another model or account than the one before, by its cause",
+            self.switches.clone(),
+        );
+        registry.register(
+            "continuations",
+            "Broken answers that went on in another attempt, by how",
+            self.continuations.clone(),
+        );
+        registry.register(
+            "trims",
+            "Requests that were sent without a part of their context, by cause",
+            self.trims.clone(),
         );
         registry.register(
             "requests_in_flight",
@@ -176,6 +215,18 @@ impl Metrics {
         let status = status.filter(|status| (100..600).contains(status)).unwrap_or(0);
         let labels = UnknownLabels { service: service.to_owned(), status };
         self.unknown_causes.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn switched(&self, of: &'static str, cause: &'static str) {
+        self.switches.get_or_create(&SwitchLabels { of, cause }).inc();
+    }
+
+    pub(crate) fn continued(&self, by: &'static str) {
+        self.continuations.get_or_create(&ContinuationLabels { by }).inc();
+    }
+
+    pub(crate) fn trimmed(&self, cause: &'static str) {
+        self.trims.get_or_create(&TrimLabels { cause }).inc();
     }
 
     pub(crate) fn settled(&self, served_by: &ServedBy, settled: Settled) {

@@ -31,6 +31,7 @@ const MODEL: HeaderName = HeaderName::from_static("x-ripcord-model");
 const ACCOUNT: HeaderName = HeaderName::from_static("x-ripcord-account");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-ripcord-attempts");
 const UNGUARDED: HeaderName = HeaderName::from_static("x-ripcord-unguarded");
+const TRIMMED: HeaderName = HeaderName::from_static("x-ripcord-trimmed");
 
 /// Answers one request.
 pub(crate) async fn handle(
@@ -233,6 +234,9 @@ fn response(answer: Answer) -> Response<AnswerBody> {
     headers.insert(ATTEMPTS, HeaderValue::from(answer.attempts));
     if answer.unguarded {
         headers.insert(UNGUARDED, HeaderValue::from_static("true"));
+    }
+    if let Some(Ok(cut)) = answer.trimmed.map(|cut| HeaderValue::from_str(&cut.to_string())) {
+        headers.insert(TRIMMED, cut);
     }
     response
 }

@@ -6,7 +6,7 @@ use crate::accounts::{Account, AccountKey, AccountRest};
 use crate::bearers::{Bearers, Spender};
 use crate::catalogue::{Catalogue, Quote};
 use crate::clock::Clock;
-use crate::config::Limits;
+use crate::config::{Limits, RoutingConfig};
 use crate::driver::gate::GateDriver;
 use crate::events::Events;
 use crate::metrics::Metrics;
@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Shared {
     pub(crate) clock: Arc<Clock>,
     pub(crate) limits: Limits,
+    pub(crate) routing: RoutingConfig,
     pub(crate) accounts: Vec<Account>,
     pub(crate) gate: Arc<GateDriver>,
     pub(crate) bearers: Bearers,

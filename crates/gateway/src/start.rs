@@ -245,6 +245,7 @@ impl Gateway {
             under_way: Arc::default(),
             clock,
             limits: config.limits,
+            routing: config.routing.clone(),
             accounts,
             bearers: Bearers::new(config.is_reachable()),
             rests: Mutex::default(),

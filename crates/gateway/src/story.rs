@@ -3,6 +3,10 @@
 //! A [`Story`] lives with the request: in the pipeline first, then inside the body of the answer. Dropping it
 //! before its end means that the client left.
 
+mod steps;
+
+pub(crate) use steps::WaitedFor;
+
 use crate::bearers::Visit;
 use crate::charge::{Bill, Charge};
 use crate::shared::Shared;
@@ -11,6 +15,7 @@ use ripcord_store::{AttemptRow, Cost, Outcome, RequestRow, Row, ServedBy, Timing
 use ripcord_wire::chat::UsageGlance;
 use std::sync::Arc;
 use std::time::Duration;
+use steps::Steps;
 
 /// The record of one request.
 pub(crate) struct Story {
@@ -25,7 +30,11 @@ pub(crate) struct Story {
     is_stream: bool,
     started: Mono,
     started_wall: Wall,
+    priority: Option<&'static str>,
+    deadline: Option<Duration>,
     waited: Duration,
+    /// What it waited since the attempt before.
+    waited_since: Duration,
     first_byte: Option<Duration>,
     status: Option<u16>,
     served_by: ServedBy,
@@ -33,6 +42,9 @@ pub(crate) struct Story {
     cost: Cost,
     attempts: u32,
     attempt: Option<Attempt>,
+    /// Where the attempt before went, and why it ended.
+    before: Option<(ServedBy, Option<&'static str>)>,
+    steps: Steps,
     ending: Option<(Outcome, Option<&'static str>)>,
 }
 
@@ -45,6 +57,7 @@ struct Attempt {
     answered: Option<Box<str>>,
     started: Mono,
     started_wall: Wall,
+    waited: Duration,
     status: Option<u16>,
     first_byte: Option<Duration>,
     tokens: Tokens,
@@ -57,6 +70,7 @@ impl Story {
         shared.metrics.requests_in_flight.inc();
         Self {
             shared: Arc::clone(shared),
+            steps: Steps::new(Arc::clone(&request_id)),
             request_id,
             client_key: None,
             visit: None,
@@ -65,7 +79,10 @@ impl Story {
             is_stream: false,
             started: now.mono,
             started_wall: now.wall,
+            priority: None,
+            deadline: None,
             waited: Duration::ZERO,
+            waited_since: Duration::ZERO,
             first_byte: None,
             status: None,
             served_by: ServedBy::default(),
@@ -73,6 +90,7 @@ impl Story {
             cost: Cost::default(),
             attempts: 0,
             attempt: None,
+            before: None,
             ending: None,
         }
     }
@@ -90,15 +108,12 @@ impl Story {
         self.is_stream = is_stream;
     }
 
-    pub(crate) fn waited(&mut self, waited: Duration) {
-        self.waited += waited;
-    }
-
     pub(crate) const fn attempts(&self) -> u32 {
         self.attempts
     }
 
     pub(crate) fn begin_attempt(&mut self, served_by: ServedBy, charge: Charge) {
+        self.switch_to(&served_by);
         self.attempts += 1;
         if let Some(visit) = &mut self.visit {
             visit.is_sent();
@@ -111,6 +126,7 @@ impl Story {
             answered: None,
             started: now.mono,
             started_wall: now.wall,
+            waited: std::mem::take(&mut self.waited_since),
             status: None,
             first_byte: None,
             tokens: Tokens::default(),
@@ -180,6 +196,7 @@ impl Story {
             i64::saturating_add,
         );
         self.served_by = attempt.served_by.clone();
+        self.before = Some((attempt.served_by.clone(), cause));
         let total = self.shared.clock.mono().since(attempt.started);
         self.shared.ledger.append(Row::Attempt(AttemptRow {
             request_id: Arc::clone(&self.request_id),
@@ -192,7 +209,7 @@ impl Story {
             cost: attempt.cost,
             timing: Timing {
                 started_at_unix_us: attempt.started_wall.as_unix_micros(),
-                waited_us: 0,
+                waited_us: micros(attempt.waited),
                 first_byte_us: attempt.first_byte.map(micros),
                 total_us: micros(total),
             },
@@ -245,8 +262,8 @@ impl Drop for Story {
             requested_model: self.requested_model.take(),
             served_by: std::mem::take(&mut self.served_by),
             is_stream: self.is_stream,
-            priority: None,
-            deadline_us: None,
+            priority: self.priority.map(Arc::from),
+            deadline_us: self.deadline.map(micros),
             status: self.status,
             outcome,
             cause: cause.map(Arc::from),

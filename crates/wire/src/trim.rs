@@ -64,16 +64,15 @@ pub struct Cut {
 pub fn trim(body: &Bytes, share: Share) -> Option<Trimmed> {
     let request = Request::read(std::str::from_utf8(body).ok()?)?;
     let whole = request.prompt_bytes + request.max_tokens.unwrap_or(0) * BYTES_PER_TOKEN;
-    let of_whole = |percent: u64| whole * percent / 100;
-    let (wanted, most) = (of_whole(share.0), of_whole(MOST_PERCENT));
+    let at_least = |percent: u64| (whole * percent).div_ceil(100);
+    let (wanted, most) = (at_least(share.0), whole * MOST_PERCENT / 100);
     let spare = request.spare_tokens();
     let (kept_from, bytes) =
         request.turns_for(wanted.saturating_sub(spare * BYTES_PER_TOKEN), most);
     let missing = wanted.saturating_sub(bytes).div_ceil(BYTES_PER_TOKEN);
     let tokens = spare.min(missing).min((most - bytes) / BYTES_PER_TOKEN);
     let cut = bytes + tokens * BYTES_PER_TOKEN;
-    // In whole bytes, rounded up: a share rounded down to 30 percent would be less.
-    if cut == 0 || cut < (whole * LEAST_PERCENT).div_ceil(100) {
+    if cut == 0 || cut < at_least(LEAST_PERCENT) {
         return None;
     }
     let dropped: Vec<&Message> =

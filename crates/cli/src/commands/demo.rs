@@ -30,7 +30,7 @@ use std::time::Duration;
 use chutes_emulator::{Control, Emulator, Running};
 use ripcord_client::endpoints::{BaseUrl, Endpoints, PlainHttp, Service};
 use ripcord_client::transport::{Transport, TransportSettings};
-use ripcord_gateway::{Config, Gateway, Limits, StartError, WatchConfig};
+use ripcord_gateway::{Config, Gateway, Limits, RoutingConfig, StartError, WatchConfig};
 use ripcord_rules::quota::BookSettings;
 use ripcord_store::{MemoryCoordination, Row};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -146,6 +146,7 @@ async fn open(
         quota_refresh_interval: scenario::FIGURES_EVERY,
         book: BookSettings { figures_lag: scenario::FIGURES_LAG, ..BookSettings::default() },
         watch: WatchConfig::default(),
+        routing: RoutingConfig::default(),
     };
     // Nothing of it is real, so it takes no slot of the machine.
     let slots = MemoryCoordination::default();

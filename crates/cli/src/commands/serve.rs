@@ -158,6 +158,7 @@ fn config(
             models: settings.models.watch.value.clone(),
             models_refresh_interval: settings.chutes.refresh.value,
         },
+        routing: settings.routing.config(),
     })
 }
 

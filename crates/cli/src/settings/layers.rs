@@ -169,6 +169,7 @@ fn read_sections(settings: &mut Settings, root: &mut Section<'_>) {
         section.read("idle_seconds", &mut limits.idle, seconds(1, 3600));
     });
     root.table("gateway", |section| read_gateway(&mut settings.gateway, section));
+    root.table("routing", |section| settings.routing.read(section));
     root.table("events", |section| settings.events.read(section));
     root.table("output", |section| {
         section.read("time_zone", &mut settings.output.time_zone, |value| {

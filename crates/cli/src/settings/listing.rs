@@ -45,6 +45,7 @@ impl Settings {
         ];
         list.extend(self.recommend.listing());
         list.extend(self.gateway_listing());
+        list.extend(self.routing.listing());
         list.extend(self.events.listing());
         list.extend([
             listed("output.time_zone", &self.output.time_zone, |zone| json!(zone)),

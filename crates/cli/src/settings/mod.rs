@@ -10,6 +10,7 @@ mod layers;
 pub(crate) mod listing;
 pub(crate) mod origin;
 pub(crate) mod recommend;
+pub(crate) mod routing;
 pub(crate) mod small_file;
 pub(crate) mod spending;
 mod vocabulary;
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ripcord_gateway::Trim;
 use ripcord_rules::quota::{Paygo, WhenUnknown};
 use ripcord_rules::recommend::Weigh;
 use ripcord_rules::units::NanoUsd;
@@ -29,6 +31,7 @@ use hooks::{EventSettings, HookSettings};
 use keys::RawKey;
 use origin::{Origin, Sourced};
 use recommend::{PurposeSettings, RecommendSettings};
+use routing::RoutingSettings;
 
 /// The defaults, complete and commented: the user's template.
 pub(crate) const DEFAULT_FILE: &str = include_str!("../../../../config/default.toml");
@@ -54,6 +57,7 @@ pub(crate) struct Settings {
     pub(crate) recommend: RecommendSettings,
     pub(crate) limits: LimitSettings,
     pub(crate) gateway: GatewaySettings,
+    pub(crate) routing: RoutingSettings,
     pub(crate) output: OutputSettings,
     pub(crate) events: EventSettings,
     /// Who is told of events.
@@ -213,6 +217,7 @@ impl Settings {
                 allowed_hosts: unset(Vec::new()),
                 allowed_origins: unset(Vec::new()),
             },
+            routing: RoutingSettings { trim: unset(Trim::Off) },
             output: OutputSettings {
                 time_zone: unset(String::new()),
                 color: unset(ColorChoice::Auto),

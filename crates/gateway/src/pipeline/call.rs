@@ -2,6 +2,7 @@
 
 use crate::bearers::{Bearer, Spender};
 use crate::catalogue::LONGEST_MODEL_NAME;
+use crate::config::Trim;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use ripcord_rules::recover::AttemptLimits;
 use ripcord_rules::time::Mono;
 use ripcord_store::ClientPriority;
 use ripcord_wire::body::RequestBody;
+use ripcord_wire::trim::{Cut, Share, Trimmed, trim};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +26,7 @@ pub(crate) enum Route {
 }
 
 /// One request of a client, ready to be sent as often as it takes.
+#[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) route: Route,
     /// As the client wrote it.
@@ -42,6 +45,8 @@ pub(crate) struct Call {
     pub(crate) attempts: AttemptLimits,
     /// No model outside of a trusted execution environment may see it.
     pub(crate) tee_required: bool,
+    /// Whether a part of its context may be left out; `None` where the client does not say.
+    pub(crate) trim: Option<Trim>,
     /// The client's headers that go upstream.
     pub(crate) headers: HeaderMap,
 }
@@ -98,12 +103,7 @@ impl Call {
             }
         }
         let choices = scanned.choice_count().unwrap_or(1).max(1);
-        let shape = CallShape {
-            body_bytes: scanned.bytes().len() as u64,
-            // An embedding has no answer to be paid for.
-            max_tokens: if route == Route::Embeddings { Some(0) } else { scanned.max_tokens() },
-            choices,
-        };
+        let shape = shape(route, &scanned);
         Ok(Self {
             route,
             wants_stream: scanned.wants_stream(),
@@ -116,8 +116,26 @@ impl Call {
             deadline: steering.deadline.map(|deadline| arrived.after(deadline)),
             attempts: steering.attempts,
             tee_required: steering.tee_required,
+            trim: steering.trim,
             headers: forwarded,
         })
+    }
+
+    /// The same call with a shorter context, and what it lacks; `None` where nothing can go.
+    pub(crate) fn trimmed(&self, share: Share) -> Option<(Self, Cut)> {
+        let Trimmed { body, cut } = trim(self.request.bytes(), share)?;
+        let request = RequestBody::scan(body).ok()?;
+        let shape = shape(self.route, &request);
+        Some((Self { request: Arc::new(request), shape, ..self.clone() }, cut))
+    }
+}
+
+fn shape(route: Route, request: &RequestBody) -> CallShape {
+    CallShape {
+        body_bytes: request.bytes().len() as u64,
+        // An embedding has no answer to be paid for.
+        max_tokens: if route == Route::Embeddings { Some(0) } else { request.max_tokens() },
+        choices: request.choice_count().unwrap_or(1).max(1),
     }
 }
 
@@ -127,6 +145,7 @@ struct Steering {
     deadline: Option<Duration>,
     attempts: AttemptLimits,
     tee_required: bool,
+    trim: Option<Trim>,
 }
 
 impl Steering {
@@ -164,11 +183,18 @@ impl Steering {
             Some("required") => true,
             Some(_) => return Err(wrong("x-ripcord-tee", "`required`")),
         };
+        let trim = match text("x-ripcord-trim") {
+            None => None,
+            Some("off") => Some(Trim::Off),
+            Some(share) => Some(Trim::Share(Share::read(share).ok_or_else(|| {
+                wrong("x-ripcord-trim", "`off`, or a share from `30%` to `50%`")
+            })?)),
+        };
         // An SDK that is on its third try already has had ours twice.
         let sdk_retries = text("x-stainless-retry-count")
             .and_then(|count| count.parse::<u32>().ok())
             .unwrap_or(0);
         let attempts = AttemptLimits::default().after_callers_retries(sdk_retries);
-        Ok(Self { work, deadline, attempts, tee_required })
+        Ok(Self { work, deadline, attempts, tee_required, trim })
     }
 }

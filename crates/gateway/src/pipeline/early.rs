@@ -72,11 +72,12 @@ impl EarlyStream {
     /// The headers that could not be sent any more follow as a last comment.
     fn answering(answer: Answer) -> State {
         let trailer = format!(
-            ": x-ripcord-model={} x-ripcord-account={} x-ripcord-attempts={}{}\n\n",
+            ": x-ripcord-model={} x-ripcord-account={} x-ripcord-attempts={}{}{}\n\n",
             answer.model,
             answer.account,
             answer.attempts,
-            if answer.unguarded { " x-ripcord-unguarded=true" } else { "" }
+            if answer.unguarded { " x-ripcord-unguarded=true" } else { "" },
+            answer.trimmed.map_or_else(String::new, |cut| format!(" x-ripcord-trimmed={cut}")),
         );
         State::Answering(Box::new(answer.body), Some(trailer.into()))
     }

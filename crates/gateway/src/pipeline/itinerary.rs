@@ -129,7 +129,6 @@ impl Itinerary {
     }
 
     /// Sends another body from here on.
-    #[expect(dead_code, reason = "for continuation and trimming, which come next")]
     pub(crate) fn replace_request(&mut self, request: &Arc<RequestBody>) {
         for link in &mut self.links {
             *link = Arc::new(link.with_request(request));

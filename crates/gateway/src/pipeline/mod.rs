@@ -25,6 +25,7 @@ use http::{HeaderValue, StatusCode};
 use pursuit::{Granted, Pursuit};
 use ripcord_store::Outcome;
 use ripcord_wire::chat::ChunkGlance;
+use ripcord_wire::trim::Cut;
 use std::sync::Arc;
 
 /// An answer of a model, on its way.
@@ -36,6 +37,8 @@ pub(crate) struct Answer {
     pub(crate) account: Arc<str>,
     pub(crate) attempts: u32,
     pub(crate) unguarded: bool,
+    /// What of the request was not sent.
+    pub(crate) trimmed: Option<Cut>,
 }
 
 /// What comes of a request.
@@ -61,7 +64,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, call: Call, mut story: Story) -> 
 }
 
 fn answer(shared: &Arc<Shared>, granted: Granted, mut story: Story) -> Answer {
-    let Granted { arrived, permit, link, unguarded } = granted;
+    let Granted { arrived, permit, link, unguarded, cut } = granted;
     let account = Arc::clone(&shared.accounts[permit.account].label);
     let attempts = story.attempts();
     let (status, content_type, body) = match arrived {
@@ -86,6 +89,7 @@ fn answer(shared: &Arc<Shared>, granted: Granted, mut story: Story) -> Answer {
         account,
         attempts,
         unguarded,
+        trimmed: cut,
     }
 }
 

@@ -7,17 +7,19 @@ use super::itinerary::{Itinerary, Link};
 use super::refuse;
 use crate::accounts::AccountKey;
 use crate::charge::{Bill, Charge, Denied};
+use crate::config::Trim;
 use crate::driver::gate::Permit;
 use crate::refusal::Refusal;
 use crate::shared::{Apart, Shared};
-use crate::story::Story;
+use crate::story::{Story, WaitedFor};
 use ripcord_rules::admit::Candidate;
-use ripcord_rules::cause::{classify, is_recognised};
+use ripcord_rules::cause::{Cause, classify, is_recognised};
 use ripcord_rules::clients::Full;
-use ripcord_rules::recover::{Attempts, Next, RestBook, Scope, Tried};
+use ripcord_rules::recover::{Attempts, Next, RestBook, Scope, Tried, Trimming};
 use ripcord_rules::time::Mono;
 use ripcord_rules::units::NanoUsd;
 use ripcord_store::{Outcome, ServedBy};
+use ripcord_wire::trim::{Cut, Share};
 use std::sync::Arc;
 
 /// A request on its way through the links that may serve it.
@@ -34,6 +36,10 @@ pub(crate) struct Pursuit {
     pauses: Vec<(Arc<str>, Mono)>,
     /// What the last failed attempt came to.
     last: Option<Refusal>,
+    /// How much may be left out of the request, when it is, and what was.
+    share: Option<Share>,
+    trimming: Trimming,
+    cut: Option<Cut>,
 }
 
 /// An answer, the slot it holds, and whether anybody knows what is left on its account.
@@ -42,6 +48,8 @@ pub(crate) struct Granted {
     pub(crate) permit: Permit,
     pub(crate) link: Arc<Link>,
     pub(crate) unguarded: bool,
+    /// What of the request was not sent.
+    pub(crate) cut: Option<Cut>,
 }
 
 /// What came of a slot.
@@ -54,6 +62,10 @@ enum Tryout {
 
 impl Pursuit {
     pub(crate) fn new(shared: &Arc<Shared>, call: Arc<Call>) -> Self {
+        let share = match call.trim.unwrap_or(shared.routing.trim) {
+            Trim::Off => None,
+            Trim::Share(share) => Some(share),
+        };
         Self {
             shared: Arc::clone(shared),
             itinerary: Itinerary::plan(shared, &call),
@@ -63,6 +75,9 @@ impl Pursuit {
             apart: Vec::new(),
             pauses: Vec::new(),
             last: None,
+            share,
+            trimming: Trimming::new(share.is_some()),
+            cut: None,
         }
     }
 
@@ -96,9 +111,14 @@ impl Pursuit {
             }
             return Err(self.refused(None));
         }
+        // Where nobody may be asked yet, no slot is what it waits for.
+        let waits_for = match able.iter().all(|one| one.not_before.is_some()) {
+            true => WaitedFor::Backoff,
+            false => WaitedFor::Slot,
+        };
         let slot = self.shared.gate.admit(able, self.deadline);
         let admitted = self.while_in_force(slot).await;
-        story.waited(self.shared.clock.mono().since(now));
+        story.waited(waits_for, self.shared.clock.mono().since(now));
         admitted?.map(Some).map_err(|why| self.refused(Some(why)))
     }
 
@@ -138,7 +158,8 @@ impl Pursuit {
         let failed = match attempt::make(&shared, order, story).await {
             Ok(arrived) => {
                 shared.answered(permit.account, key, &link.key);
-                return Tryout::Answered(Granted { arrived, permit, link, unguarded });
+                let cut = self.cut;
+                return Tryout::Answered(Granted { arrived, permit, link, unguarded, cut });
             }
             Err(failed) => failed,
         };
@@ -167,7 +188,13 @@ impl Pursuit {
         let refusal = refuse::after(&shared, &self.call, &link, permit.account, cause, failed);
         // The slot is not held while waiting.
         drop(permit);
+        // What is too long does not fit by waiting either: only less of it is another request.
+        let may_go_on = next != Next::GiveUp || cause == Cause::ContextTooLong;
+        let trimmed = self.trimming.is_due(cause, self.is_open_elsewhere(&link))
+            && may_go_on
+            && self.trim(cause, story);
         match next {
+            Next::GiveUp if trimmed => {}
             Next::GiveUp => return Tryout::Ends(refusal),
             Next::Retry { at } => self.pause(&link.key, at),
         }
@@ -177,6 +204,27 @@ impl Pursuit {
         }
         self.last = Some(refusal);
         Tryout::GoesOn
+    }
+
+    /// Whether another link may be asked now.
+    fn is_open_elsewhere(&self, link: &Link) -> bool {
+        let is_other = |candidate: &Candidate| {
+            let other = self.itinerary.link(candidate.choice);
+            other.is_some_and(|other| other.key != link.key) && candidate.not_before.is_none()
+        };
+        self.candidates().iter().any(is_other)
+    }
+
+    /// Sends less from here on, if anything can go.
+    fn trim(&mut self, cause: Cause, story: &mut Story) -> bool {
+        let Some((call, cut)) = self.share.and_then(|share| self.call.trimmed(share)) else {
+            return false;
+        };
+        self.call = Arc::new(call);
+        self.itinerary.replace_request(&self.call.request);
+        self.cut = Some(cut);
+        story.trimmed(&cut, cause.name());
+        true
     }
 
     /// The link is not asked before this moment.
@@ -252,7 +300,7 @@ impl Pursuit {
         let until = self.apart.iter().map(|one| one.until).min().unwrap_or(now);
         let waited = tokio::time::sleep_until(shared.clock.instant(until));
         let waited = self.while_in_force(waited).await;
-        story.waited(shared.clock.mono().since(now));
+        story.waited(WaitedFor::Room, shared.clock.mono().since(now));
         waited
     }
 
@@ -281,7 +329,7 @@ impl Pursuit {
             }
         });
         let waited = in_time.await;
-        story.waited(shared.clock.mono().since(now.mono));
+        story.waited(WaitedFor::Share, shared.clock.mono().since(now.mono));
         match waited {
             Ok(true) => Tryout::GoesOn,
             Ok(false) => Tryout::Ends(Refusal::of_share(bearer, full, likely, now.wall)),

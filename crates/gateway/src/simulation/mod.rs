@@ -12,7 +12,7 @@ mod upstream;
 
 use crate::charge::{Bill, Charge, Denied};
 use crate::clock::Clock;
-use crate::config::{AccountConfig, Config, Limits, WatchConfig};
+use crate::config::{AccountConfig, Config, Limits, RoutingConfig, WatchConfig};
 use crate::driver::snapshots;
 use crate::pipeline::call::{Call, Route};
 use crate::pipeline::itinerary::Link;
@@ -130,6 +130,7 @@ fn config(scenario: &Scenario) -> Config {
         quota_refresh_interval: Duration::from_secs(300),
         book: scenario.book,
         watch: WatchConfig::default(),
+        routing: RoutingConfig::default(),
     }
 }
 
@@ -331,6 +332,7 @@ impl World {
             deadline,
             attempts: AttemptLimits::default(),
             tee_required: false,
+            trim: None,
             headers: http::HeaderMap::new(),
         }
     }

@@ -28,6 +28,7 @@ mod riding;
 mod slots;
 mod soak;
 mod spending;
+mod stories;
 mod turns;
 mod world;
 mod zero_paid;

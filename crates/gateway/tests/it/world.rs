@@ -10,7 +10,9 @@ use http_body_util::BodyExt as _;
 use ripcord_client::endpoints::{BaseUrl, Endpoints, PlainHttp, Service};
 use ripcord_client::key::Key;
 use ripcord_client::transport::{Body, Target, Transport, TransportLimits, TransportSettings};
-use ripcord_gateway::{AccountConfig, AdminToken, Config, Gateway, Limits, WatchConfig};
+use ripcord_gateway::{
+    AccountConfig, AdminToken, Config, Gateway, Limits, RoutingConfig, WatchConfig,
+};
 use ripcord_rules::events::WatchSettings;
 use ripcord_rules::quota::BookSettings;
 use ripcord_rules::quota::{Paygo, SpendingPolicy, WhenUnknown};
@@ -29,6 +31,7 @@ pub(crate) struct Plan {
     pub(crate) limits: Limits,
     pub(crate) listen: SocketAddr,
     pub(crate) admin_token: Option<AdminToken>,
+    pub(crate) routing: RoutingConfig,
     pub(crate) accounts: Vec<AccountConfig>,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) waits_for_figures: bool,
@@ -87,6 +90,7 @@ impl Plan {
             limits,
             listen: "127.0.0.1:0".parse().unwrap(),
             admin_token: None,
+            routing: RoutingConfig::default(),
             accounts: vec![account("first", &[0])],
             allowed_origins: Vec::new(),
             waits_for_figures: true,
@@ -135,6 +139,7 @@ impl Plan {
                 models: self.watched_models,
                 models_refresh_interval: Duration::from_millis(20),
             },
+            routing: self.routing,
         };
         let ledger = self.ledger;
         let gateway =

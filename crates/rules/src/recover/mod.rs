@@ -2,8 +2,8 @@
 //!
 //! The dimension has to help: another account for a used-up window, nobody else for a full model, nothing for a
 //! bad request. [`RestBook`] knows who rests, [`Attempts`] what one request may still try, [`RetryBudget`] how many
-//! retries a service gets from all of them, [`Circuits`] who is left alone because it keeps failing, and [`FirstTokens`]
-//! how long a model may be silent.
+//! retries a service gets from all of them, [`Circuits`] who is left alone because it keeps failing, [`FirstTokens`] how long
+//! a model may be silent, and [`Trimming`] when a request is sent without a part of its context.
 
 mod attempts;
 mod circuit;
@@ -12,6 +12,7 @@ mod rests;
 mod retry_budget;
 #[cfg(test)]
 mod samples;
+mod trimming;
 
 pub use attempts::{AttemptLimits, Attempts, Next};
 pub use circuit::{CircuitLimits, Circuits, Heard, Passage};
@@ -22,3 +23,4 @@ pub use rests::{
     Rest, RestBook, SHORTEST_EDGE_REST, Scope, Tried,
 };
 pub use retry_budget::{RetryBudget, RetryBudgetLimits};
+pub use trimming::Trimming;

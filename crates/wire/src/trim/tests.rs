@@ -66,6 +66,15 @@ fn the_length_of_the_answer_goes_first() {
     assert_eq!((cut.max_tokens, cut.messages_after), (Some((1_000, 542)), 3));
 }
 
+/// A share of 30 percent is met to the byte: rounded down it would be less than the least.
+#[test]
+fn thirty_percent_is_always_thirty_percent() {
+    for bytes in 0..64 {
+        let ask = json!({"max_tokens": 4_000, "messages": [says("user", &text("one", bytes))]});
+        assert_eq!(trimmed(&ask, THIRTY).unwrap().1.percent, 30, "{bytes}");
+    }
+}
+
 #[test]
 fn an_answer_is_never_made_shorter_than_a_page() {
     let ask = |max_tokens: u64| json!({"max_tokens": max_tokens, "messages": [says("user", "hi")]});
@@ -301,5 +310,5 @@ fn a_hundred_thousand_messages_with_one_id() {
     let messages = vec![format!("{ask},{call},{answer},{answer}"); 25_000].join(",");
     let body = Bytes::from(format!("{{\"messages\":[{messages}]}}"));
     let trimmed = trim(&body, Share(40)).unwrap();
-    assert_eq!((trimmed.cut.messages_before, trimmed.cut.messages_after), (100_000, 60_000));
+    assert_eq!((trimmed.cut.messages_before, trimmed.cut.messages_after), (100_000, 59_996));
 }
