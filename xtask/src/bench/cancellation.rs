@@ -35,7 +35,8 @@ pub(super) fn measure(project: &Project) -> Outcome {
     let upstream = listener.local_addr().map_err(|error| error.to_string())?.to_string();
     let (sender, heard) = channel();
     // It ends with this program.
-    std::thread::spawn(move || serve(&listener, &sender));
+    let behind = emulator.address.clone();
+    std::thread::spawn(move || serve(&listener, &behind, &sender));
     let gateway = Server::gateway(project, &key, &emulator.address, &upstream)?;
     let mut worst = Duration::ZERO;
     for (name, streams) in
@@ -77,7 +78,7 @@ fn leave(gateway: &str, streams: bool, heard: &Receiver<Heard>) -> Outcome<Durat
     let mut client = TcpStream::connect(gateway).map_err(failed)?;
     client.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
     let body = format!(
-        "{{\"model\":\"deepseek-ai/DeepSeek-V3-Plain\",\"stream\":{streams},\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}"
+        "{{\"model\":\"deepseek-ai/DeepSeek-V3-Plain\",\"stream\":{streams},\"max_tokens\":1,\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}"
     );
     write!(
         client,
@@ -85,7 +86,12 @@ fn leave(gateway: &str, streams: bool, heard: &Receiver<Heard>) -> Outcome<Durat
         body.len()
     )
     .map_err(failed)?;
-    let Ok(Heard::Call) = heard.recv_timeout(PATIENCE) else { return Err(lost("the call")) };
+    let Ok(Heard::Call) = heard.recv_timeout(PATIENCE) else {
+        let mut buffer = [0; 4_096];
+        let read = client.read(&mut buffer).unwrap_or(0);
+        let answer = String::from_utf8_lossy(&buffer[..read]);
+        return Err(format!("{}; the gateway says: {answer}", lost("the call")));
+    };
     if streams {
         let mut answer = String::new();
         let mut buffer = [0; 4_096];
@@ -105,18 +111,18 @@ fn leave(gateway: &str, streams: bool, heard: &Receiver<Heard>) -> Outcome<Durat
     }
 }
 
-/// The upstream: begins every stream, ends none, answers no plain call.
-fn serve(listener: &TcpListener, sender: &Sender<Heard>) {
+/// The upstream: begins every stream, ends none, answers no plain call. The emulator lists the models.
+fn serve(listener: &TcpListener, emulator: &str, sender: &Sender<Heard>) {
     for stream in listener.incoming().flatten() {
-        let sender = sender.clone();
+        let (emulator, sender) = (emulator.to_owned(), sender.clone());
         std::thread::spawn(move || {
             // Whoever measures has gone, or the connection has.
-            let _ = answer(stream, &sender);
+            let _ = answer(stream, &emulator, &sender);
         });
     }
 }
 
-fn answer(mut stream: TcpStream, sender: &Sender<Heard>) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, emulator: &str, sender: &Sender<Heard>) -> std::io::Result<()> {
     let mut request = String::new();
     let mut buffer = [0; 4_096];
     let is_whole = |request: &str| {
@@ -129,9 +135,10 @@ fn answer(mut stream: TcpStream, sender: &Sender<Heard>) -> std::io::Result<()> 
         }
     }
     if request.starts_with("GET") {
-        return stream.write_all(
-            b"HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
-        );
+        let mut other = TcpStream::connect(emulator)?;
+        other.write_all(request.trim_end().as_bytes())?;
+        other.write_all(b"\r\nconnection: close\r\n\r\n")?;
+        return std::io::copy(&mut other, &mut stream).map(|_| ());
     }
     let streams = request.contains("\"stream\":true");
     let told = sender.send(Heard::Call);
