@@ -101,14 +101,18 @@ fn done() -> Act {
 /// The whole answer, or what is left of one that was begun.
 pub(crate) fn whole(asked: &Asked) -> Script {
     let begun = begun(asked);
-    let name = if begun > 0 { "the rest" } else { "whole answer" };
+    from_word(asked, begun + 1).named(if begun > 0 { "the rest" } else { "whole answer" })
+}
+
+/// The answer from the word with this number on.
+pub(crate) fn from_word(asked: &Asked, first: usize) -> Script {
     if !asked.streams {
-        return document(name, asked, begun + 1, "stop");
+        return document("", asked, first, "stop");
     }
-    let mut acts = beginning(asked, begun + 1, WORDS);
-    acts.extend(finish(asked, begun + 1));
+    let mut acts = beginning(asked, first, WORDS);
+    acts.extend(finish(asked, first));
     acts.extend([done(), body_end()]);
-    Script::new(name, acts)
+    Script::new("", acts)
 }
 
 /// As [`whole`], without `[DONE]`.

@@ -1,8 +1,8 @@
 //! Answers that break off, or only look as if.
 
 use super::answers::{
-    bare_error, begun_again, begun_again_otherwise, body_end, breaks, error_event, malformed,
-    whole, with_running_totals, without_done,
+    bare_error, begun, begun_again, begun_again_otherwise, body_end, breaks, detail, error_event,
+    from_word, malformed, whole, with_running_totals, without_done,
 };
 use super::case::{Case, Step, at_once, paused};
 use super::client::Client;
@@ -33,6 +33,23 @@ fn ends_early(asked: &Asked) -> Script {
 /// First this, then whatever is asked for.
 fn once(asked: &Asked, fault: fn(&Asked) -> Script) -> Script {
     if asked.number == 0 { fault(asked) } else { whole(asked) }
+}
+
+/// The beginning of an answer is refused as a part of the question.
+fn refuses_prefill(asked: &Asked, then: fn(&Asked) -> Script) -> Script {
+    let text = "Invalid request: Invalid request: {\"detail\": {\"error\": {\"message\": \"Cannot continue the final \
+                message: this model does not support assistant prefill.\", \"type\": \"BadRequestError\", \"param\": \
+                null, \"code\": 400}}}";
+    match (asked.number, begun(asked)) {
+        (0, _) => cut(asked),
+        (_, 0) => then(asked),
+        _ => detail("400 Bad Request", text).named("400 prefill refused"),
+    }
+}
+
+/// A whole answer in other words.
+fn otherwise(asked: &Asked) -> Script {
+    from_word(asked, 2).named("another answer")
 }
 
 /// The answer goes on where it broke, from the same model.
@@ -99,6 +116,30 @@ cases! {
     an_answer_begun_again_otherwise = Case::new("begun again mid-stream with another text")
         .plays(|asked| once(asked, begun_again_otherwise))
         .stream(Client::Whole, &goes_on("begun again mid-answer with another text"));
+
+    #[ignore = "waits for continuation"]
+    prefill_is_refused = Case::new("cut mid-answer, and prefill is refused")
+        .plays(|asked| refuses_prefill(asked, whole))
+        .stream(
+            Client::Whole,
+            &[
+                at_once("first", "cut mid-answer"),
+                paused("first", "400 prefill refused"),
+                paused("first", "whole answer"),
+            ],
+        );
+
+    #[ignore = "waits for continuation"]
+    prefill_is_refused_and_the_answer_differs = Case::new("cut mid-answer, prefill is refused, and the new answer is another")
+        .plays(|asked| refuses_prefill(asked, otherwise))
+        .stream(
+            Client::Broken,
+            &[
+                at_once("first", "cut mid-answer"),
+                paused("first", "400 prefill refused"),
+                paused("first", "another answer"),
+            ],
+        );
 
     /// A call of a tool is not continued: half of it may have been understood already.
     an_answer_that_must_not_be_continued = Case::new("cut mid-answer, with a `seed`, so that it cannot be continued")

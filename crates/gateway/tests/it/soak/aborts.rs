@@ -63,7 +63,7 @@ struct Tally {
 
 /// Runs so many clients, and says what became of them.
 async fn leave(count: u64) -> String {
-    let world = Arc::new(world().await);
+    let mut world = Arc::new(world().await);
     let tally = Arc::new(Tally::default());
     let mut clients = JoinSet::new();
     for number in 0..count {
@@ -77,12 +77,14 @@ async fn leave(count: u64) -> String {
     }
     nothing_is_left(&world).await;
     every_slot_serves(&world).await;
+    no_connection_is_left(Arc::get_mut(&mut world).unwrap()).await;
     let calls = world.upstream_calls();
     let left = calls.iter().filter(|call| call.ended == Some(chutes_emulator::Ended::ClientLeft));
     format!(
         "{count} requests, {AT_ONCE} at once; {} left, the others got {:?}\n\
          upstream calls: {}, left before their end: {}, with a fault: {}\n\
-         afterwards: no slot in use, nobody queued, nothing reserved, no call upstream, every slot serves",
+         afterwards: no slot in use, nobody queued, nothing reserved, no call upstream, every slot serves, and with the gateway \
+         its connections went",
         tally.left.load(Ordering::Relaxed),
         tally.stayed.lock(),
         calls.len(),
@@ -177,6 +179,24 @@ async fn nothing_is_left(world: &World) {
         .map(|window| &window["reserved"])
         .collect();
     assert!(!reserved.is_empty() && reserved.iter().all(|amount| **amount == 0.0), "{reserved:?}");
+}
+
+/// The pool's connections go with the gateway. One that is left belongs to a call that nobody ended.
+async fn no_connection_is_left(world: &mut World) {
+    world.gateway.take().unwrap().shutdown().await;
+    let port = world.emulator.port();
+    world.wait_for("no connection to the emulator", || async { connections_to(port) == 0 }).await;
+}
+
+/// How many connections of this machine lead to the port.
+fn connections_to(port: u16) -> usize {
+    // Other systems than Linux show nothing.
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let established = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.len() > 3 && fields[2].ends_with(&format!(":{port:04X}")) && fields[3] == "01"
+    };
+    table.lines().filter(established).count()
 }
 
 /// As many as there are slots are served at once.
