@@ -5,7 +5,7 @@
 
 mod steps;
 
-pub(crate) use steps::WaitedFor;
+pub(crate) use steps::{ContinuedBy, WaitedFor};
 
 use crate::bearers::Visit;
 use crate::charge::{Bill, Charge};

@@ -4,19 +4,8 @@
 //! ends the answer) would begin anew in the middle. Everything else ends in an error, never in a text that only looks
 //! whole.
 
-use crate::cause::{Cause, Says};
-
-/// Which model may go on with another's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Policy {
-    /// None: a stream that broke is an error.
-    Off,
-    /// The one that began.
-    #[default]
-    SameModel,
-    /// Whichever may serve the request.
-    AnyModel,
-}
+use crate::cause::Cause;
+use crate::route::Continuation;
 
 /// What a request asks for, as far as it decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -93,8 +82,8 @@ pub enum Way {
 /// How a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broke {
-    /// An error that says this.
-    Error(Says),
+    /// An error that would mean this if it had come first.
+    Error(Cause),
     /// Cut off, silent or unreadable.
     Off,
     /// It was to continue an answer, and does not.
@@ -169,8 +158,8 @@ impl Way {
 ///
 /// # Errors
 /// The first reason against it.
-pub fn may_go_on(policy: Policy, asked: Asked, produced: Produced) -> Result<(), Hindrance> {
-    if policy == Policy::Off {
+pub fn may_go_on(policy: Continuation, asked: Asked, produced: Produced) -> Result<(), Hindrance> {
+    if policy == Continuation::Off {
         return Err(Hindrance::Off);
     }
     if let Some(hindrance) = asked.hindrance() {
@@ -192,7 +181,9 @@ pub fn may_go_on(policy: Policy, asked: Asked, produced: Produced) -> Result<(),
 /// When it is not the kind of end after which anything else would come.
 pub const fn way(broke: Broke, produced: Produced, service: Service) -> Result<Way, Hindrance> {
     match broke {
-        Broke::Error(Says::ContentFilter | Says::ContextTooLong) => return Err(Hindrance::Refused),
+        Broke::Error(Cause::ContentFilter | Cause::ContextTooLong | Cause::BadRequest) => {
+            return Err(Hindrance::Refused);
+        }
         // Asking once more would not bring the same words back.
         Broke::Diverged(_) => return Err(Hindrance::Diverged),
         Broke::Error(_) | Broke::Off | Broke::BeganAgain => {}
@@ -231,9 +222,9 @@ mod tests {
 
     #[test]
     fn plain_text_of_one_choice_goes_on() {
-        assert_eq!(may_go_on(Policy::SameModel, Asked::default(), TEXT), Ok(()));
-        assert_eq!(may_go_on(Policy::AnyModel, Asked::default(), TEXT), Ok(()));
-        assert_eq!(may_go_on(Policy::Off, Asked::default(), TEXT), Err(Hindrance::Off));
+        assert_eq!(may_go_on(Continuation::SameModel, Asked::default(), TEXT), Ok(()));
+        assert_eq!(may_go_on(Continuation::AnyModel, Asked::default(), TEXT), Ok(()));
+        assert_eq!(may_go_on(Continuation::Off, Asked::default(), TEXT), Err(Hindrance::Off));
     }
 
     #[test]
@@ -250,7 +241,7 @@ mod tests {
             Asked { audio: true, ..nothing },
             Asked { unclear: true, ..nothing },
         ] {
-            let refused = may_go_on(Policy::AnyModel, asked, TEXT).unwrap_err();
+            let refused = may_go_on(Continuation::AnyModel, asked, TEXT).unwrap_err();
             assert!(matches!(refused, Hindrance::Asked(_)), "{asked:?}");
             assert!(refused.in_words().starts_with("the request asks for "));
         }
@@ -265,7 +256,7 @@ mod tests {
             (Produced { is_unclear: true, ..TEXT }, Hindrance::Unclear),
             (Produced::default(), Hindrance::NoText),
         ] {
-            let refused = may_go_on(Policy::SameModel, Asked::default(), produced);
+            let refused = may_go_on(Continuation::SameModel, Asked::default(), produced);
             assert_eq!(refused, Err(hindrance));
             assert!(!hindrance.in_words().is_empty());
         }
@@ -279,8 +270,8 @@ mod tests {
             (Broke::Off, TEXT, REFUSES, Ok(Way::Restart)),
             // An empty beginning is none.
             (Broke::Off, blank, PREFILLS, Ok(Way::Restart)),
-            (Broke::Error(Says::Capacity), TEXT, PREFILLS, Ok(Way::Prefill)),
-            (Broke::Error(Says::ContentFilter), TEXT, PREFILLS, Err(Hindrance::Refused)),
+            (Broke::Error(Cause::Capacity), TEXT, PREFILLS, Ok(Way::Prefill)),
+            (Broke::Error(Cause::ContentFilter), TEXT, PREFILLS, Err(Hindrance::Refused)),
             (Broke::BeganAgain, TEXT, PREFILLS, Ok(Way::Prefill)),
             (Broke::BeganAgain, TEXT, REFUSES, Err(Hindrance::Diverged)),
             (Broke::Diverged(Way::Prefill), TEXT, PREFILLS, Err(Hindrance::Diverged)),

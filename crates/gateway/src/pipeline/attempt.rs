@@ -2,7 +2,8 @@
 
 use super::call::{Call, Route};
 use super::itinerary::Link;
-use super::relay::{Opening, Relay};
+use super::relay::Relay;
+use super::source::Opening;
 use super::watch::Break;
 use crate::accounts::AccountKey;
 use crate::shared::Shared;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 /// What to ask whom.
 #[derive(Clone, Copy)]
 pub(crate) struct Order<'a> {
-    pub(crate) call: &'a Call,
+    pub(crate) call: &'a Arc<Call>,
     pub(crate) link: &'a Link,
     pub(crate) key: &'a AccountKey,
     /// Until the first byte goes to the client.
@@ -89,8 +90,7 @@ pub(crate) async fn make(
         });
     match content_type.filter(|_| is_stream) {
         Some(content_type) => {
-            let model = Arc::clone(&link.key);
-            let mut relay = Box::new(Relay::new(shared, response.into_body(), model, call.choices));
+            let mut relay = Box::new(Relay::new(shared, &order, response.into_body()));
             let now = shared.clock.mono();
             let patience = shared.limits.first_token.saturating_sub(now.since(sent_at));
             // A stream that is left costs nothing, so the deadline holds for it to the end.
@@ -248,7 +248,9 @@ impl Failed {
                     said: Some((said.inner_status.unwrap_or(400), said)),
                 }
             }
-            Break::BeganAgain | Break::EndedEarly => cut_short("the answer ended before it began"),
+            Break::BeganAgain | Break::EndedEarly | Break::Diverged => {
+                cut_short("the answer ended before it began")
+            }
             Break::Malformed => cut_short("the answer cannot be read"),
         }
     }

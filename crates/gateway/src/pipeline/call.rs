@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 use ripcord_rules::quota::CallShape;
 use ripcord_rules::quota::Work;
 use ripcord_rules::recover::AttemptLimits;
+use ripcord_rules::route::Continuation;
 use ripcord_rules::time::Mono;
 use ripcord_store::ClientPriority;
 use ripcord_wire::body::RequestBody;
@@ -42,6 +43,10 @@ pub(crate) struct Call {
     /// Whose it is, and for whom.
     pub(crate) spender: Spender,
     pub(crate) deadline: Option<Mono>,
+    /// How long that was from its arrival.
+    pub(crate) patience: Option<Duration>,
+    /// Who may continue an answer that broke off.
+    pub(crate) continuation: Continuation,
     pub(crate) attempts: AttemptLimits,
     /// No model outside of a trusted execution environment may see it.
     pub(crate) tee_required: bool,
@@ -113,6 +118,8 @@ impl Call {
             requested_model: requested,
             model,
             spender: Spender::new(bearer, steering.work),
+            patience: steering.deadline,
+            continuation: Continuation::default(),
             deadline: steering.deadline.map(|deadline| arrived.after(deadline)),
             attempts: steering.attempts,
             tee_required: steering.tee_required,

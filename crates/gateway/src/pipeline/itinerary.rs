@@ -79,6 +79,11 @@ impl Link {
         })
     }
 
+    /// What is asked of it.
+    pub(crate) const fn request(&self) -> &Arc<RequestBody> {
+        &self.request
+    }
+
     /// The same link for another body.
     pub(crate) fn with_request(&self, request: &Arc<RequestBody>) -> Self {
         Self {
@@ -128,10 +133,20 @@ impl Itinerary {
         self.links.get(usize::from(choice))
     }
 
+    /// Leaves out every link that is none of these.
+    pub(crate) fn keep(&mut self, is_kept: impl Fn(&Link) -> bool) {
+        self.links.retain(|link| is_kept(link));
+    }
+
     /// Sends another body from here on.
     pub(crate) fn replace_request(&mut self, request: &Arc<RequestBody>) {
+        self.replace_requests(|_| Arc::clone(request));
+    }
+
+    /// Sends a body of its own to each link from here on.
+    pub(crate) fn replace_requests(&mut self, request_for: impl Fn(&Link) -> Arc<RequestBody>) {
         for link in &mut self.links {
-            *link = Arc::new(link.with_request(request));
+            *link = Arc::new(link.with_request(&request_for(link)));
         }
     }
 }

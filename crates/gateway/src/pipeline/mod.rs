@@ -12,6 +12,8 @@ pub(crate) mod itinerary;
 pub(crate) mod pursuit;
 mod refuse;
 pub(crate) mod relay;
+mod source;
+mod splice;
 pub(crate) mod watch;
 
 use crate::body::AnswerBody;
@@ -26,6 +28,7 @@ use pursuit::{Granted, Pursuit};
 use ripcord_store::Outcome;
 use ripcord_wire::chat::ChunkGlance;
 use ripcord_wire::trim::Cut;
+use splice::Means;
 use std::sync::Arc;
 
 /// An answer of a model, on its way.
@@ -47,7 +50,7 @@ pub(crate) type Decision = Result<Answer, Refusal>;
 /// Serves one request. Dropping the future cancels whatever is under way for it.
 pub(crate) async fn serve(shared: Arc<Shared>, call: Call, mut story: Story) -> Decision {
     shared.notice_jump_of_clock();
-    let mut pursuit = Pursuit::new(&shared, Arc::new(call));
+    let mut pursuit = Box::new(Pursuit::new(&shared, Arc::new(call)));
     let outcome = tokio::select! {
         biased;
         // First: a slot that comes free at the end must not start an attempt.
@@ -55,7 +58,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, call: Call, mut story: Story) -> 
         outcome = pursuit.next_answer(&mut story) => outcome,
     };
     match outcome {
-        Ok(granted) => Ok(answer(&shared, granted, story)),
+        Ok(granted) => Ok(answer(&shared, granted, pursuit, story)),
         Err(refusal) => {
             story.refused(refusal.status.as_u16(), refusal.cause);
             Err(refusal)
@@ -63,7 +66,12 @@ pub(crate) async fn serve(shared: Arc<Shared>, call: Call, mut story: Story) -> 
     }
 }
 
-fn answer(shared: &Arc<Shared>, granted: Granted, mut story: Story) -> Answer {
+fn answer(
+    shared: &Arc<Shared>,
+    granted: Granted,
+    pursuit: Box<Pursuit>,
+    mut story: Story,
+) -> Answer {
     let Granted { arrived, permit, link, unguarded, cut } = granted;
     let account = Arc::clone(&shared.accounts[permit.account].label);
     let attempts = story.attempts();
@@ -77,7 +85,8 @@ fn answer(shared: &Arc<Shared>, granted: Granted, mut story: Story) -> Answer {
         }
         Arrived::Stream { content_type, mut relay } => {
             story.first_byte(StatusCode::OK.as_u16());
-            relay.carry(permit, story);
+            let request = Arc::clone(link.request());
+            relay.carry(permit, story, Means { pursuit, link: Arc::clone(&link), request });
             (StatusCode::OK, Some(content_type), AnswerBody::Relay(relay))
         }
     };

@@ -4,7 +4,7 @@
 use super::attempt::{self, Arrived, Order};
 use super::call::Call;
 use super::itinerary::{Itinerary, Link};
-use super::refuse::{self, several::Refusals};
+use super::refuse;
 use crate::accounts::AccountKey;
 use crate::charge::{Bill, Charge, Denied};
 use crate::config::Trim;
@@ -15,12 +15,16 @@ use crate::story::{Story, WaitedFor};
 use ripcord_rules::admit::Candidate;
 use ripcord_rules::cause::{Cause, classify, is_recognised};
 use ripcord_rules::clients::Full;
+use ripcord_rules::continuation;
 use ripcord_rules::recover::{Attempts, Next, RestBook, Scope, Tried, Trimming};
+use ripcord_rules::route::Continuation;
 use ripcord_rules::time::Mono;
 use ripcord_rules::units::NanoUsd;
 use ripcord_store::{Outcome, ServedBy};
+use ripcord_wire::body::RequestBody;
 use ripcord_wire::trim::{Cut, Share};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A request on its way through the links that may serve it.
 pub(crate) struct Pursuit {
@@ -34,12 +38,14 @@ pub(crate) struct Pursuit {
     apart: Vec<Apart>,
     /// Links, by their keys, that are not asked sooner.
     pauses: Vec<(Arc<str>, Mono)>,
-    /// What the failed attempts came to, for each link.
-    refusals: Refusals,
+    /// What the last failed attempt came to.
+    last: Option<Refusal>,
     /// How much may be left out of the request, when it is, and what was.
     share: Option<Share>,
     trimming: Trimming,
     cut: Option<Cut>,
+    /// Where the last failed attempt was made, and what it means.
+    last_failure: Option<(usize, Arc<Link>, Cause)>,
 }
 
 /// An answer, the slot it holds, and whether anybody knows what is left on its account.
@@ -51,6 +57,9 @@ pub(crate) struct Granted {
     /// What of the request was not sent.
     pub(crate) cut: Option<Cut>,
 }
+
+/// The longest time for which a client is kept waiting in the middle of an answer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// What came of a slot.
 enum Tryout {
@@ -74,11 +83,50 @@ impl Pursuit {
             call,
             apart: Vec::new(),
             pauses: Vec::new(),
-            refusals: Refusals::default(),
+            last: None,
             share,
             trimming: Trimming::new(share.is_some()),
             cut: None,
+            last_failure: None,
         }
+    }
+
+    /// Goes on for the rest of an answer that broke: with other requests, at the same link unless another one may, and
+    /// with as much time as for the beginning.
+    pub(crate) fn goes_on(
+        &mut self,
+        link: &Link,
+        request_for: impl Fn(&Link) -> Arc<RequestBody>,
+    ) -> Result<(), Refusal> {
+        if self.call.continuation == Continuation::SameModel {
+            self.itinerary.keep(|one| one.key == link.key);
+        }
+        self.itinerary.replace_requests(request_for);
+        let now = self.shared.clock.mono();
+        self.deadline =
+            Some(now.after(self.call.patience.unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE)));
+        self.last = None;
+        self.last_failure = None;
+        // Of a request with the beginning of its answer nothing may be left out.
+        self.trimming = Trimming::new(false);
+        let mut pairs = self.itinerary.pairs(&self.shared);
+        if self.attempts.go_on_until(self.deadline)
+            && pairs.any(|(link, account)| self.attempts.may_use(account, &link.key))
+        {
+            return Ok(());
+        }
+        Err(Refusal::upstream_failed("the attempts of this request are used up"))
+    }
+
+    /// The link of the last attempt, if that was refused for the beginning of an answer in its request. It does not
+    /// count: what it asked for is asked again without.
+    pub(crate) fn refused_prefill(&mut self) -> Option<Arc<Link>> {
+        let (account, link, cause) = self.last_failure.take()?;
+        if !continuation::refuses_prefill(cause) {
+            return None;
+        }
+        self.attempts.take_back(account, &link.key);
+        Some(link)
     }
 
     /// Makes attempts until one is answered, or until none is left that may be made. Called again, it goes on within the
@@ -86,7 +134,7 @@ impl Pursuit {
     pub(crate) async fn next_answer(&mut self, story: &mut Story) -> Result<Granted, Refusal> {
         loop {
             if let Some(refusal) = self.all_rest() {
-                return Err(self.refusals.take().unwrap_or(refusal));
+                return Err(self.last.take().unwrap_or(refusal));
             }
             let Some(permit) = self.admitted(story).await? else { continue };
             match self.attempt(permit, story).await {
@@ -164,6 +212,7 @@ impl Pursuit {
             Err(failed) => failed,
         };
         let cause = classify(&failed.failure);
+        self.last_failure = Some((permit.account, Arc::clone(&link), cause));
         if !is_recognised(&failed.failure) {
             shared.metrics.unknown_cause(&link.service.label, failed.failure.status);
         }
@@ -186,13 +235,6 @@ impl Pursuit {
             jitter_permille(),
         );
         let refusal = refuse::after(&shared, &self.call, &link, permit.account, cause, failed);
-        self.refusals.add(
-            usize::from(permit.choice),
-            &link.key,
-            refuse::in_few_words(cause),
-            refuse::weight(&link, cause),
-            refusal,
-        );
         // The slot is not held while waiting.
         drop(permit);
         // What is too long does not fit by waiting either: only less of it is another request.
@@ -202,13 +244,14 @@ impl Pursuit {
             && self.trim(cause, story);
         match next {
             Next::GiveUp if trimmed => {}
-            Next::GiveUp => return Tryout::Ends(self.refused(None)),
+            Next::GiveUp => return Tryout::Ends(refusal),
             Next::Retry { at } => self.pause(&link.key, at),
         }
         // There is no point in waiting for an attempt that nobody may make.
         if self.candidates().is_empty() {
-            return Tryout::Ends(self.refused(None));
+            return Tryout::Ends(refusal);
         }
+        self.last = Some(refusal);
         Tryout::GoesOn
     }
 
@@ -241,7 +284,7 @@ impl Pursuit {
 
     /// Why nobody takes the request; after an attempt, what that came to.
     fn refused(&mut self, why: Option<crate::driver::gate::NotAdmitted>) -> Refusal {
-        self.refusals
+        self.last
             .take()
             .unwrap_or_else(|| refuse::nobody(&self.shared, &self.call, &self.itinerary, why))
     }

@@ -4,6 +4,7 @@
 
 use crate::catalogue::LONGEST_MODEL_NAME;
 use ripcord_wire::chat::{ChunkGlance, UsageGlance};
+use ripcord_wire::continuation::Transcript;
 use ripcord_wire::sse::{DONE, Event};
 
 /// What one event means for the stream.
@@ -26,6 +27,8 @@ pub(crate) enum Break {
     Error(Box<[u8]>),
     /// The server began again, on another instance: a new id in the same stream (recordings, D37).
     BeganAgain,
+    /// It was to continue an answer, and says something else.
+    Diverged,
     /// An event that is no JSON.
     Malformed,
     /// The stream ended before the answer did.
@@ -44,12 +47,32 @@ pub(crate) struct StreamWatch {
     /// Choices seen, and choices with a finish reason, as bits. Choices past the 64th share the last bit.
     seen: u64,
     finished: u64,
+    /// What went on to the client. An answer of several choices is not continued.
+    transcript: Option<Transcript>,
 }
 
 impl StreamWatch {
     /// Watches a stream of so many answers.
     pub(crate) fn new(choices: u64) -> Self {
-        Self { choices: choices.clamp(1, 64), ..Self::default() }
+        let transcript = (choices == 1).then(Transcript::default);
+        Self { choices: choices.clamp(1, 64), transcript, ..Self::default() }
+    }
+
+    /// From here on what goes to the client is written down elsewhere, or not at all. What it was so far.
+    pub(crate) fn take_transcript(&mut self) -> Option<Transcript> {
+        self.transcript.take()
+    }
+
+    /// It is written down here after all.
+    pub(crate) fn put_back(&mut self, transcript: Transcript) {
+        self.transcript = Some(transcript);
+    }
+
+    /// The server tells the answer from its start.
+    pub(crate) fn begin_again(&mut self) {
+        self.id = None;
+        self.seen = 0;
+        self.finished = 0;
     }
 
     pub(crate) fn observe(&mut self, event: Event<'_>) -> Sight {
@@ -93,7 +116,8 @@ impl StreamWatch {
         self.usage
     }
 
-    const fn is_finished(&self) -> bool {
+    /// Whether every answer has its end.
+    pub(crate) const fn is_finished(&self) -> bool {
         self.finished == self.seen && self.finished.count_ones() as u64 >= self.choices
     }
 
@@ -132,6 +156,9 @@ impl StreamWatch {
             says_something |= choice.is_useful();
         }
         self.is_useful |= says_something;
+        if let Some(transcript) = &mut self.transcript {
+            transcript.observe(&chunk);
+        }
         if says_something { Sight::Useful } else { Sight::Passing }
     }
 }

@@ -330,6 +330,8 @@ impl World {
             shape: CallShape { body_bytes: own.body_bytes, max_tokens: own.max_tokens, choices: 1 },
             spender: self.shared.bearers.anyone(),
             deadline,
+            patience: None,
+            continuation: ripcord_rules::route::Continuation::Off,
             attempts: AttemptLimits::default(),
             tee_required: false,
             trim: None,

@@ -27,7 +27,6 @@ pub(crate) enum WaitedFor {
 
 /// How the answer of a broken stream went on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(dead_code, reason = "for the continuation of broken streams")]
 pub(crate) enum ContinuedBy {
     /// The model was given what it had said and went on.
     Prefill,
@@ -103,7 +102,7 @@ impl Story {
     }
 }
 
-#[expect(dead_code, reason = "for routing, the queue and the continuation of broken streams")]
+#[expect(dead_code, reason = "for routing and the queue")]
 impl Story {
     /// For whom it is, and how long after its start the first byte is due.
     pub(crate) fn is_due(&mut self, priority: &'static str, deadline: Option<Duration>) {

@@ -24,7 +24,6 @@ mod provider;
 mod quota_stats;
 mod raw;
 mod refreshing;
-mod refusals;
 mod riding;
 mod slots;
 mod soak;

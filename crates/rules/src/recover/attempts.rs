@@ -109,7 +109,14 @@ impl Attempts {
         }
     }
 
-    fn take_back(&mut self, account: usize, link: &str) {
+    /// Goes on for the rest of an answer, until another moment; whether an attempt is left for it.
+    pub fn go_on_until(&mut self, deadline: Option<Mono>) -> bool {
+        self.deadline = deadline;
+        self.made < self.limits.attempts
+    }
+
+    /// An attempt that does not count: it was refused at the door and says nothing of what would serve.
+    pub fn take_back(&mut self, account: usize, link: &str) {
         self.made = self.made.saturating_sub(1);
         if let Some(made) = self.made_on(account, link) {
             *made = made.saturating_sub(1);

@@ -63,19 +63,16 @@ fn asked_again(fault: &'static str) -> [Step; 2] {
 }
 
 cases! {
-    #[ignore = "waits for continuation"]
     an_answer_that_is_cut = Case::new("cut mid-answer")
         .plays(|asked| once(asked, cut))
         .plain(Client::Whole, &asked_again("cut mid-answer"))
         .stream(Client::Whole, &goes_on("cut mid-answer"));
 
-    #[ignore = "waits for continuation"]
     an_answer_that_is_reset = Case::new("reset mid-answer")
         .plays(|asked| once(asked, reset))
         .plain(Client::Whole, &asked_again("reset mid-answer"))
         .stream(Client::Whole, &goes_on("reset mid-answer"));
 
-    #[ignore = "waits for continuation"]
     an_answer_that_stalls = Case::new("stall mid-answer")
         .plan(|plan| {
             plan.limits.stall = Duration::from_millis(600);
@@ -86,33 +83,27 @@ cases! {
         .plain(Client::Whole, &asked_again("stalls mid-answer"))
         .stream(Client::Whole, &goes_on("stalls mid-answer"));
 
-    #[ignore = "waits for continuation"]
     an_answer_that_ends_early = Case::new("ends mid-answer with a proper end of the body")
         .plays(|asked| once(asked, ends_early))
         .plain(Client::Whole, &asked_again("ends mid-answer"))
         .stream(Client::Whole, &goes_on("ends mid-answer"));
 
-    #[ignore = "waits for continuation"]
     a_malformed_event = Case::new("malformed event")
         .plays(|asked| once(asked, malformed))
         .stream(Client::Whole, &goes_on("a malformed event mid-answer"));
 
-    #[ignore = "waits for continuation"]
     a_bare_error = Case::new("bare-JSON error mid-stream")
         .plays(|asked| once(asked, bare_error))
         .stream(Client::Whole, &goes_on("a bare JSON error mid-answer"));
 
-    #[ignore = "waits for continuation"]
     an_error_event = Case::new("error event mid-stream")
         .plays(|asked| once(asked, error_event))
         .stream(Client::Whole, &goes_on("an error event mid-answer"));
 
-    #[ignore = "waits for continuation"]
     an_answer_begun_again = Case::new("begun again mid-stream with a new id")
         .plays(begun_again)
         .stream(Client::Whole, &[at_once("first", "begun again mid-answer with a new id")]);
 
-    #[ignore = "waits for continuation"]
     an_answer_begun_again_otherwise = Case::new("begun again mid-stream with another text")
         .plays(|asked| once(asked, begun_again_otherwise))
         .stream(Client::Whole, &goes_on("begun again mid-answer with another text"));
