@@ -10,6 +10,7 @@ use crate::tolerant;
 
 mod glance;
 mod hidden;
+pub(crate) use glance::is_failure;
 pub use glance::{ChoiceGlance, ChunkGlance, ReasoningName, UsageGlance};
 
 /// A request, for those who make one. Requests of clients are not parsed but scanned, see

@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 
 use crate::limits::RetryAfter;
-use crate::{html, text, time};
+use crate::{chat, html, text, time};
 
 mod hints;
 
@@ -194,12 +194,30 @@ impl ErrorBody {
                 }
                 ErrorShape::ErrorText
             }
+            _ if self.given_up(object) => ErrorShape::OpenAi,
             _ => {
                 let flat = object.get("message").is_some_and(|message| !message.is_null());
                 self.object(object, MAX_NESTING);
                 if flat { ErrorShape::OpenAi } else { ErrorShape::OtherJson }
             }
         }
+    }
+
+    /// An answer that says in its first choice that it is none. Its text is the model's, and is not told.
+    fn given_up(&mut self, answer: &Map<String, Value>) -> bool {
+        let Some(choice) = list_of(answer, "choices").and_then(|list| list.first()) else {
+            return false;
+        };
+        if let Some(Value::Object(error)) = choice.get("error") {
+            self.object(error, MAX_NESTING);
+        }
+        let reason = choice.get("finish_reason").and_then(Value::as_str);
+        if let Some(reason) = reason.filter(|reason| chat::is_failure(reason))
+            && self.message.is_empty()
+        {
+            self.message = format!("the service ended the answer with `{reason}`");
+        }
+        !self.message.is_empty()
     }
 
     /// Takes a text for the message; answers whether it held an error as JSON text.

@@ -19,8 +19,9 @@ pub struct ChunkGlance<'a> {
     pub created: Option<u64>,
     /// Running totals. The last ones of a stream count.
     pub usage: Option<UsageGlance>,
-    /// A top-level `error` that is not null, as JSON text. [`crate::error::ErrorBody`] reads the
-    /// whole event.
+    /// What makes an error of it, as JSON text: an `error` that is not null, `"object": "error"` or
+    /// `"type": "error"`, a choice with an error of its own or with a finish reason that says the
+    /// service gave up. [`crate::error::ErrorBody`] reads the whole event.
     pub error: Option<&'a str>,
     first: Option<ChoiceGlance<'a>>,
     more: Vec<ChoiceGlance<'a>>,
@@ -137,6 +138,7 @@ impl<'a> ChunkGlance<'a> {
             Some("model") => self.model = value.text(),
             Some("created") => self.created = value.unsigned(),
             Some("error") if value.raw != "null" => self.error = Some(value.raw),
+            Some("object" | "type") if value.raw == "\"error\"" => self.error = Some(value.raw),
             _ => {}
         }
         Ok(())
@@ -148,6 +150,7 @@ impl<'a> ChunkGlance<'a> {
             return Ok(());
         }
         let mut choice = ChoiceGlance::default();
+        let mut error = None;
         cursor.members(|cursor, member| {
             let key = member.key();
             let key = key.as_deref();
@@ -162,19 +165,31 @@ impl<'a> ChunkGlance<'a> {
             let value = cursor.value()?;
             match key {
                 Some("index") => choice.index = value.unsigned().unwrap_or(0),
-                Some("finish_reason") => choice.finish_reason = value.text(),
+                Some("finish_reason") => {
+                    choice.finish_reason = value.text();
+                    if choice.finish_reason.as_deref().is_some_and(is_failure) {
+                        error = Some(value.raw);
+                    }
+                }
+                Some("error") if value.raw != "null" => error = Some(value.raw),
                 Some("text") => choice.content(&value),
                 Some("logprobs") => choice.has_other |= value.is_something(),
                 _ => {}
             }
             Ok(())
         })?;
+        self.error = self.error.or(error);
         match &self.first {
             None => self.first = Some(choice),
             Some(_) => self.more.push(choice),
         }
         Ok(())
     }
+}
+
+/// Finish reasons of an answer that is none: OpenRouter's, sglang's and vLLM's, DeepSeek's, Z.ai's.
+pub(crate) fn is_failure(reason: &str) -> bool {
+    ["error", "abort", "aborted", "insufficient_system_resource", "network_error"].contains(&reason)
 }
 
 impl<'a> ChoiceGlance<'a> {

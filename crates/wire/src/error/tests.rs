@@ -202,6 +202,19 @@ fn what_a_service_behind_the_service_said_is_told() {
 }
 
 #[test]
+fn an_answer_that_gave_up_is_told_without_its_text() {
+    let aborted = r#"{"id":"a","choices":[{"index":0,"delta":{"content":"secret"},"finish_reason":"abort"}]}"#;
+    assert_eq!(
+        told(aborted),
+        (ErrorShape::OpenAi, "the service ended the answer with `abort`".to_owned())
+    );
+    let own =
+        r#"{"choices":[{"error":{"message":"upstream died","code":502},"finish_reason":"error"}]}"#;
+    let found = read(200, own);
+    assert_eq!((found.message.as_str(), found.inner_status), ("upstream died", Some(502)));
+}
+
+#[test]
 fn other_names_for_a_kind() {
     let kind = |body: &str| read(400, body).kind;
     assert_eq!(

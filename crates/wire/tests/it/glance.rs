@@ -50,6 +50,21 @@ fn usage_errors_and_several_choices() {
     assert_eq!((usage.cached_tokens, usage.reasoning_tokens), (Some(8), None));
     assert_eq!(glance(r#"{"usage":null,"error":null}"#), ChunkGlance::default());
     assert_eq!(glance(r#"{"error":{"code":500}}"#).error, Some(r#"{"code":500}"#));
+    for failed in [
+        r#"{"object":"error","message":"m"}"#,
+        r#"{"type":"error","message":"m"}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"abort"}]}"#,
+        r#"{"choices":[{"index":0,"delta":{},"finish_reason":"error"}]}"#,
+        r#"{"choices":[{"error":{"message":"m"}}]}"#,
+    ] {
+        assert!(glance(failed).error.is_some(), "{failed}");
+    }
+    for fine in [
+        r#"{"object":"chat.completion.chunk","choices":[{"finish_reason":"length","error":null}]}"#,
+        r#"{"object":"list","choices":[{"delta":{"content":"error"},"finish_reason":null}]}"#,
+    ] {
+        assert_eq!(glance(fine).error, None, "{fine}");
+    }
     let two = glance(
         r#"{"choices":[{"index":0,"finish_reason":"stop"},{"index":1,"delta":{"content":"x"}}]}"#,
     );
