@@ -113,8 +113,16 @@ async fn an_answer_that_only_looks_finished_is_not() {
     let done = "data: [DONE]\n\n";
     let part = format!("data: {}\n\n", chunk("half"));
     let empty_reason = format!("data: {}\n\n", stop(""));
-    for body in [vec![part.as_str(), done], vec![part.as_str(), &empty_reason], vec![part.as_str()]]
-    {
+    // What sglang and OpenRouter call the end of an answer that they gave up.
+    let aborted = format!("data: {}\n\n", stop("abort"));
+    let failed = format!("data: {}\n\n", stop("error"));
+    for body in [
+        vec![part.as_str(), done],
+        vec![part.as_str(), &empty_reason],
+        vec![part.as_str()],
+        vec![part.as_str(), &aborted, done],
+        vec![part.as_str(), &failed, done],
+    ] {
         let (answered, _, world) = answered(events(&body), &streamed(MODEL)).await;
         answered.assert_broken_stream();
         assert_eq!(world.story(&answered).await.request.unwrap().outcome, Outcome::Broken);

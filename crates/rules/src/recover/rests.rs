@@ -192,7 +192,10 @@ impl RestBook {
         };
         let repeated = self.repeated(&scope, now);
         let guess = || doubled(RATE_LIMIT_REST, repeated).min(LONGEST_RATE_LIMIT_REST);
-        let until = now.after(asked(failure).unwrap_or_else(guess));
+        // A few milliseconds are an answer here: a bucket that fills all the time.
+        let moment = failure.retry_after.filter(|wait| !wait.is_zero());
+        let asked = asked(failure).or(moment.map(|_| SHORTEST_EDGE_REST));
+        let until = now.after(asked.unwrap_or_else(guess));
         (scope.clone(), self.rest(scope, Cause::RateLimited, until, repeated))
     }
 
@@ -270,6 +273,42 @@ mod tests {
         let mut book = RestBook::default();
         book.record(at(0), FIRST, &edge_limit());
         assert_eq!(book.record(at(121), SECOND, &edge_limit()).unwrap().0, Scope::Account(1));
+    }
+
+    #[test]
+    fn a_providers_limit_rests_what_it_is_about_and_never_the_edge() {
+        let mut book = RestBook::default();
+        let limit = failure(429, Origin::Application, Says::RateLimit);
+        let of = |wait_ms| Failure {
+            retry_after: Some(Duration::from_millis(wait_ms)),
+            ..limit.clone()
+        };
+        let (scope, rest) = book.record(at(0), FIRST, &of(30_000)).unwrap();
+        assert_eq!((scope, rest.until), (Scope::Account(0), seconds(30)));
+        assert_eq!(book.record(at(1), SECOND, &of(20)).unwrap().1.until, seconds(2));
+        assert!(book.resting(&Scope::Edge, seconds(1)).is_none());
+        // Without a word on how long: ever longer, but not for a day.
+        let mut silent = RestBook::default();
+        let mut second = 0;
+        let mut rests = Vec::new();
+        for _ in 0..9 {
+            let rest = silent.record(at(second), FIRST, &limit).unwrap().1;
+            rests.push(rest.until.since(seconds(second)).as_secs());
+            second = rest.until.as_micros() / 1_000_000 + 1;
+        }
+        assert_eq!(rests, [10, 20, 40, 80, 160, 320, 600, 600, 600]);
+        // Only the model that it names.
+        let of_model = failure(429, Origin::Application, Says::ModelRateLimit);
+        let (scope, _) = silent.record(at(0), SECOND, &of_model).unwrap();
+        assert_eq!(scope, Scope::AccountModel(1, "m".to_owned()));
+    }
+
+    #[test]
+    fn an_account_without_credit_is_asked_again_some_time() {
+        let mut book = RestBook::default();
+        let broke = failure(402, Origin::Application, Says::OutOfCredit);
+        let (scope, rest) = book.record(at(0), FIRST, &broke).unwrap();
+        assert_eq!((scope, rest.until), (Scope::Account(0), Mono::default().after(NO_CREDIT_REST)));
     }
 
     #[test]
