@@ -15,6 +15,10 @@ pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-re
 
 /// An SDK that waits longer than this for a retry only looks hung.
 const WORTH_WAITING: Duration = Duration::from_secs(60);
+/// A model that is full stays so for a while, and its callers must not all come back at once.
+const SHORTEST_FULL: Duration = Duration::from_secs(30);
+/// A longer wait than this says nothing about a model that is merely full.
+const LONGEST_FULL: Duration = Duration::from_secs(300);
 
 /// An answer that is no answer of a model.
 #[derive(Clone, Debug)]
@@ -43,6 +47,17 @@ impl Refusal {
         let reply = std::mem::replace(&mut *self.reply, ErrorReply::new(500, "", ""));
         *self.reply = change(reply);
         self
+    }
+
+    /// When the way to an answer may be open again, if it opens by itself.
+    pub(crate) const fn opens_in(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The same, and why nobody else serves either.
+    pub(crate) fn beside(self, others: &str) -> Self {
+        let message = format!("{} (not by others either: {others})", self.reply.message());
+        self.with_message(&message)
     }
 
     fn waiting(
@@ -178,7 +193,10 @@ impl Refusal {
              moment, so it pays no more (`paygo = {{ daily_usd = … }}`)"
         );
         let wait = Some(Duration::from_secs(30));
-        Self::waiting(StatusCode::PAYMENT_REQUIRED, "paygo_not_allowed", &message, wait)
+        let refusal =
+            Self::waiting(StatusCode::PAYMENT_REQUIRED, "paygo_not_allowed", &message, wait);
+        // An SDK that asks again on a 402 only adds to the load.
+        Self { should_retry: false, ..refusal }
     }
 
     pub(crate) fn unknown_budget(account: &str) -> Self {
@@ -189,12 +207,13 @@ impl Refusal {
         Self::of_request(StatusCode::PAYMENT_REQUIRED, "paygo_not_allowed", &message)
     }
 
-    pub(crate) fn no_capacity(model: &str) -> Self {
+    /// `who` serves the model; `wait` is what it asked for.
+    pub(crate) fn no_capacity(who: &str, model: &str, wait: Option<Duration>) -> Self {
         let message = format!(
-            "Chutes has no free capacity for `{model}` right now; other keys would not help"
+            "{who} has no free capacity for `{model}` right now; other keys would not help"
         );
-        let wait = Some(Duration::from_secs(30));
-        Self::waiting(StatusCode::SERVICE_UNAVAILABLE, "no_capacity", &message, wait)
+        let wait = wait.unwrap_or_default().clamp(SHORTEST_FULL, LONGEST_FULL);
+        Self::resting("no_capacity", &message, wait)
     }
 
     pub(crate) fn model_cold(model: &str, rest: Duration) -> Self {
@@ -203,8 +222,8 @@ impl Refusal {
         Self::resting("model_cold", &message, rest)
     }
 
-    pub(crate) fn model_down(model: &str, rest: Duration) -> Self {
-        let message = format!("`{model}` is switched off at Chutes");
+    pub(crate) fn model_down(who: &str, model: &str, rest: Duration) -> Self {
+        let message = format!("`{model}` is switched off at {who}");
         Self::resting("model_down", &message, rest)
     }
 
@@ -228,9 +247,9 @@ impl Refusal {
             .with_reply(|reply| reply.with_param("model"))
     }
 
-    pub(crate) fn upstream_auth(account: &str) -> Self {
+    pub(crate) fn upstream_auth(who: &str, account: &str) -> Self {
         let message = format!(
-            "Chutes accepts none of the keys of account `{account}`; `ripcord doctor` tells which and why"
+            "{who} accepts none of the keys of account `{account}`; `ripcord doctor` tells which and why"
         );
         Self::of_request(StatusCode::BAD_GATEWAY, "upstream_auth", &message)
     }
@@ -286,7 +305,13 @@ impl Refusal {
     /// As an event of a stream that has begun.
     pub(crate) fn event(&self) -> Vec<u8> {
         let mut event = Vec::new();
-        self.reply.write_event(&mut event);
+        let reply = (*self.reply).clone();
+        // There are no headers any more to say it in.
+        match self.retry_after {
+            Some(wait) => reply.with_retry_after(whole_seconds(wait)),
+            None => reply,
+        }
+        .write_event(&mut event);
         event
     }
 
@@ -301,14 +326,15 @@ impl Refusal {
             HeaderValue::from_static(if self.should_retry { "true" } else { "false" }),
         );
         if let Some(wait) = self.retry_after {
-            // Whole seconds, rounded up: a client that comes a moment early comes twice.
-            headers.insert(
-                RETRY_AFTER,
-                HeaderValue::from(wait.as_millis().div_ceil(1_000).max(1) as u64),
-            );
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
         response
     }
+}
+
+/// Rounded up: a client that comes a moment early comes twice.
+fn whole_seconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX).max(1)
 }
 
 fn until(reset_at: Option<Wall>, now: Wall) -> String {

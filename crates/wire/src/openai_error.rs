@@ -17,6 +17,7 @@ pub struct ErrorReply {
     param: Option<String>,
     window: Option<String>,
     reset_at: Option<i64>,
+    retry_after_seconds: Option<u64>,
 }
 
 /// The JSON of an error, as OpenAI's clients read it.
@@ -35,6 +36,8 @@ struct Inner<'a> {
     window: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reset_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
 }
 
 impl ErrorReply {
@@ -48,6 +51,7 @@ impl ErrorReply {
             param: None,
             window: None,
             reset_at: None,
+            retry_after_seconds: None,
         }
     }
 
@@ -93,6 +97,13 @@ impl ErrorReply {
         self
     }
 
+    /// Says how long to wait, for an answer that has no headers to say it in.
+    #[must_use]
+    pub const fn with_retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
     /// The message.
     #[must_use]
     pub fn message(&self) -> &str {
@@ -116,6 +127,7 @@ impl ErrorReply {
                 code: self.code.as_deref(),
                 window: self.window.as_deref(),
                 reset_at: self.reset_at.map(time::format_timestamp),
+                retry_after: self.retry_after_seconds,
             },
         };
         // Plain strings always serialise; the fallback only keeps this free of a panic.
@@ -156,13 +168,14 @@ mod tests {
         let full = ErrorReply::new(429, "window_exhausted", "used up")
             .with_param("model")
             .with_window("four_hour")
-            .with_reset_at(1_790_510_400_000_000);
+            .with_reset_at(1_790_510_400_000_000)
+            .with_retry_after(7);
         let mut event = Vec::new();
         full.write_event(&mut event);
         assert_eq!(
             String::from_utf8(event).unwrap(),
             "data: {\"error\":{\"message\":\"used up\",\"type\":\"rate_limit_error\",\"param\":\"model\",\
-             \"code\":\"window_exhausted\",\"window\":\"four_hour\",\"reset_at\":\"2026-09-27T12:00:00Z\"}}\n\n"
+             \"code\":\"window_exhausted\",\"window\":\"four_hour\",\"reset_at\":\"2026-09-27T12:00:00Z\",\"retry_after\":7}}\n\n"
         );
     }
 }

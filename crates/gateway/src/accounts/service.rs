@@ -33,6 +33,11 @@ impl Service {
         })
     }
 
+    /// As it is called in sentences.
+    pub(crate) fn in_words(&self) -> String {
+        if self.is_chutes { "Chutes".to_owned() } else { format!("provider `{}`", self.label) }
+    }
+
     /// Whose dialect its errors are in.
     pub(crate) const fn endpoint(&self) -> Endpoint {
         if self.is_chutes { Endpoint::Inference } else { Endpoint::Provider }

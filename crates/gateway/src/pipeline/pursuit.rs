@@ -4,7 +4,7 @@
 use super::attempt::{self, Arrived, Order};
 use super::call::Call;
 use super::itinerary::{Itinerary, Link};
-use super::refuse;
+use super::refuse::{self, several::Refusals};
 use crate::accounts::AccountKey;
 use crate::charge::{Bill, Charge, Denied};
 use crate::config::Trim;
@@ -38,8 +38,8 @@ pub(crate) struct Pursuit {
     apart: Vec<Apart>,
     /// Links, by their keys, that are not asked sooner.
     pauses: Vec<(Arc<str>, Mono)>,
-    /// What the last failed attempt came to.
-    last: Option<Refusal>,
+    /// What the failed attempts came to, for each link.
+    refusals: Refusals,
     /// How much may be left out of the request, when it is, and what was.
     share: Option<Share>,
     trimming: Trimming,
@@ -83,7 +83,7 @@ impl Pursuit {
             call,
             apart: Vec::new(),
             pauses: Vec::new(),
-            last: None,
+            refusals: Refusals::default(),
             share,
             trimming: Trimming::new(share.is_some()),
             cut: None,
@@ -105,7 +105,7 @@ impl Pursuit {
         let now = self.shared.clock.mono();
         self.deadline =
             Some(now.after(self.call.patience.unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE)));
-        self.last = None;
+        self.refusals = Refusals::default();
         self.last_failure = None;
         // Of a request with the beginning of its answer nothing may be left out.
         self.trimming = Trimming::new(false);
@@ -134,7 +134,7 @@ impl Pursuit {
     pub(crate) async fn next_answer(&mut self, story: &mut Story) -> Result<Granted, Refusal> {
         loop {
             if let Some(refusal) = self.all_rest() {
-                return Err(self.last.take().unwrap_or(refusal));
+                return Err(self.refusals.take().unwrap_or(refusal));
             }
             let Some(permit) = self.admitted(story).await? else { continue };
             match self.attempt(permit, story).await {
@@ -235,6 +235,13 @@ impl Pursuit {
             jitter_permille(),
         );
         let refusal = refuse::after(&shared, &self.call, &link, permit.account, cause, failed);
+        self.refusals.add(
+            usize::from(permit.choice),
+            &link.key,
+            refuse::in_few_words(cause),
+            refuse::weight(&link, cause),
+            refusal,
+        );
         // The slot is not held while waiting.
         drop(permit);
         // What is too long does not fit by waiting either: only less of it is another request.
@@ -244,14 +251,13 @@ impl Pursuit {
             && self.trim(cause, story);
         match next {
             Next::GiveUp if trimmed => {}
-            Next::GiveUp => return Tryout::Ends(refusal),
+            Next::GiveUp => return Tryout::Ends(self.refused(None)),
             Next::Retry { at } => self.pause(&link.key, at),
         }
         // There is no point in waiting for an attempt that nobody may make.
         if self.candidates().is_empty() {
-            return Tryout::Ends(refusal);
+            return Tryout::Ends(self.refused(None));
         }
-        self.last = Some(refusal);
         Tryout::GoesOn
     }
 
@@ -284,7 +290,7 @@ impl Pursuit {
 
     /// Why nobody takes the request; after an attempt, what that came to.
     fn refused(&mut self, why: Option<crate::driver::gate::NotAdmitted>) -> Refusal {
-        self.last
+        self.refusals
             .take()
             .unwrap_or_else(|| refuse::nobody(&self.shared, &self.call, &self.itinerary, why))
     }

@@ -1,8 +1,10 @@
 //! What to say when nothing could serve a request: which situation it is, and when to come back.
 
+pub(crate) mod several;
+
 use super::attempt::Failed;
 use super::call::Call;
-use super::itinerary::{Itinerary, Link};
+use super::itinerary::{Itinerary, Link, LinkKind};
 use super::pursuit::usable_key;
 use crate::accounts::budget::Budget;
 use crate::driver::gate::NotAdmitted;
@@ -12,9 +14,11 @@ use http::StatusCode;
 use ripcord_rules::admit::Refused;
 use ripcord_rules::cause::Cause;
 use ripcord_rules::quota::{Missing, Shortage, Verdict, WindowKind};
-use ripcord_rules::recover::{Rest, Scope};
+use ripcord_rules::recover::{COLD_REST, Rest, Scope};
 use ripcord_rules::time::{Mono, Now, Wall};
 use ripcord_rules::units::NanoUsd;
+use several::{Refusals, Weight};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What to say after a failed attempt if it is the last.
@@ -28,9 +32,10 @@ pub(super) fn after(
 ) -> Refusal {
     let now = shared.clock.now();
     let label = &shared.accounts[account].label;
+    let who = link.service.in_words();
     match cause {
-        Cause::Capacity => Refusal::no_capacity(&link.key),
-        Cause::EdgeRateLimit | Cause::RateLimited => pause(shared, account, now),
+        Cause::Capacity => Refusal::no_capacity(&who, &link.key, failed.failure.retry_after),
+        Cause::EdgeRateLimit | Cause::RateLimited => pause(shared, link, account, now),
         Cause::OutOfCredit => Refusal::out_of_credit(label),
         Cause::WindowUsedUp(kind) => {
             match shared.accounts[account].budget(&call.spender, None, now.wall) {
@@ -48,25 +53,37 @@ pub(super) fn after(
         Cause::Cold | Cause::Disabled => {
             match shared.rests.lock().resting(&model_scope(link), now.mono) {
                 Some(rest) => resting_model(link, rest, now.mono),
-                None => Refusal::model_cold(&link.key, Duration::ZERO),
+                None => Refusal::model_cold(&link.key, COLD_REST),
             }
         }
         Cause::ModelNotFound => {
             Refusal::model_not_found(&call.requested_model, &shared.catalogue.near(&call.model))
         }
-        Cause::DeadKey => Refusal::upstream_auth(label),
-        Cause::ContextTooLong => as_upstream(failed, Some("context_length_exceeded")),
-        Cause::ContentFilter | Cause::BadRequest => as_upstream(failed, None),
+        Cause::DeadKey => Refusal::upstream_auth(&who, label),
+        Cause::ContextTooLong | Cause::ContentFilter | Cause::BadRequest => {
+            as_upstream(failed, cause)
+        }
         Cause::Silent => Refusal::timed_out(&format!(
             "`{}` did not answer in time: {}",
             link.key, failed.message
         )),
-        Cause::EdgeBlock => Refusal::upstream_failed(
-            "Chutes' load balancers refuse the connection (403 with a page instead of JSON); `ripcord doctor` checks this",
-        ),
+        Cause::EdgeBlock => Refusal::upstream_failed(&format!(
+            "the load balancers of {who} refuse the connection (403 with a page instead of JSON); `ripcord doctor` checks this"
+        )),
         Cause::Transient | Cause::BrokenStream | Cause::Unreachable | Cause::AccountUnreadable => {
-            Refusal::upstream_failed(&format!("Chutes failed: {}", failed.message))
+            Refusal::upstream_failed(&format!("the request failed at {who}: {}", failed.message))
         }
+    }
+}
+
+/// What the reason of a failed attempt is worth beside others.
+pub(super) const fn weight(link: &Link, cause: Cause) -> Weight {
+    match cause {
+        Cause::BadRequest | Cause::ContentFilter if matches!(link.kind, LinkKind::Asked) => {
+            Weight::Request
+        }
+        Cause::BadRequest | Cause::ContentFilter | Cause::ModelNotFound => Weight::StandIn,
+        _ => Weight::Link,
     }
 }
 
@@ -74,7 +91,7 @@ pub(super) fn after(
 pub(super) fn resting_model(link: &Link, rest: Rest, now: Mono) -> Refusal {
     let wait = rest.until.since(now);
     match rest.cause {
-        Cause::Disabled => Refusal::model_down(&link.key, wait),
+        Cause::Disabled => Refusal::model_down(&link.service.in_words(), &link.key, wait),
         _ => Refusal::model_cold(&link.key, wait),
     }
 }
@@ -95,7 +112,7 @@ pub(super) fn nobody(
             if let Some(account) = first_settling(shared, call, now) {
                 return settling(&shared.accounts[account].label);
             }
-            return Refusal::deadline("every slot stayed in use", Some(Duration::from_secs(5)));
+            return busy(None);
         }
         Some(NotAdmitted::Refused(Refused::ClosedPastDeadline(_) | Refused::NoAccount)) | None => {}
     }
@@ -105,55 +122,113 @@ pub(super) fn nobody(
             Some(Duration::from_secs(1)),
         );
     }
+    let mut refusals = Refusals::default();
+    for (choice, link) in itinerary.links().iter().enumerate() {
+        if let Some((because, refusal)) = of_link(shared, call, itinerary, link, now) {
+            refusals.add(choice, &link.key, because, Weight::Link, refusal);
+        }
+    }
+    refusals.take().unwrap_or_else(|| busy(None))
+}
+
+/// Why nobody serves this link: of the accounts that could, the one that can first.
+fn of_link(
+    shared: &Shared,
+    call: &Call,
+    itinerary: &Itinerary,
+    link: &Arc<Link>,
+    now: Now,
+) -> Option<(&'static str, Refusal)> {
+    let rest = shared.rests.lock().resting(&model_scope(link), now.mono);
+    if let Some(rest) = rest {
+        return Some((in_few_words(rest.cause), resting_model(link, rest, now.mono)));
+    }
     let opens = |account: usize| {
         let class = call.spender.class();
-        shared.gate.opens_at(account, class, now.mono).map_or(u64::MAX, Mono::as_micros)
+        let opens = shared.gate.opens_at(account, class, now.mono);
+        let rest = pair_rest(shared, link, account, now).map(|rest| rest.until);
+        opens.map_or(u64::MAX, Mono::as_micros).max(rest.map_or(0, Mono::as_micros))
     };
-    let soonest = itinerary
-        .pairs(shared)
-        .filter(|&(_, account)| usable_key(shared, account).is_some())
-        .min_by_key(|&(link, account)| {
-            opens(account)
-                .max(pair_rest(shared, link, account, now).map_or(0, |rest| rest.until.as_micros()))
-        });
-    let Some((link, account)) = soonest else {
-        let labels: Vec<&str> = shared.accounts.iter().map(|account| &*account.label).collect();
-        return Refusal::upstream_auth(&labels.join("`, `"));
-    };
-    of_account(shared, call, link, account, now)
+    let its = itinerary.pairs(shared).filter(|(other, _)| Arc::ptr_eq(other, link));
+    let accounts: Vec<usize> = its.map(|(_, account)| account).collect();
+    let able = accounts.iter().copied().filter(|&account| usable_key(shared, account).is_some());
+    match able.min_by_key(|&account| opens(account)) {
+        Some(account) => Some(of_account(shared, call, link, account, now)),
+        None if accounts.is_empty() => None,
+        None => {
+            let labels: Vec<&str> =
+                accounts.iter().map(|&account| &*shared.accounts[account].label).collect();
+            let refusal = Refusal::upstream_auth(&link.service.in_words(), &labels.join("`, `"));
+            Some((in_few_words(Cause::DeadKey), refusal))
+        }
+    }
 }
 
 /// Why this account does not take the request.
-fn of_account(shared: &Shared, call: &Call, link: &Link, account: usize, now: Now) -> Refusal {
+fn of_account(
+    shared: &Shared,
+    call: &Call,
+    link: &Link,
+    account: usize,
+    now: Now,
+) -> (&'static str, Refusal) {
+    const NO_ROOM: &str = in_few_words(Cause::WindowUsedUp(None));
     let label = &shared.accounts[account].label;
     let standing = shared.accounts[account].standing(&call.spender, None, now.wall);
     match standing.budget {
-        Budget::Closed(_) if standing.may_settle => return settling(label),
+        Budget::Closed(_) if standing.may_settle => return (NO_ROOM, settling(label)),
         Budget::Closed(verdict) | Budget::TooDear(verdict) => {
-            return of_verdict(shared, call, account, &verdict);
+            return (NO_ROOM, of_verdict(shared, call, account, &verdict));
         }
         Budget::NotReadYet => {
             let why = format!("the figures of account `{label}` have not been read yet");
-            return Refusal::deadline(&why, Some(Duration::from_secs(5)));
+            return (NO_ROOM, Refusal::deadline(&why, Some(Duration::from_secs(5))));
         }
         Budget::Open(_) | Budget::Unguarded => {}
     }
-    if let Some(rest) = shared.accounts[account].resting(now.mono) {
-        return match rest.cause {
-            Cause::WindowUsedUp(kind) => {
-                Refusal::window_exhausted(label, kind, rest_end(shared, account, now), now.wall)
-            }
-            _ => pause(shared, account, now),
-        };
-    }
-    match pair_rest(shared, link, account, now) {
-        Some(Rest { cause: Cause::FreeModelLimit, .. }) => free_model_limit(label, now),
-        Some(Rest { cause: Cause::WindowUsedUp(kind), until, .. }) => {
+    let rest = shared.accounts[account].resting(now.mono).map(|rest| (rest.cause, rest.until));
+    let pair = pair_rest(shared, link, account, now).map(|rest| (rest.cause, rest.until));
+    let Some((cause, until)) = rest.or(pair) else { return ("busy", busy(None)) };
+    let refusal = match cause {
+        Cause::WindowUsedUp(kind) => {
             let reset = now.wall.after(until.since(now.mono));
             Refusal::window_exhausted(label, kind, Some(reset), now.wall)
         }
-        Some(_) => not_entitled(label, &link.key),
-        None => Refusal::deadline("every slot stayed in use", Some(Duration::from_secs(5))),
+        Cause::OutOfCredit => Refusal::out_of_credit(label),
+        Cause::EdgeRateLimit | Cause::RateLimited => pause(shared, link, account, now),
+        Cause::FreeModelLimit => free_model_limit(label, now),
+        _ if rest.is_some() => pause(shared, link, account, now),
+        _ => not_entitled(label, &link.key),
+    };
+    (in_few_words(cause), refusal)
+}
+
+/// Nobody is in the way but other requests.
+fn busy(estimate: Option<Duration>) -> Refusal {
+    let wait = estimate.unwrap_or(Duration::from_secs(5));
+    Refusal::deadline("every slot stayed in use", Some(wait))
+}
+
+/// A cause beside another reason.
+pub(super) const fn in_few_words(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Capacity => "full",
+        Cause::EdgeRateLimit | Cause::RateLimited => "asks for a pause",
+        Cause::WindowUsedUp(_) => "no room in a window",
+        Cause::OutOfCredit => "no credit left",
+        Cause::NotEntitled => "not covered by the plan",
+        Cause::FreeModelLimit => "its free calls are used up",
+        Cause::Cold => "not running",
+        Cause::Disabled => "switched off",
+        Cause::ModelNotFound => "not known there",
+        Cause::DeadKey => "no key is accepted",
+        Cause::ContextTooLong => "its context is too small",
+        Cause::ContentFilter => "refuses the content",
+        Cause::BadRequest => "does not take the request",
+        Cause::Silent => "did not answer in time",
+        Cause::BrokenStream => "broke off",
+        Cause::EdgeBlock | Cause::Unreachable => "cannot be reached",
+        Cause::Transient | Cause::AccountUnreadable => "failed",
     }
 }
 
@@ -212,17 +287,24 @@ pub(super) fn of_verdict(
     }
 }
 
+/// Statuses that say of a request that it is wrong.
+const OF_REQUESTS: [u16; 12] = [400, 403, 404, 405, 411, 413, 414, 415, 422, 426, 431, 451];
+
 /// The upstream's own words, in OpenAI's shape.
-fn as_upstream(failed: Failed, code: Option<&'static str>) -> Refusal {
+fn as_upstream(failed: Failed, cause: Cause) -> Refusal {
+    let code = (cause == Cause::ContextTooLong).then_some("context_length_exceeded");
+    let is_filter = cause == Cause::ContentFilter;
     let (status, said) = match failed.said {
         Some((status, said)) => (status, Some(said)),
         None => (400, None),
     };
+    // Not one that means something else to a client: its key, its budget, its rate.
     let status = StatusCode::from_u16(status)
         .ok()
-        .filter(StatusCode::is_client_error)
+        .filter(|status| OF_REQUESTS.contains(&status.as_u16()))
         .unwrap_or(StatusCode::BAD_REQUEST);
-    let refusal = Refusal::of_request(status, code.unwrap_or("bad_request"), &failed.message);
+    let code_without = if is_filter { "content_filter" } else { "bad_request" };
+    let refusal = Refusal::of_request(status, code.unwrap_or(code_without), &failed.message);
     let Some(said) = said else { return refusal };
     refusal.with_reply(|mut reply| {
         if code.is_none()
@@ -240,11 +322,16 @@ fn as_upstream(failed: Failed, code: Option<&'static str>) -> Refusal {
     })
 }
 
-fn pause(shared: &Shared, account: usize, now: Now) -> Refusal {
-    let why =
-        format!("Chutes' load balancers ask account `{}` to pause", shared.accounts[account].label);
-    let wait = shared.accounts[account].resting(now.mono).map(|rest| rest.until.since(now.mono));
-    Refusal::deadline(&why, wait)
+fn pause(shared: &Shared, link: &Link, account: usize, now: Now) -> Refusal {
+    let (who, label) = (link.service.in_words(), &shared.accounts[account].label);
+    let why = if link.service.is_chutes {
+        format!("{who}' load balancers ask account `{label}` to pause")
+    } else {
+        format!("{who} limits how much account `{label}` may ask at a time")
+    };
+    let rest = shared.accounts[account].resting(now.mono).map(|rest| rest.until);
+    let until = rest.or_else(|| pair_rest(shared, link, account, now).map(|rest| rest.until));
+    Refusal::deadline(&why, until.map(|until| until.since(now.mono)))
 }
 
 fn not_entitled(label: &str, model: &str) -> Refusal {

@@ -24,6 +24,7 @@ mod provider;
 mod quota_stats;
 mod raw;
 mod refreshing;
+mod refusals;
 mod riding;
 mod slots;
 mod soak;
