@@ -15,6 +15,7 @@
 //! | [`continuation`] | whether an answer that broke off is continued, and how |
 //! | [`recover`] | what rests after a failure, for how long, and whether to try again |
 //! | [`model_state`] | hot, busy, cold, down or unknown |
+//! | [`health`] | how each model stands by now, and when the lists are looked at |
 //! | [`events`] | what changed and is worth a word: windows, models, keys |
 //! | [`history`] | what hours that are over say: drift, spikes, the plan that would have been cheapest |
 //! | [`recommend`] | which model to use: variants, purposes, stay or switch |
@@ -30,6 +31,7 @@ pub mod cause;
 pub mod clients;
 pub mod continuation;
 pub mod events;
+pub mod health;
 pub mod history;
 pub mod model_state;
 pub mod quota;

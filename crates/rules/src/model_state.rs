@@ -108,7 +108,7 @@ pub const OWN_FRESH: Duration = Duration::from_secs(120);
 #[must_use]
 pub fn decide(evidence: &ModelEvidence) -> (ModelState, Because) {
     let fresh = |age: Option<Duration>, limit| age.is_some_and(|age| age <= limit);
-    let listing = if fresh(evidence.listing_age, LISTING_FRESH) {
+    let mut listing = if fresh(evidence.listing_age, LISTING_FRESH) {
         evidence.listing
     } else {
         Listing::Unknown
@@ -121,7 +121,12 @@ pub fn decide(evidence: &ModelEvidence) -> (ModelState, Because) {
         match own {
             OwnTraffic::Disabled => return (ModelState::Down, Because::Disabled),
             OwnTraffic::NoInstances => return (ModelState::Cold, Because::OwnNoInstances),
-            OwnTraffic::Capacity | OwnTraffic::Answered => {}
+            OwnTraffic::Capacity | OwnTraffic::Answered => {
+                // It answers, if only that it is full: a list that shows it down lags behind.
+                if !matches!(listing, Listing::Present { hot: true, disabled: false }) {
+                    listing = Listing::Unknown;
+                }
+            }
         }
     }
     match listing {
