@@ -4,8 +4,16 @@ use crate::cause::{Cause, Failure, Phase, classify};
 use crate::time::Mono;
 use std::time::Duration;
 
-/// A request that has met so many dead keys gives up; nobody has that many, so something else is wrong.
-const MANY_DEAD_KEYS: u32 = 32;
+/// A request that was refused for so many keys and accounts gives up; nobody has that many, so something else is wrong.
+const MANY_SET_ASIDE: u32 = 32;
+/// How often a model is waited for that is full or cold, for each attempt that the limits allow.
+const WAITS_PER_ATTEMPT: u32 = 3;
+/// The first wait for a full model is anywhere below this; then twice as long each time.
+const CAPACITY_BACKOFF: Duration = Duration::from_secs(2);
+/// The first wait after a failure that passes.
+const TRANSIENT_BACKOFF: Duration = Duration::from_millis(250);
+/// No wait is longer, unless the answer asks for it.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// How often a request may be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,37 +42,74 @@ impl AttemptLimits {
             retries_after_send: self.retries_after_send.saturating_sub(retries),
         }
     }
+
+    /// For a stream: one that is left costs nothing (recordings, D43), so one more may be left.
+    #[must_use]
+    pub fn for_stream(self) -> Self {
+        let more = u32::from(self.retries_after_send > 0);
+        Self { retries_after_send: self.retries_after_send + more, ..self }
+    }
 }
 
-/// The attempts of one request so far.
+/// The attempts of one request so far. A link is one model at one service, by the name that the caller gives it.
 #[derive(Clone, Debug)]
 pub struct Attempts {
     limits: AttemptLimits,
     deadline: Option<Mono>,
     made: u32,
     after_send: u32,
-    edge_blocks: u32,
-    dead_keys: u32,
-    /// How often the model was full.
-    full: u32,
-    /// By account and link, as the caller names them.
-    per_pair: Vec<(usize, Box<str>, u32)>,
-    excluded: Vec<usize>,
+    /// How often a key or an account was refused at the door, and is set aside by its rest.
+    set_aside: u32,
+    /// How often a model was full or cold.
+    waits: u32,
+    wants_fresh_connection: bool,
+    pairs: Vec<Pair>,
+    links: Vec<Link>,
 }
 
-/// How often a full model is asked, for each attempt that the limits allow.
-const FULL_PER_ATTEMPT: u32 = 3;
+#[derive(Clone, Debug)]
+struct Pair {
+    account: usize,
+    link: Box<str>,
+    made: u32,
+    /// This request does not go there any more.
+    is_out: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Link {
+    name: Box<str>,
+    /// Why this request does not go there any more.
+    out: Option<Cause>,
+    /// Not sooner.
+    not_before: Mono,
+    full: u32,
+    edge_blocks: u32,
+}
 
 /// What to do after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Try again, not before `at`, on an account that [`Attempts::may_use`] allows.
+    /// Try again, not before `at`: where [`Attempts::may_use`] allows it, and no link sooner than
+    /// [`Attempts::not_before`].
     Retry {
         /// The earliest moment.
         at: Mono,
     },
     /// Tell the caller.
     GiveUp,
+}
+
+/// What a cause asks for.
+enum Step {
+    /// Another try at once: something that rests now, or another link, makes the difference.
+    Again,
+    /// This link not before a while.
+    Wait(Duration),
+    /// This link not any more.
+    Leave,
+    /// Nothing helps.
+    End,
 }
 
 // === impl Attempts ===
@@ -78,15 +123,15 @@ impl Attempts {
             deadline,
             made: 0,
             after_send: 0,
-            edge_blocks: 0,
-            dead_keys: 0,
-            full: 0,
-            per_pair: Vec::new(),
-            excluded: Vec::new(),
+            set_aside: 0,
+            waits: 0,
+            wants_fresh_connection: false,
+            pairs: Vec::new(),
+            links: Vec::new(),
         }
     }
 
-    /// Attempts made.
+    /// Attempts made, without those that were refused at the door and cost nothing.
     #[must_use]
     pub const fn made(&self) -> u32 {
         self.made
@@ -95,17 +140,42 @@ impl Attempts {
     /// Whether this account may be tried (once more) for this link.
     #[must_use]
     pub fn may_use(&self, account: usize, link: &str) -> bool {
-        let pair = self.per_pair.iter().find(|(tried, of, _)| *tried == account && **of == *link);
-        let made = pair.map_or(0, |(_, _, made)| *made);
-        made < self.limits.attempts_per_pair && !self.excluded.contains(&account)
+        let pair = self.pairs.iter().find(|pair| pair.account == account && *pair.link == *link);
+        pair.is_none_or(|pair| !pair.is_out && pair.made < self.limits.attempts_per_pair)
+            && self.link(link).is_none_or(|link| link.out.is_none())
+    }
+
+    /// The link is asked no sooner; `None` if it may be asked at once.
+    #[must_use]
+    pub fn not_before(&self, link: &str, now: Mono) -> Option<Mono> {
+        self.link(link).map(|link| link.not_before).filter(|&moment| moment > now)
+    }
+
+    /// Whether the next attempt should not use a connection that was used before.
+    #[must_use]
+    pub const fn wants_fresh_connection(&self) -> bool {
+        self.wants_fresh_connection
+    }
+
+    /// How often the link was full.
+    #[must_use]
+    pub fn times_full(&self, link: &str) -> u32 {
+        self.link(link).map_or(0, |link| link.full)
     }
 
     /// Counts an attempt that begins.
     pub fn begin(&mut self, account: usize, link: &str) {
-        self.made += 1;
-        match self.made_on(account, link) {
-            Some(made) => *made += 1,
-            None => self.per_pair.push((account, link.into(), 1)),
+        self.made = self.made.saturating_add(1);
+        let pair = self.pair_mut(account, link);
+        pair.made = pair.made.saturating_add(1);
+    }
+
+    /// The request is a shorter one from here on: links that it did not fit may be asked again.
+    pub fn was_trimmed(&mut self) {
+        for link in &mut self.links {
+            if link.out == Some(Cause::ContextTooLong) {
+                link.out = None;
+            }
         }
     }
 
@@ -115,18 +185,10 @@ impl Attempts {
         self.made < self.limits.attempts
     }
 
-    /// An attempt that does not count: it was refused at the door and says nothing of what would serve.
-    pub fn take_back(&mut self, account: usize, link: &str) {
-        self.made = self.made.saturating_sub(1);
-        if let Some(made) = self.made_on(account, link) {
-            *made = made.saturating_sub(1);
-        }
-    }
-
-    fn made_on(&mut self, account: usize, link: &str) -> Option<&mut u32> {
-        let is_it =
-            |(tried, of, _): &&mut (usize, Box<str>, u32)| *tried == account && **of == *link;
-        self.per_pair.iter_mut().find(is_it).map(|(_, _, made)| made)
+    /// Keeps a link from being asked before `moment`.
+    pub fn hold(&mut self, link: &str, moment: Mono) {
+        let link = self.link_mut(link);
+        link.not_before = link.not_before.max(moment);
     }
 
     /// What to do after an attempt on `account` for `link` failed. `elsewhere`: another link could be asked now.
@@ -136,227 +198,164 @@ impl Attempts {
         now: Mono,
         (account, link): (usize, &str),
         failure: &Failure,
-        _elsewhere: bool,
+        elsewhere: bool,
         jitter_permille: u64,
     ) -> Next {
         let cause = classify(failure);
-        let is_free = matches!(cause, Cause::DeadKey | Cause::Capacity);
-        if self.made >= self.limits.attempts && !is_free {
+        self.wants_fresh_connection =
+            cause == Cause::EdgeBlock || (cause == Cause::Transient && failure.phase < Phase::Head);
+        let step = self.step(cause, (account, link), failure, jitter_permille);
+        if self.made >= self.limits.attempts {
             return Next::GiveUp;
         }
-        let wait = match cause {
-            Cause::WindowUsedUp(_)
-            | Cause::NotEntitled
-            | Cause::FreeModelLimit
-            | Cause::RateLimited
-            | Cause::OutOfCredit
-            | Cause::EdgeRateLimit => {
-                self.excluded.push(account);
-                Duration::ZERO
+        let at = match step {
+            Step::End => return Next::GiveUp,
+            Step::Again => now,
+            Step::Wait(wait) => {
+                // An attempt that is asked to wait waits at least that long.
+                let wait = wait.max(failure.retry_after.unwrap_or_default());
+                self.hold(link, now.after(wait));
+                if elsewhere { now } else { self.first_wait(now) }
             }
-            // The next attempt takes another key, of this account or of another. Each key is refused once and then set
-            // aside, so this ends by itself and takes no attempt away from those that can work.
-            Cause::DeadKey => {
-                self.dead_keys += 1;
-                if self.dead_keys > MANY_DEAD_KEYS {
-                    return Next::GiveUp;
+            Step::Leave => {
+                self.link_mut(link).out = Some(cause);
+                match (elsewhere, self.first_held()) {
+                    (true, _) => now,
+                    (false, Some(held)) => held.max(now),
+                    (false, None) => return Next::GiveUp,
                 }
-                self.take_back(account, link);
-                return Next::Retry { at: now };
             }
+        };
+        let is_late = at > now && self.deadline.is_some_and(|deadline| at >= deadline);
+        if is_late { Next::GiveUp } else { Next::Retry { at } }
+    }
+
+    /// Counts what is to be counted, and says what helps.
+    fn step(
+        &mut self,
+        cause: Cause,
+        (account, link): (usize, &str),
+        failure: &Failure,
+        jitter_permille: u64,
+    ) -> Step {
+        match cause {
+            // The account rests, and the queue knows until when: another one goes on at once.
+            Cause::EdgeRateLimit | Cause::RateLimited => Step::Again,
+            // Set aside for longer than a request lasts, one key or account after the other. It costs nothing, so it takes
+            // no attempt away from those that can work.
+            Cause::WindowUsedUp(_) | Cause::OutOfCredit | Cause::DeadKey => {
+                self.take_back(account, link);
+                self.set_aside()
+            }
+            Cause::NotEntitled | Cause::FreeModelLimit => {
+                self.take_back(account, link);
+                self.pair_mut(account, link).is_out = true;
+                self.set_aside()
+            }
+            // Once more over another connection, then somebody else.
             Cause::EdgeBlock => {
-                self.edge_blocks += 1;
-                if self.edge_blocks > 1 {
-                    return Next::GiveUp;
-                }
-                Duration::ZERO
+                let link = self.link_mut(link);
+                link.edge_blocks += 1;
+                if link.edge_blocks > 1 { Step::Leave } else { Step::Again }
             }
-            // Refused at the door: it costs nothing and says nothing of the account, so it takes no attempt away. Waiting
-            // is all that helps, so it goes on as long as the deadline lets it, ever more slowly.
+            // Refused at the door: it costs nothing and says nothing of the account. Another model is asked at once;
+            // otherwise waiting is all that helps, so it goes on as long as the deadline lets it, ever more slowly.
             Cause::Capacity => {
-                self.full += 1;
-                if self.full >= self.limits.attempts.saturating_mul(FULL_PER_ATTEMPT) {
-                    return Next::GiveUp;
-                }
                 self.take_back(account, link);
-                backoff(Duration::from_secs(2), 2, self.full, jitter_permille)
+                let state = self.link_mut(link);
+                state.full = state.full.saturating_add(1);
+                let full = state.full;
+                self.waited_for(Step::Wait(backoff(CAPACITY_BACKOFF, full, jitter_permille)))
+            }
+            // The model rests, and the queue knows until when.
+            Cause::Cold => {
+                self.take_back(account, link);
+                self.waited_for(Step::Again)
             }
             Cause::Transient | Cause::Silent => {
                 if matches!(failure.phase, Phase::AwaitHead | Phase::FirstEvent) {
                     self.after_send += 1;
                     if self.after_send > self.limits.retries_after_send {
-                        return Next::GiveUp;
+                        return Step::End;
                     }
                 }
-                backoff(Duration::from_millis(250), 2, self.made, jitter_permille)
+                Step::Wait(backoff(TRANSIENT_BACKOFF, self.made, jitter_permille))
             }
-            Cause::Cold
-            | Cause::Disabled
-            | Cause::ModelNotFound
-            | Cause::AccountUnreadable
-            | Cause::ContextTooLong
-            | Cause::ContentFilter
-            | Cause::BadRequest
-            | Cause::BrokenStream
-            | Cause::Unreachable => return Next::GiveUp,
-        };
-        // An attempt that is asked to wait waits at least that long.
-        let at = now.after(
-            wait.max(failure.retry_after.filter(|_| wait > Duration::ZERO).unwrap_or_default()),
-        );
-        if self.deadline.is_some_and(|deadline| at >= deadline) {
-            Next::GiveUp
-        } else {
-            Next::Retry { at }
+            // What has gone out is known: whoever asks wants the rest of it.
+            Cause::BrokenStream => Step::Again,
+            // Another model may serve it, or another service.
+            Cause::Disabled | Cause::ModelNotFound | Cause::ContextTooLong | Cause::Unreachable => {
+                Step::Leave
+            }
+            Cause::AccountUnreadable | Cause::ContentFilter | Cause::BadRequest => Step::End,
         }
+    }
+
+    fn set_aside(&mut self) -> Step {
+        self.set_aside += 1;
+        if self.set_aside > MANY_SET_ASIDE { Step::End } else { Step::Again }
+    }
+
+    fn waited_for(&mut self, step: Step) -> Step {
+        self.waits += 1;
+        let most = self.limits.attempts.saturating_mul(WAITS_PER_ATTEMPT);
+        if self.waits >= most { Step::End } else { step }
+    }
+
+    /// An attempt that does not count: it was refused at the door and says nothing of what would serve.
+    pub fn take_back(&mut self, account: usize, link: &str) {
+        self.made = self.made.saturating_sub(1);
+        let pair = self.pair_mut(account, link);
+        pair.made = pair.made.saturating_sub(1);
+    }
+
+    /// When the first link that waits may be asked.
+    fn first_held(&self) -> Option<Mono> {
+        let waits = self.links.iter().filter(|link| link.out.is_none());
+        waits.map(|link| link.not_before).min()
+    }
+
+    fn first_wait(&self, now: Mono) -> Mono {
+        self.first_held().map_or(now, |held| held.max(now))
+    }
+
+    fn link(&self, name: &str) -> Option<&Link> {
+        self.links.iter().find(|link| *link.name == *name)
+    }
+
+    fn link_mut(&mut self, name: &str) -> &mut Link {
+        let place = self.links.iter().position(|link| *link.name == *name).unwrap_or_else(|| {
+            let not_before = Mono::default();
+            self.links.push(Link {
+                name: name.into(),
+                out: None,
+                not_before,
+                full: 0,
+                edge_blocks: 0,
+            });
+            self.links.len() - 1
+        });
+        &mut self.links[place]
+    }
+
+    fn pair_mut(&mut self, account: usize, link: &str) -> &mut Pair {
+        let is_it = |pair: &Pair| pair.account == account && *pair.link == *link;
+        let place = self.pairs.iter().position(is_it).unwrap_or_else(|| {
+            self.pairs.push(Pair { account, link: link.into(), made: 0, is_out: false });
+            self.pairs.len() - 1
+        });
+        &mut self.pairs[place]
     }
 }
 
-/// Full jitter: anywhere between nothing and `first` x `factor`^(`made` - 1), at most 30 s.
-fn backoff(first: Duration, factor: u32, made: u32, jitter_permille: u64) -> Duration {
+/// Full jitter: anywhere between nothing and `first` x 2^(`times` - 1).
+fn backoff(first: Duration, times: u32, jitter_permille: u64) -> Duration {
     let ceiling = first
-        .saturating_mul(factor.saturating_pow(made.saturating_sub(1).min(16)))
-        .min(Duration::from_secs(30));
+        .saturating_mul(2_u32.saturating_pow(times.saturating_sub(1).min(16)))
+        .min(LONGEST_BACKOFF);
     let micros = ceiling.as_micros() * u128::from(jitter_permille.min(1_000)) / 1_000;
     Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cause::{Origin, Says};
-    use crate::recover::samples::{edge_limit, failure, seconds};
-
-    #[test]
-    fn an_account_problem_goes_to_another_account_and_never_back() {
-        let mut attempts = Attempts::new(AttemptLimits::default(), None);
-        attempts.begin(0, "m");
-        let next = attempts.failed(seconds(0), (0, "m"), &edge_limit(), false, 999);
-        assert_eq!(next, Next::Retry { at: seconds(0) });
-        assert!(!attempts.may_use(0, "m") && attempts.may_use(1, "m"));
-    }
-
-    #[test]
-    fn a_full_model_is_waited_for_and_a_bad_request_is_not_repeated() {
-        let mut attempts = Attempts::new(AttemptLimits::default(), Some(seconds(10)));
-        let full = failure(429, Origin::Application, Says::Capacity);
-        attempts.begin(0, "m");
-        assert_eq!(
-            attempts.failed(seconds(0), (0, "m"), &full, false, 500),
-            Next::Retry { at: seconds(1) }
-        );
-        attempts.begin(0, "m");
-        assert_eq!(
-            attempts.failed(seconds(1), (0, "m"), &full, false, 500),
-            Next::Retry { at: seconds(3) }
-        );
-        assert!(attempts.may_use(0, "m"), "one account is enough: others would not help");
-        // Past the deadline there is no point.
-        attempts.begin(0, "m");
-        assert_eq!(attempts.failed(seconds(9), (0, "m"), &full, false, 500), Next::GiveUp);
-        // Without one it ends all the same, and what went wrong meanwhile counts as ever.
-        let mut attempts = Attempts::new(AttemptLimits::default(), None);
-        for _ in 0..11 {
-            attempts.begin(0, "m");
-            assert!(matches!(
-                attempts.failed(seconds(0), (0, "m"), &full, false, 999),
-                Next::Retry { .. }
-            ));
-        }
-        attempts.begin(0, "m");
-        assert_eq!(attempts.failed(seconds(0), (0, "m"), &full, false, 999), Next::GiveUp);
-        let mut attempts = Attempts::new(AttemptLimits::default(), None);
-        attempts.begin(0, "m");
-        assert_eq!(
-            attempts.failed(
-                seconds(0),
-                (0, "m"),
-                &failure(400, Origin::Application, Says::Nothing),
-                false,
-                0
-            ),
-            Next::GiveUp
-        );
-    }
-
-    #[test]
-    fn what_may_have_been_billed_is_repeated_once() {
-        let lost = Failure {
-            phase: Phase::AwaitHead,
-            status: None,
-            ..failure(0, Origin::Transport, Says::Nothing)
-        };
-        let mut attempts = Attempts::new(AttemptLimits::default(), None);
-        attempts.begin(0, "m");
-        assert!(matches!(
-            attempts.failed(seconds(0), (0, "m"), &lost, false, 0),
-            Next::Retry { .. }
-        ));
-        attempts.begin(1, "m");
-        assert_eq!(attempts.failed(seconds(0), (1, "m"), &lost, false, 0), Next::GiveUp);
-        // What was never sent is repeated while attempts are left.
-        let unsent = Failure { phase: Phase::Connect, ..lost };
-        let mut attempts = Attempts::new(AttemptLimits::default(), None);
-        for account in 0..3 {
-            attempts.begin(account, "m");
-            assert!(matches!(
-                attempts.failed(seconds(0), (account, "m"), &unsent, false, 0),
-                Next::Retry { .. }
-            ));
-        }
-        attempts.begin(3, "m");
-        assert_eq!(attempts.failed(seconds(0), (3, "m"), &unsent, false, 0), Next::GiveUp);
-    }
-
-    #[test]
-    fn a_broken_answer_may_have_been_billed_too() {
-        let cut = Failure {
-            phase: Phase::FirstEvent,
-            status: Some(200),
-            ..failure(200, Origin::Application, Says::Nothing)
-        };
-        let mut attempts = Attempts::new(AttemptLimits::default(), None);
-        attempts.begin(0, "m");
-        assert!(matches!(
-            attempts.failed(seconds(0), (0, "m"), &cut, false, 0),
-            Next::Retry { .. }
-        ));
-        attempts.begin(1, "m");
-        assert_eq!(attempts.failed(seconds(0), (1, "m"), &cut, false, 0), Next::GiveUp);
-    }
-
-    #[test]
-    fn a_callers_retries_and_ours_do_not_multiply() {
-        let limits = AttemptLimits::default();
-        let left = limits.after_callers_retries(1);
-        assert_eq!((left.attempts, left.attempts_per_pair, left.retries_after_send), (3, 1, 0));
-        assert_eq!(limits.after_callers_retries(9).attempts, 1);
-    }
-
-    #[test]
-    fn dead_keys_take_no_attempt_away() {
-        let dead = failure(401, Origin::Application, Says::Nothing);
-        let mut attempts = Attempts::new(AttemptLimits::default(), None);
-        for _ in 0..9 {
-            attempts.begin(0, "m");
-            assert_eq!(
-                attempts.failed(seconds(0), (0, "m"), &dead, false, 0),
-                Next::Retry { at: seconds(0) }
-            );
-        }
-        assert!(attempts.may_use(0, "m"));
-    }
-
-    #[test]
-    fn an_edge_block_is_tried_once_more() {
-        let block = failure(403, Origin::Edge, Says::Nothing);
-        let mut attempts = Attempts::new(AttemptLimits::default(), None);
-        attempts.begin(0, "m");
-        assert_eq!(
-            attempts.failed(seconds(0), (0, "m"), &block, false, 0),
-            Next::Retry { at: seconds(0) }
-        );
-        attempts.begin(0, "m");
-        assert_eq!(attempts.failed(seconds(0), (0, "m"), &block, false, 0), Next::GiveUp);
-    }
-}
+mod tests;

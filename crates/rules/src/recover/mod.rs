@@ -18,9 +18,9 @@ pub use attempts::{AttemptLimits, Attempts, Next};
 pub use circuit::{CircuitLimits, Circuits, Heard, Passage};
 pub use first_token::{FirstTokenLimits, FirstTokens};
 pub use rests::{
-    COLD_REST, DISABLED_REST, EDGE_MEMORY, EDGE_REST, KEY_QUARANTINE, LONGEST_KEY_QUARANTINE,
+    EDGE_MEMORY, KEY_QUARANTINE, LONGEST_COLD_REST, LONGEST_DISABLED_REST, LONGEST_KEY_QUARANTINE,
     LONGEST_RATE_LIMIT_REST, LONGEST_REST, NO_CREDIT_REST, NOT_ENTITLED_REST, RATE_LIMIT_REST,
-    Rest, RestBook, SHORTEST_EDGE_REST, Scope, Tried,
+    Rest, RestBook, RestLimits, SHORTEST_EDGE_REST, Scope, Tried,
 };
 pub use retry_budget::{RetryBudget, RetryBudgetLimits};
 pub use trimming::Trimming;

@@ -21,16 +21,14 @@ pub enum Scope {
     AccountModel(usize, String),
 }
 
-/// The first rest after an edge 429 without `Retry-After`; it doubles with repetition.
-pub const EDGE_REST: Duration = Duration::from_secs(90);
 /// The longest rest: bans grow up to a day (`chutes/api.md` 5.4).
 pub const LONGEST_REST: Duration = Duration::from_secs(86_400);
 /// An edge 429 is forgotten this long after its rest; and a second account's within this rests the whole edge.
 pub const EDGE_MEMORY: Duration = Duration::from_secs(120);
-/// A cold model does not come back sooner (`chutes/api.md` 7.2, recorded: 90 s).
-pub const COLD_REST: Duration = Duration::from_secs(60);
-/// A disabled model does not come back sooner (recorded: 200 s).
-pub const DISABLED_REST: Duration = Duration::from_secs(300);
+/// The longest rest of a cold model: recorded is that it comes back after 90 s to 330 s.
+pub const LONGEST_COLD_REST: Duration = Duration::from_secs(300);
+/// The longest rest of a disabled model.
+pub const LONGEST_DISABLED_REST: Duration = Duration::from_secs(3_600);
 /// The first quarantine of a dead key; it doubles, and never becomes for good.
 pub const KEY_QUARANTINE: Duration = Duration::from_secs(120);
 /// The longest quarantine of a dead key.
@@ -49,19 +47,34 @@ pub const SHORTEST_EDGE_REST: Duration = Duration::from_secs(1);
 /// From this many rests on, those that are over and forgotten are cleared out.
 const MANY_RESTS: usize = 1_024;
 
+/// The first rests; each doubles with repetition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestLimits {
+    /// After an edge 429 without `Retry-After`.
+    pub edge: Duration,
+    /// Of a cold model: it does not come back sooner (`chutes/api.md` 7.2, recorded: 90 s).
+    pub cold: Duration,
+    /// Of a disabled model (recorded: 200 s).
+    pub disabled: Duration,
+}
+
 /// A rest in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rest {
+    /// When what brought it about was last seen.
+    pub since: Mono,
     /// Its end.
     pub until: Mono,
     /// What brought it about.
     pub cause: Cause,
-    repeated: u32,
+    /// How many of the kind came before it, each soon after the one before.
+    pub repeated: u32,
 }
 
 /// Who rests, and until when.
 #[derive(Debug, Default)]
 pub struct RestBook {
+    limits: RestLimits,
     rests: HashMap<Scope, Rest>,
     last_edge_limit: Option<(usize, Mono)>,
 }
@@ -77,9 +90,35 @@ pub struct Tried<'a> {
     pub model: &'a str,
 }
 
+impl Default for RestLimits {
+    fn default() -> Self {
+        Self {
+            edge: Duration::from_secs(90),
+            cold: Duration::from_secs(60),
+            disabled: Duration::from_secs(300),
+        }
+    }
+}
+
+// === impl Rest ===
+
+impl Rest {
+    /// Whether waiting for its end may help: a cold model wakes up, one that is switched off does not within a request.
+    #[must_use]
+    pub const fn may_be_waited_for(&self) -> bool {
+        !matches!(self.cause, Cause::Disabled)
+    }
+}
+
 // === impl RestBook ===
 
 impl RestBook {
+    /// A book in which nobody rests.
+    #[must_use]
+    pub fn new(limits: RestLimits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
     /// The rest of `scope`, if it rests.
     #[must_use]
     pub fn resting(&self, scope: &Scope, now: Mono) -> Option<Rest> {
@@ -95,8 +134,28 @@ impl RestBook {
     }
 
     /// Lets `scope` rest until a moment that is known from elsewhere.
-    pub fn rest_until(&mut self, scope: Scope, cause: Cause, until: Mono) {
-        self.rest(scope, cause, until, 0);
+    pub fn rest_until(&mut self, scope: Scope, cause: Cause, now: Mono, until: Mono) {
+        self.rest(scope, cause, now, until, 0);
+    }
+
+    /// A model was listed as up, as of `seen`: it does not rest for what was met before. Whether it did.
+    pub fn model_is_up(&mut self, model: &str, seen: Mono) -> bool {
+        let scope = Scope::Model(model.to_owned());
+        let rest = self.rests.get(&scope).filter(|rest| rest.since < seen && rest.until > seen);
+        let rested = rest.is_some();
+        if rested {
+            // Remembered, in case that the list is ahead of the model.
+            self.rests.entry(scope).and_modify(|rest| rest.until = seen);
+        }
+        rested
+    }
+
+    /// The models that rest.
+    pub fn models_resting(&self, now: Mono) -> impl Iterator<Item = &str> {
+        self.in_force(now).filter_map(|(scope, _)| match scope {
+            Scope::Model(model) => Some(model.as_str()),
+            _ => None,
+        })
     }
 
     /// Ends a rest: something was seen to work.
@@ -143,8 +202,14 @@ impl RestBook {
                 let midnight = next_day_reset(now.wall).since(now.wall);
                 (Scope::AccountModel(tried.account, tried.model.to_owned()), after(midnight), 0)
             }
-            Cause::Cold => (Scope::Model(tried.model.to_owned()), after(COLD_REST), 0),
-            Cause::Disabled => (Scope::Model(tried.model.to_owned()), after(DISABLED_REST), 0),
+            Cause::Cold => {
+                let limits = (self.limits.cold, LONGEST_COLD_REST);
+                return Some(self.record_model(now.mono, tried.model, cause, failure, limits));
+            }
+            Cause::Disabled => {
+                let limits = (self.limits.disabled, LONGEST_DISABLED_REST);
+                return Some(self.record_model(now.mono, tried.model, cause, failure, limits));
+            }
             Cause::DeadKey => {
                 let scope = Scope::Key(tried.key);
                 let repeated = self.rests.get(&scope).map_or(0, |rest| rest.repeated + 1);
@@ -163,7 +228,22 @@ impl RestBook {
             | Cause::BrokenStream
             | Cause::Unreachable => return None,
         };
-        Some((scope.clone(), self.rest(scope, cause, until, repeated)))
+        Some((scope.clone(), self.rest(scope, cause, now.mono, until, repeated)))
+    }
+
+    fn record_model(
+        &mut self,
+        now: Mono,
+        model: &str,
+        cause: Cause,
+        failure: &Failure,
+        (first, longest): (Duration, Duration),
+    ) -> (Scope, Rest) {
+        let scope = Scope::Model(model.to_owned());
+        let repeated = self.repeated(&scope, now);
+        let guess = doubled(first, repeated).min(longest.max(first));
+        let until = now.after(asked(failure).unwrap_or_default().max(guess));
+        (scope.clone(), self.rest(scope, cause, now, until, repeated))
     }
 
     fn record_edge_limit(&mut self, now: Mono, account: usize, failure: &Failure) -> (Scope, Rest) {
@@ -173,9 +253,9 @@ impl RestBook {
         self.last_edge_limit = Some((account, now));
         let scope = if second_account { Scope::Edge } else { Scope::Account(account) };
         let repeated = self.repeated(&scope, now);
-        let duration = asked(failure).unwrap_or_else(|| doubled(EDGE_REST, repeated));
+        let duration = asked(failure).unwrap_or_else(|| doubled(self.limits.edge, repeated));
         let until = now.after(duration);
-        (scope.clone(), self.rest(scope, Cause::EdgeRateLimit, until, repeated))
+        (scope.clone(), self.rest(scope, Cause::EdgeRateLimit, now, until, repeated))
     }
 
     /// A provider's limit is its own: it says nothing of the edge of Chutes, and often it is one of a single model.
@@ -196,7 +276,7 @@ impl RestBook {
         let moment = failure.retry_after.filter(|wait| !wait.is_zero());
         let asked = asked(failure).or(moment.map(|_| SHORTEST_EDGE_REST));
         let until = now.after(asked.unwrap_or_else(guess));
-        (scope.clone(), self.rest(scope, Cause::RateLimited, until, repeated))
+        (scope.clone(), self.rest(scope, Cause::RateLimited, now, until, repeated))
     }
 
     /// How often in a row this is. Refusals that were already on their way when a rest began are the same one, not a
@@ -210,11 +290,20 @@ impl RestBook {
     }
 
     /// A shorter rest never shortens a longer one in force, and does not take its cause over.
-    fn rest(&mut self, scope: Scope, cause: Cause, until: Mono, repeated: u32) -> Rest {
-        let newer = Rest { until, cause, repeated };
+    fn rest(
+        &mut self,
+        scope: Scope,
+        cause: Cause,
+        since: Mono,
+        until: Mono,
+        repeated: u32,
+    ) -> Rest {
+        let newer = Rest { since, until, cause, repeated };
         let entry = self.rests.entry(scope).or_insert(newer);
         if until >= entry.until {
             *entry = newer;
+        } else {
+            entry.since = since;
         }
         *entry
     }
@@ -245,6 +334,7 @@ mod tests {
     use super::*;
     use crate::cause::{Origin, Says};
     use crate::recover::samples::{at, edge_limit, failure, seconds};
+    use proptest::prelude::*;
 
     const FIRST: Tried<'static> = Tried { account: 0, key: 0, model: "m" };
     const SECOND: Tried<'static> = Tried { account: 1, key: 1, model: "m" };
@@ -388,5 +478,70 @@ mod tests {
         let cap = failure(402, Origin::Application, Says::SubscriptionCap);
         let (_, rest) = book.record(at(1), FIRST, &cap).unwrap();
         assert_eq!((rest.cause, rest.until), (Cause::EdgeRateLimit, seconds(30_000)));
+    }
+
+    #[test]
+    fn a_cold_model_rests_longer_each_time_and_wakes_when_it_is_listed_as_up() {
+        let cold = failure(503, Origin::Application, Says::NoInstances);
+        let mut book = RestBook::default();
+        let until = |book: &mut RestBook, now| {
+            book.record(at(now), FIRST, &cold).unwrap().1.until.since(seconds(0)).as_secs()
+        };
+        assert_eq!(until(&mut book, 0), 60);
+        assert_eq!(until(&mut book, 60), 60 + 120);
+        assert_eq!(until(&mut book, 180), 180 + 240);
+        assert_eq!(until(&mut book, 420), 420 + 300);
+        assert!(!book.model_is_up("m", seconds(420)), "the list is not newer");
+        assert!(book.model_is_up("m", seconds(421)) && !book.model_is_up("other", seconds(421)));
+        assert_eq!(book.models_resting(seconds(421)).count(), 0);
+        // The list was wrong.
+        assert_eq!(until(&mut book, 425), 425 + 300);
+        book.forgive(&Scope::Model("m".to_owned()));
+        assert_eq!(until(&mut book, 430), 490);
+    }
+
+    #[test]
+    fn a_disabled_model_is_not_waited_for() {
+        let mut book = RestBook::default();
+        let off = failure(503, Origin::Application, Says::ModelDisabled);
+        let rest = book.record(at(0), FIRST, &off).unwrap().1;
+        assert_eq!((rest.until, rest.may_be_waited_for()), (seconds(300), false));
+    }
+
+    fn any_failure() -> impl Strategy<Value = Failure> {
+        let kinds = vec![
+            edge_limit(),
+            failure(503, Origin::Application, Says::NoInstances),
+            failure(503, Origin::Application, Says::ModelDisabled),
+            failure(402, Origin::Application, Says::SubscriptionCap),
+            failure(402, Origin::Application, Says::NotCoveredByPlan),
+            failure(401, Origin::Application, Says::Nothing),
+        ];
+        let asked = prop::option::of((0_u64..200_000).prop_map(Duration::from_secs));
+        (prop::sample::select(kinds), asked)
+            .prop_map(|(failure, retry_after)| Failure { retry_after, ..failure })
+    }
+
+    proptest! {
+        /// No failure ever shortens a rest in force, and none lasts longer than a day.
+        #[test]
+        fn a_rest_is_never_shortened(
+            steps in prop::collection::vec((any_failure(), any::<bool>(), 0_u64..400), 1..100),
+        ) {
+            let mut book = RestBook::default();
+            let mut now = 0;
+            for (failure, second, pause) in steps {
+                now += pause;
+                let before: HashMap<Scope, Rest> =
+                    book.in_force(seconds(now)).map(|(scope, rest)| (scope.clone(), rest)).collect();
+                book.record(at(now), if second { SECOND } else { FIRST }, &failure);
+                for (scope, rest) in before {
+                    let after = book.resting(&scope, seconds(now));
+                    prop_assert!(after.is_some_and(|after| after.until >= rest.until));
+                }
+                let latest = seconds(now).after(LONGEST_REST);
+                prop_assert!(book.in_force(seconds(now)).all(|(_, rest)| rest.until <= latest));
+            }
+        }
     }
 }
