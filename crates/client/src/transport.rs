@@ -78,6 +78,9 @@ pub struct TransportLimits {
     pub first_byte: Duration,
     /// The longest wait for the next part of the body. Time the reader takes for itself does not count.
     pub idle: Duration,
+    /// Over a connection of its own, whatever rests in the pool: for a retry after a failure that may be one of the
+    /// connection.
+    pub fresh_connection: bool,
 }
 
 impl Default for TransportLimits {
@@ -87,6 +90,7 @@ impl Default for TransportLimits {
             send_stall: Duration::from_secs(30),
             first_byte: Duration::from_secs(60),
             idle: Duration::from_secs(30),
+            fresh_connection: false,
         }
     }
 }
@@ -205,6 +209,9 @@ impl Transport {
     ) -> Result<Response<Body>, TransportError> {
         let origin = &target.0;
         let mut request = prepare(origin, request);
+        if limits.fresh_connection {
+            return self.send_anew(origin, request, limits).await;
+        }
         if let Some(lease) = self.rested(origin, limits).await {
             match exchange(lease, request, limits).await {
                 Ok(answer) => return Ok(answer),
@@ -213,6 +220,15 @@ impl Transport {
                 Err(Failed::Later(error)) => return Err(error),
             }
         }
+        self.send_anew(origin, request, limits).await
+    }
+
+    async fn send_anew(
+        &self,
+        origin: &Arc<Origin>,
+        request: Request<RequestBody>,
+        limits: TransportLimits,
+    ) -> Result<Response<Body>, TransportError> {
         // Rare and large: kept out of the future of every request.
         let connection =
             Box::pin(self.connector(origin)?.open(Arc::clone(origin), limits.connect)).await?;

@@ -1,5 +1,6 @@
 //! What the gateway is told before it starts.
 
+use crate::health::RecoveryLimits;
 use ripcord_client::endpoints::Endpoints;
 use ripcord_client::key::Key;
 use ripcord_rules::events::WatchSettings;
@@ -133,6 +134,8 @@ pub struct Limits {
     pub connect: Duration,
     /// A stream that is silent this long gets a comment, so that nothing between takes it for dead.
     pub heartbeat: Duration,
+    /// What is done after failures.
+    pub recovery: RecoveryLimits,
     /// For requests under way at shutdown. What is left then ends with an error `shutting_down`.
     pub drain: Duration,
 }
@@ -200,6 +203,7 @@ impl Default for Limits {
             stall: Duration::from_secs(30),
             connect: Duration::from_secs(5),
             heartbeat: Duration::from_secs(10),
+            recovery: RecoveryLimits::default(),
             drain: Duration::from_secs(30),
         }
     }

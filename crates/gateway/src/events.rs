@@ -112,7 +112,7 @@ impl Events {
     }
 
     /// What the lists say of a model.
-    fn model(&self, model: &str, state: ModelState, now: Wall) {
+    pub(crate) fn model(&self, model: &str, state: ModelState, now: Wall) {
         self.tell(|watcher| watcher.model(model, state, now));
     }
 

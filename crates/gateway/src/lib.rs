@@ -46,6 +46,7 @@ mod config;
 mod connection;
 mod driver;
 mod events;
+mod health;
 mod metrics;
 mod pipeline;
 mod places;
@@ -69,5 +70,6 @@ pub use config::{
     slot_tag,
 };
 pub use events::{EVENT_SCHEMA, EventReport, Notice, Subscription};
+pub use health::RecoveryLimits;
 pub use ripcord_wire::trim::Share;
 pub use start::{AbortHandle, Gateway, StartError};

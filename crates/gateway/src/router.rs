@@ -196,6 +196,7 @@ async fn forward(
         return Err(refuse(refusal, &mut story));
     }
     let wants_stream = call.wants_stream;
+    let waiting = Arc::clone(&call.waiting);
     let parts = Arc::clone(shared);
     let mut pending: Pending = Box::pin(async move {
         let _buffered = buffered;
@@ -209,7 +210,7 @@ async fn forward(
     match decision {
         Ok(decision) => decision.map(response),
         Err(_) => {
-            let early = EarlyStream::new(pending, shared.limits.heartbeat);
+            let early = EarlyStream::new(pending, waiting, shared.limits.heartbeat);
             Ok(event_stream(AnswerBody::Early(Box::new(early))))
         }
     }

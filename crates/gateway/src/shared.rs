@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::{Limits, RoutingConfig};
 use crate::driver::gate::GateDriver;
 use crate::events::Events;
+use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::pipeline::call::Call;
 use crate::pipeline::itinerary::Link;
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) gate: Arc<GateDriver>,
     pub(crate) bearers: Bearers,
     pub(crate) rests: Mutex<RestBook>,
+    pub(crate) health: Health,
     pub(crate) catalogue: Catalogue,
     /// How large calls are, by model.
     pub(crate) sizes: Mutex<SizeBook>,
@@ -94,6 +96,7 @@ impl Shared {
         let now = self.clock.now();
         let cause = classify(failure);
         let rested = self.rests.lock().record(now, tried, failure);
+        self.health.failed(now.mono, tried.model, cause);
         self.tell_failure(tried, cause, now.wall);
         if let Some((scope, rest)) = rested {
             let who = match &scope {
@@ -114,9 +117,10 @@ impl Shared {
                 "rests"
             );
             match scope {
-                Scope::Edge => {
-                    (0..self.accounts.len()).for_each(|account| self.rest(account, rest))
-                }
+                // Other services have their own.
+                Scope::Edge => (0..self.accounts.len())
+                    .filter(|&account| self.accounts[account].service.is_chutes)
+                    .for_each(|account| self.rest(account, rest)),
                 Scope::Account(account) => self.rest(account, rest),
                 Scope::Key(_) | Scope::Model(_) | Scope::AccountModel(..) => {}
             }
@@ -145,7 +149,12 @@ impl Shared {
 
     /// A model answered an account's key.
     pub(crate) fn answered(&self, account: usize, key: &AccountKey, model: &str) {
-        self.rests.lock().forgive(&Scope::Key(key.number));
+        {
+            let mut rests = self.rests.lock();
+            rests.forgive(&Scope::Key(key.number));
+            rests.forgive(&Scope::Model(model.to_owned()));
+        }
+        self.health.answered(self.clock.mono(), model);
         let who = (&*self.accounts[account].label, &*key.label);
         self.events.answered(who, model, self.clock.now().wall);
     }
@@ -256,7 +265,12 @@ impl Shared {
         let until = turn.into_iter().chain(soon).min();
         let until = until.unwrap_or_else(|| now.mono.after(FIRST_FIGURES));
         let scope = Scope::AccountModel(account, link.key.to_string());
-        self.rests.lock().rest_until(scope, Cause::WindowUsedUp(Some(WindowKind::Chute)), until);
+        self.rests.lock().rest_until(
+            scope,
+            Cause::WindowUsedUp(Some(WindowKind::Chute)),
+            now.mono,
+            until,
+        );
         None
     }
 

@@ -9,8 +9,9 @@ use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::{Config, slot_tag};
 use crate::driver::gate::GateDriver;
-use crate::driver::{client_keys, snapshots, terms};
+use crate::driver::{client_keys, snapshots, terms, utilization};
 use crate::events::{self, Begin, Events, Subscription};
+use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::server;
 use crate::shared::{FIGURES_LAG, Shared};
@@ -18,6 +19,7 @@ use parking_lot::Mutex;
 use ripcord_client::transport::{Transport, TransportError, TransportSettings};
 use ripcord_rules::admit::GateLimits;
 use ripcord_rules::quota::{BurnSpan, CallCost};
+use ripcord_rules::recover::RestBook;
 use ripcord_rules::time::Wall;
 use ripcord_rules::units::{MilliUnits, NanoUsd};
 use ripcord_store::{Coordination, CoordinationError, Ledger, LedgerError, Spent};
@@ -145,12 +147,13 @@ impl Gateway {
         tasks.spawn(terms::run(Arc::clone(&shared), config.endpoints.clone(), stop.clone()));
         tasks.spawn(client_keys::run(Arc::clone(&shared), stop.clone()));
         tasks.spawn(read_catalogue(Arc::clone(&shared), stop.clone()));
-        tasks.spawn(events::run(
+        tasks.spawn(utilization::run(
             Arc::clone(&shared),
             config.endpoints.clone(),
             config.watch.clone(),
             stop.clone(),
         ));
+        tasks.spawn(events::run(Arc::clone(&shared), stop.clone()));
         let callers = Arc::new(callers(&config));
         let abort = CancellationToken::new();
         // Those who wait in the queue during the drain still have deadlines, and accounts still open.
@@ -248,7 +251,12 @@ impl Gateway {
             routing: config.routing.clone(),
             accounts,
             bearers: Bearers::new(config.is_reachable()),
-            rests: Mutex::default(),
+            rests: Mutex::new(RestBook::new(config.limits.recovery.rests)),
+            health: Health::new(
+                config.limits.recovery,
+                config.limits.first_token,
+                (!config.watch.models.is_empty()).then_some(config.watch.models_refresh_interval),
+            ),
             catalogue: Catalogue::default(),
             sizes: Mutex::default(),
             body_hasher: RandomState::new(),

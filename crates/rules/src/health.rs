@@ -130,6 +130,13 @@ impl HealthBook {
         Standing { state, because }
     }
 
+    /// What the lists said of a model, with its age; `None` if none that is believed showed it.
+    #[must_use]
+    pub fn listed(&self, now: Mono, model: &str) -> Option<ModelEvidence> {
+        let evidence = self.lists.get(model)?.evidence_at(now);
+        evidence.listing_age.is_some_and(|age| age <= LISTING_FRESH).then_some(evidence)
+    }
+
     /// When a list was read that shows the model up; `None` if the newest does not.
     #[must_use]
     pub fn listed_up_at(&self, model: &str) -> Option<Mono> {

@@ -5,3 +5,4 @@ pub(crate) mod gate;
 mod shared_slots;
 pub(crate) mod snapshots;
 pub(crate) mod terms;
+pub(crate) mod utilization;

@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use ripcord_client::classify::{self, FailedAnswer};
 use ripcord_client::transport::{Body, TransportError, TransportLimits};
-use ripcord_rules::cause::{Endpoint, Failure, Origin, Phase, Says};
+use ripcord_rules::cause::{self, Cause, Endpoint, Failure, Origin, Phase, Says};
 use ripcord_rules::time::Mono;
 use ripcord_wire::chat::{ChoiceGlance, ChunkGlance};
 use ripcord_wire::error::ErrorBody;
@@ -28,6 +28,8 @@ pub(crate) struct Order<'a> {
     pub(crate) key: &'a AccountKey,
     /// Until the first byte goes to the client.
     pub(crate) deadline: Option<Mono>,
+    /// Over a connection of its own: the one before may have been the trouble.
+    pub(crate) is_fresh: bool,
 }
 
 /// What came of it.
@@ -58,27 +60,32 @@ pub(crate) async fn make(
     order: Order<'_>,
     story: &mut Story,
 ) -> Result<Arrived, Failed> {
-    let Order { call, link, deadline, .. } = order;
+    let Order { call, link, deadline, is_fresh, .. } = order;
     let (target, path) = link.service.target(call.route);
     let request = request(shared, &order, &path)
         .map_err(|error| Failed::internal(format!("the request cannot be sent: {error}")))?;
+    let body_bytes = request.body().len() as u64;
+    let first_token = shared.health.first_token_limit(&link.key, body_bytes);
     let limits = TransportLimits {
         connect: shared.limits.connect,
-        first_byte: if call.wants_stream {
-            shared.limits.first_token
-        } else {
-            shared.limits.plain_answer
-        },
+        first_byte: if call.wants_stream { first_token } else { shared.limits.plain_answer },
         // The relay has its own idea of a stall once an answer has begun.
-        idle: shared.limits.stall.max(shared.limits.first_token),
+        idle: shared.limits.stall.max(first_token),
+        fresh_connection: is_fresh,
         ..TransportLimits::default()
     };
     let sent_at = shared.clock.mono();
-    let response = shared
-        .transport
-        .send_with(target, request, limits)
-        .await
-        .map_err(|error| Failed::transport(&error))?;
+    let was_silent = || {
+        let waited = shared.clock.mono().since(sent_at);
+        shared.health.first_token_did_not_come(&link.key, body_bytes, waited);
+    };
+    let response = shared.transport.send_with(target, request, limits).await.map_err(|error| {
+        let failed = Failed::transport(&error);
+        if call.wants_stream && cause::classify(&failed.failure) == Cause::Silent {
+            was_silent();
+        }
+        failed
+    })?;
     story.answered(response.status().as_u16());
     if !response.status().is_success() {
         return Err(refused(shared, link, response).await);
@@ -92,16 +99,23 @@ pub(crate) async fn make(
         Some(content_type) => {
             let mut relay = Box::new(Relay::new(shared, &order, response.into_body()));
             let now = shared.clock.mono();
-            let patience = shared.limits.first_token.saturating_sub(now.since(sent_at));
+            let patience = first_token.saturating_sub(now.since(sent_at));
             // A stream that is left costs nothing, so the deadline holds for it to the end.
             let patience = deadline.map_or(patience, |deadline| patience.min(deadline.since(now)));
             match tokio::time::timeout(patience, relay.open()).await {
-                Ok(Opening::Useful) => Ok(Arrived::Stream { content_type, relay }),
+                Ok(Opening::Useful) => {
+                    let took = shared.clock.mono().since(sent_at);
+                    shared.health.first_token_came(&link.key, body_bytes, took);
+                    Ok(Arrived::Stream { content_type, relay })
+                }
                 Ok(Opening::Broken(broken)) => {
                     Err(Failed::before_first_event(shared, link, broken))
                 }
                 Ok(Opening::Failed(error)) => Err(Failed::transport(&error)),
-                Err(_) => Err(Failed::silent()),
+                Err(_) => {
+                    was_silent();
+                    Err(Failed::silent())
+                }
             }
         }
         None => whole(shared, &order, response).await,

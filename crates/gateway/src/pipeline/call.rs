@@ -3,6 +3,7 @@
 use crate::bearers::{Bearer, Spender};
 use crate::catalogue::LONGEST_MODEL_NAME;
 use crate::config::Trim;
+use crate::pipeline::waiting::Waiting;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
 use bytes::Bytes;
@@ -48,6 +49,8 @@ pub(crate) struct Call {
     /// Who may continue an answer that broke off.
     pub(crate) continuation: Continuation,
     pub(crate) attempts: AttemptLimits,
+    /// What it waits for, while it does.
+    pub(crate) waiting: Arc<Waiting>,
     /// No model outside of a trusted execution environment may see it.
     pub(crate) tee_required: bool,
     /// Whether a part of its context may be left out; `None` where the client does not say.
@@ -107,6 +110,10 @@ impl Call {
                 forwarded.insert(name, value.clone());
             }
         }
+        let attempts = match scanned.wants_stream() {
+            true => steering.attempts.for_stream(),
+            false => steering.attempts,
+        };
         let choices = scanned.choice_count().unwrap_or(1).max(1);
         let shape = shape(route, &scanned);
         Ok(Self {
@@ -121,7 +128,8 @@ impl Call {
             patience: steering.deadline,
             continuation: Continuation::default(),
             deadline: steering.deadline.map(|deadline| arrived.after(deadline)),
-            attempts: steering.attempts,
+            attempts,
+            waiting: Arc::default(),
             tee_required: steering.tee_required,
             trim: steering.trim,
             headers: forwarded,
@@ -201,7 +209,7 @@ impl Steering {
         let sdk_retries = text("x-stainless-retry-count")
             .and_then(|count| count.parse::<u32>().ok())
             .unwrap_or(0);
-        let attempts = AttemptLimits::default().after_callers_retries(sdk_retries);
+        let attempts = shared.limits.recovery.attempts.after_callers_retries(sdk_retries);
         Ok(Self { work, deadline, attempts, tee_required, trim })
     }
 }

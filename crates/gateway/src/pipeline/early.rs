@@ -2,9 +2,10 @@
 
 use super::{Answer, Decision};
 use crate::body::AnswerBody;
-use crate::pipeline::relay::HEARTBEAT;
+use crate::pipeline::waiting::Waiting;
 use bytes::Bytes;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Sleep;
@@ -15,6 +16,7 @@ pub(crate) type Pending = Pin<Box<dyn Future<Output = Decision> + Send>>;
 /// Comments while the pipeline runs, then its answer. Dropping it cancels the pipeline.
 pub(crate) struct EarlyStream {
     state: State,
+    waiting: Arc<Waiting>,
     heartbeat: Duration,
     timer: Pin<Box<Sleep>>,
 }
@@ -26,10 +28,11 @@ enum State {
 }
 
 impl EarlyStream {
-    pub(crate) fn new(pending: Pending, heartbeat: Duration) -> Self {
+    pub(crate) fn new(pending: Pending, waiting: Arc<Waiting>, heartbeat: Duration) -> Self {
         // The head has just gone out: the first comment follows at once, so that it is seen.
         Self {
             state: State::Waiting(pending),
+            waiting,
             heartbeat,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         }
@@ -52,7 +55,7 @@ impl EarlyStream {
                     ready!(self.timer.as_mut().poll(cx));
                     let next = self.timer.deadline() + self.heartbeat;
                     self.timer.as_mut().reset(next);
-                    return Poll::Ready(Some(Bytes::from_static(HEARTBEAT)));
+                    return Poll::Ready(Some(Bytes::from_static(self.waiting.comment())));
                 }
                 State::Answering(body, trailer) => {
                     return match ready!(poll_body(body, cx)) {

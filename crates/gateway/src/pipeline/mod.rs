@@ -14,6 +14,7 @@ mod refuse;
 pub(crate) mod relay;
 mod source;
 mod splice;
+pub(crate) mod waiting;
 pub(crate) mod watch;
 
 use crate::body::AnswerBody;

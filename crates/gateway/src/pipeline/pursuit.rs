@@ -16,7 +16,7 @@ use ripcord_rules::admit::Candidate;
 use ripcord_rules::cause::{Cause, classify, is_recognised};
 use ripcord_rules::clients::Full;
 use ripcord_rules::continuation;
-use ripcord_rules::recover::{Attempts, Next, RestBook, Scope, Tried, Trimming};
+use ripcord_rules::recover::{Attempts, Next, Rest, RestBook, Scope, Tried, Trimming};
 use ripcord_rules::route::Continuation;
 use ripcord_rules::time::Mono;
 use ripcord_rules::units::NanoUsd;
@@ -36,8 +36,6 @@ pub(crate) struct Pursuit {
     deadline: Option<Mono>,
     /// Accounts without room for this request, though others find some there.
     apart: Vec<Apart>,
-    /// Links, by their keys, that are not asked sooner.
-    pauses: Vec<(Arc<str>, Mono)>,
     /// What the failed attempts came to, for each link.
     refusals: Refusals,
     /// How much may be left out of the request, when it is, and what was.
@@ -71,6 +69,7 @@ enum Tryout {
 
 impl Pursuit {
     pub(crate) fn new(shared: &Arc<Shared>, call: Arc<Call>) -> Self {
+        shared.health.asked(shared.clock.mono());
         let share = match call.trim.unwrap_or(shared.routing.trim) {
             Trim::Off => None,
             Trim::Share(share) => Some(share),
@@ -82,7 +81,6 @@ impl Pursuit {
             deadline: call.deadline,
             call,
             apart: Vec::new(),
-            pauses: Vec::new(),
             refusals: Refusals::default(),
             share,
             trimming: Trimming::new(share.is_some()),
@@ -109,6 +107,7 @@ impl Pursuit {
         self.last_failure = None;
         // Of a request with the beginning of its answer nothing may be left out.
         self.trimming = Trimming::new(false);
+        self.take_retry(link, Cause::BrokenStream, now);
         let mut pairs = self.itinerary.pairs(&self.shared);
         if self.attempts.go_on_until(self.deadline)
             && pairs.any(|(link, account)| self.attempts.may_use(account, &link.key))
@@ -159,13 +158,11 @@ impl Pursuit {
             }
             return Err(self.refused(None));
         }
-        // Where nobody may be asked yet, no slot is what it waits for.
-        let waits_for = match able.iter().all(|one| one.not_before.is_some()) {
-            true => WaitedFor::Backoff,
-            false => WaitedFor::Slot,
-        };
+        let waits_for = self.waits_for(&able, now);
+        self.call.waiting.begins(waits_for);
         let slot = self.shared.gate.admit(able, self.deadline);
         let admitted = self.while_in_force(slot).await;
+        self.call.waiting.ends();
         story.waited(waits_for, self.shared.clock.mono().since(now));
         admitted?.map(Some).map_err(|why| self.refused(Some(why)))
     }
@@ -176,6 +173,10 @@ impl Pursuit {
             return Tryout::GoesOn;
         };
         let account = &shared.accounts[permit.account];
+        // A circuit may have opened meanwhile, or somebody else makes its probe.
+        let Ok(passing) = shared.health.pass(&shared.clock, permit.account, &link.key) else {
+            return Tryout::GoesOn;
+        };
         let charge = match Charge::reserve(&shared, permit.account, &self.call, &link) {
             Ok(charge) => charge,
             Err(Denied::Budget(budget)) => {
@@ -185,7 +186,7 @@ impl Pursuit {
                 return Tryout::GoesOn;
             }
             Err(Denied::Share(full, likely)) => {
-                drop(permit);
+                drop((passing, permit));
                 return self.wait_for_share(&full, likely, story).await;
             }
         };
@@ -195,6 +196,10 @@ impl Pursuit {
             return Tryout::GoesOn;
         };
         let unguarded = charge.is_unguarded();
+        if story.attempts() == 0 {
+            shared.health.earn_retries(&link.service.label, shared.clock.mono());
+        }
+        let is_fresh = self.attempts.wants_fresh_connection();
         self.attempts.begin(permit.account, &link.key);
         let served_by = ServedBy {
             model: Some(Arc::clone(&link.key)),
@@ -202,9 +207,10 @@ impl Pursuit {
             key: Some(Arc::clone(&key.label)),
         };
         story.begin_attempt(served_by, charge);
-        let order = Order { call: &self.call, link: &link, key, deadline: self.deadline };
+        let order = Order { call: &self.call, link: &link, key, deadline: self.deadline, is_fresh };
         let failed = match attempt::make(&shared, order, story).await {
             Ok(arrived) => {
+                passing.works();
                 shared.answered(permit.account, key, &link.key);
                 let cut = self.cut;
                 return Tryout::Answered(Granted { arrived, permit, link, unguarded, cut });
@@ -226,14 +232,13 @@ impl Pursuit {
             "attempt failed"
         );
         let tried = Tried { account: permit.account, key: key.number, model: &link.key };
+        passing.failed(&failed.failure);
         shared.record_failure(tried, &failed.failure);
-        let next = self.attempts.failed(
-            shared.clock.mono(),
-            (permit.account, &link.key),
-            &failed.failure,
-            false,
-            jitter_permille(),
-        );
+        let now = shared.clock.mono();
+        let elsewhere = self.goes_elsewhere(&link, now);
+        let pair = (permit.account, &*link.key);
+        let jitter = jitter_permille();
+        let next = self.attempts.failed(now, pair, &failed.failure, elsewhere, jitter);
         let refusal = refuse::after(&shared, &self.call, &link, permit.account, cause, failed);
         self.refusals.add(
             usize::from(permit.choice),
@@ -246,28 +251,18 @@ impl Pursuit {
         drop(permit);
         // What is too long does not fit by waiting either: only less of it is another request.
         let may_go_on = next != Next::GiveUp || cause == Cause::ContextTooLong;
-        let trimmed = self.trimming.is_due(cause, self.is_open_elsewhere(&link))
-            && may_go_on
-            && self.trim(cause, story);
+        let trimmed =
+            self.trimming.is_due(cause, elsewhere) && may_go_on && self.trim(cause, story);
         match next {
             Next::GiveUp if trimmed => {}
             Next::GiveUp => return Tryout::Ends(self.refused(None)),
-            Next::Retry { at } => self.pause(&link.key, at),
+            Next::Retry { .. } => self.take_retry(&link, cause, now),
         }
         // There is no point in waiting for an attempt that nobody may make.
         if self.candidates().is_empty() {
             return Tryout::Ends(self.refused(None));
         }
         Tryout::GoesOn
-    }
-
-    /// Whether another link may be asked now.
-    fn is_open_elsewhere(&self, link: &Link) -> bool {
-        let is_other = |candidate: &Candidate| {
-            let other = self.itinerary.link(candidate.choice);
-            other.is_some_and(|other| other.key != link.key) && candidate.not_before.is_none()
-        };
-        self.candidates().iter().any(is_other)
     }
 
     /// Sends less from here on, if anything can go.
@@ -277,15 +272,50 @@ impl Pursuit {
         };
         self.call = Arc::new(call);
         self.itinerary.replace_request(&self.call.request);
+        self.attempts.was_trimmed();
         self.cut = Some(cut);
         story.trimmed(&cut, cause.name());
         true
     }
 
-    /// The link is not asked before this moment.
-    fn pause(&mut self, key: &Arc<str>, until: Mono) {
-        self.pauses.retain(|(other, _)| other != key);
-        self.pauses.push((Arc::clone(key), until));
+    /// A retry is taken from those of the service that failed. If there is none for now, its links are asked later; if
+    /// there is none at all, others may still serve the request.
+    fn take_retry(&mut self, failed: &Link, cause: Cause, now: Mono) {
+        let at = self.shared.health.take_retry(&failed.service.label, cause, now, self.deadline);
+        for link in self.itinerary.links() {
+            if Arc::ptr_eq(&link.service, &failed.service) {
+                match at {
+                    Some(at) => self.attempts.hold(&link.key, at),
+                    None => self.attempts.leave(&link.key, cause),
+                }
+            }
+        }
+    }
+
+    /// Whether another link could be asked now.
+    fn goes_elsewhere(&self, failed: &Link, now: Mono) -> bool {
+        self.candidates().iter().any(|one| {
+            let is_other =
+                self.itinerary.link(one.choice).is_some_and(|link| link.key != failed.key);
+            let opens = self.shared.gate.opens_at(one.account, one.class, now);
+            is_other && one.not_before.is_none() && opens == Some(now)
+        })
+    }
+
+    /// What keeps the request waiting: said to a client whose stream is open already.
+    fn waits_for(&self, able: &[Candidate], now: Mono) -> WaitedFor {
+        if able.iter().any(|one| one.not_before.is_none()) {
+            return WaitedFor::Slot;
+        }
+        let rests = self.shared.rests.lock();
+        let is_cold = |one: &Candidate| {
+            let link = self.itinerary.link(one.choice)?;
+            rests.resting(&Scope::Model(link.key.to_string()), now)
+        };
+        match able.iter().any(|one| is_cold(one).is_some()) {
+            true => WaitedFor::Warming,
+            false => WaitedFor::Backoff,
+        }
     }
 
     /// Why nobody takes the request; after an attempt, what that came to.
@@ -295,12 +325,17 @@ impl Pursuit {
             .unwrap_or_else(|| refuse::nobody(&self.shared, &self.call, &self.itinerary, why))
     }
 
-    /// Models that are known not to answer are not asked: what to say if that is all of them.
+    /// Models that are known not to answer in time are not asked: what to say if that is all of them.
     fn all_rest(&self) -> Option<Refusal> {
         let now = self.shared.clock.mono();
         let rests = self.shared.rests.lock();
+        let is_too_long = |rest: &Rest| {
+            !rest.may_be_waited_for()
+                || self.deadline.is_some_and(|deadline| rest.until >= deadline)
+        };
         let rest = |link: &Arc<Link>| {
-            Some((Arc::clone(link), rests.resting(&Scope::Model(link.key.to_string()), now)?))
+            let rest = rests.resting(&Scope::Model(link.key.to_string()), now);
+            Some((Arc::clone(link), rest.filter(is_too_long)?))
         };
         let resting: Option<Vec<_>> = self.itinerary.links().iter().map(rest).collect();
         let (link, rest) = resting?.into_iter().min_by_key(|(_, rest)| rest.until)?;
@@ -314,10 +349,12 @@ impl Pursuit {
         let rests = shared.rests.lock();
         let mut able = Vec::new();
         for (choice, link) in (0..).zip(self.itinerary.links()) {
-            if rests.resting(&Scope::Model(link.key.to_string()), now.mono).is_some() {
+            let rest = rests.resting(&Scope::Model(link.key.to_string()), now.mono);
+            if rest.is_some_and(|rest| !rest.may_be_waited_for()) {
                 continue;
             }
-            let pause = self.pauses.iter().find(|(key, _)| *key == link.key);
+            let pause =
+                rest.map(|rest| rest.until).max(self.attempts.not_before(&link.key, now.mono));
             for (number, account) in shared.accounts.iter().enumerate() {
                 let pair = Scope::AccountModel(number, link.key.to_string());
                 if !Arc::ptr_eq(&account.service, &link.service)
@@ -331,9 +368,11 @@ impl Pursuit {
                     account: number,
                     class: call.spender.class(),
                     stage: u8::try_from(choice).unwrap_or(u8::MAX),
-                    tier: account.tier(&call.spender, now.wall),
+                    // One that has just failed goes behind its equals, and before any that is dearer.
+                    tier: account.tier(&call.spender, now.wall).saturating_mul(2)
+                        + u8::from(self.attempts.has_failed(number, &link.key)),
                     choice,
-                    not_before: pause.map(|(_, until)| *until).filter(|until| *until > now.mono),
+                    not_before: pause.max(shared.health.not_before(now.mono, number, &link.key)),
                     is_preferred: false,
                     model: None,
                 });

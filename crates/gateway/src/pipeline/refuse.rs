@@ -13,8 +13,9 @@ use crate::shared::{RECONSIDERED, Shared};
 use http::StatusCode;
 use ripcord_rules::admit::Refused;
 use ripcord_rules::cause::Cause;
+use ripcord_rules::model_state::ModelState;
 use ripcord_rules::quota::{Missing, Shortage, Verdict, WindowKind};
-use ripcord_rules::recover::{COLD_REST, Rest, Scope};
+use ripcord_rules::recover::{Rest, Scope};
 use ripcord_rules::time::{Mono, Now, Wall};
 use ripcord_rules::units::NanoUsd;
 use several::{Refusals, Weight};
@@ -53,7 +54,7 @@ pub(super) fn after(
         Cause::Cold | Cause::Disabled => {
             match shared.rests.lock().resting(&model_scope(link), now.mono) {
                 Some(rest) => resting_model(link, rest, now.mono),
-                None => Refusal::model_cold(&link.key, COLD_REST),
+                None => Refusal::model_cold(&link.key, shared.limits.recovery.rests.cold),
             }
         }
         Cause::ModelNotFound => {
@@ -104,9 +105,14 @@ pub(super) fn nobody(
     why: Option<NotAdmitted>,
 ) -> Refusal {
     let now = shared.clock.now();
+    let is_left_alone = |link: &Arc<Link>| shared.health.is_left_alone(now.mono, &link.key);
     match why {
         Some(NotAdmitted::Refused(Refused::QueueFull)) => {
             return Refusal::queue_full(shared.limits.queue);
+        }
+        // It did not wait for a slot.
+        _ if itinerary.links().iter().all(is_left_alone) => {
+            return of_links(shared, call, itinerary, now);
         }
         Some(NotAdmitted::Expired) => {
             if let Some(account) = first_settling(shared, call, now) {
@@ -122,6 +128,10 @@ pub(super) fn nobody(
             Some(Duration::from_secs(1)),
         );
     }
+    of_links(shared, call, itinerary, now)
+}
+
+fn of_links(shared: &Shared, call: &Call, itinerary: &Itinerary, now: Now) -> Refusal {
     let mut refusals = Refusals::default();
     for (choice, link) in itinerary.links().iter().enumerate() {
         if let Some((because, refusal)) = of_link(shared, call, itinerary, link, now) {
@@ -143,6 +153,9 @@ fn of_link(
     if let Some(rest) = rest {
         return Some((in_few_words(rest.cause), resting_model(link, rest, now.mono)));
     }
+    if let Some(left_alone) = left_alone(shared, link, now.mono) {
+        return Some(left_alone);
+    }
     let opens = |account: usize| {
         let class = call.spender.class();
         let opens = shared.gate.opens_at(account, class, now.mono);
@@ -162,6 +175,26 @@ fn of_link(
             Some((in_few_words(Cause::DeadKey), refusal))
         }
     }
+}
+
+/// A link keeps failing, so that only one request at a time tries it: what to say to the others.
+fn left_alone(shared: &Shared, link: &Link, now: Mono) -> Option<(&'static str, Refusal)> {
+    if !shared.health.is_left_alone(now, &link.key) {
+        return None;
+    }
+    Some(match shared.health.standing(now, &link.key).state {
+        ModelState::Busy => (
+            in_few_words(Cause::Capacity),
+            Refusal::no_capacity(&link.service.in_words(), &link.key, None),
+        ),
+        _ => (
+            in_few_words(Cause::Transient),
+            Refusal::upstream_failed(&format!(
+                "`{}` keeps failing; one request at a time tries it until it works again",
+                link.key
+            )),
+        ),
+    })
 }
 
 /// Why this account does not take the request.

@@ -333,6 +333,7 @@ impl World {
             patience: None,
             continuation: ripcord_rules::route::Continuation::Off,
             attempts: AttemptLimits::default(),
+            waiting: Arc::default(),
             tee_required: false,
             trim: None,
             headers: http::HeaderMap::new(),

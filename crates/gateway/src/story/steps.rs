@@ -23,6 +23,8 @@ pub(crate) enum WaitedFor {
     Share,
     /// A refused attempt is not repeated at once.
     Backoff,
+    /// No instance of the model runs yet.
+    Warming,
 }
 
 /// How the answer of a broken stream went on.
@@ -143,6 +145,7 @@ impl WaitedFor {
             Self::Room => "room",
             Self::Share => "share",
             Self::Backoff => "backoff",
+            Self::Warming => "warming",
         }
     }
 }

@@ -125,7 +125,9 @@ async fn what_a_request_meets_is_told() {
     let dead = listener.event().await;
     assert_eq!((told(&dead), dead.key.as_deref()), (("key_dead", Some("first"), None), Some("1")));
     world.control().set_model_state(MODEL, StateSpec::Cold).unwrap();
-    assert_eq!(world.chat(&chat(MODEL)).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    let mut request = crate::world::post("/v1/chat/completions", chat(MODEL).to_string());
+    request.headers_mut().insert("x-ripcord-deadline", 30.into());
+    assert_eq!(world.send(request).await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(told(&listener.event().await), ("saturated", None, Some(MODEL)));
     // What is still wrong is what a new listener hears first. No key and no user id is in any of it.
     let mut new = Listener::at(&world, None).await;

@@ -14,6 +14,13 @@ async fn with_fault(fault: Fault, body: &serde_json::Value) -> (World, Answered)
     (world, answered)
 }
 
+/// A request whose deadline has no room for the rest of a model or an account.
+fn with_deadline(body: &serde_json::Value) -> http::Request<bytes::Bytes> {
+    let mut request = crate::world::post("/v1/chat/completions", body.to_string());
+    request.headers_mut().insert("x-ripcord-deadline", 30.into());
+    request
+}
+
 #[tokio::test]
 async fn a_failure_that_passes_is_not_seen_by_the_client() {
     for kind in [
@@ -90,6 +97,7 @@ async fn a_missing_done_is_no_harm_where_the_answer_is_whole() {
 async fn what_stays_wrong_is_an_honest_refusal() {
     // (fault, status, code, should retry, most attempts)
     let table = [
+        // It does not wake up before the deadline of this.
         (FaultKind::Cold, 503, "model_cold", "true", 1),
         (FaultKind::Disabled, 503, "model_down", "true", 1),
         (FaultKind::ContextTooLong, 400, "context_length_exceeded", "false", 1),
@@ -99,7 +107,10 @@ async fn what_stays_wrong_is_an_honest_refusal() {
     ];
     for (kind, status, code, retry, attempts) in table {
         for body in [chat(MODEL), streamed(MODEL)] {
-            let (world, answered) = with_fault(Fault::new(kind), &body).await;
+            let world = World::start().await;
+            world.control().add_model_fault(MODEL, Fault::new(kind)).unwrap();
+            let answered = world.send(with_deadline(&body)).await;
+            world.wait_until_idle().await;
             assert_eq!(
                 answered.refusal(),
                 (status, code.to_owned(), retry),
@@ -147,9 +158,11 @@ async fn silence_is_given_up_in_time() {
 
 #[tokio::test]
 async fn a_cold_model_is_not_asked_again_at_once() {
-    let (world, first) = with_fault(Fault::new(FaultKind::Cold), &chat(MODEL)).await;
+    let world = World::start().await;
+    world.control().add_model_fault(MODEL, Fault::new(FaultKind::Cold)).unwrap();
+    let first = world.send(with_deadline(&chat(MODEL))).await;
     assert_eq!(first.refusal().0, 503);
-    let second = world.chat(&chat(MODEL)).await;
+    let second = world.send(with_deadline(&chat(MODEL))).await;
     assert_eq!(second.refusal(), (503, "model_cold".to_owned(), "true"));
     assert_eq!(world.upstream_calls().len(), 1, "the second was refused here");
     assert_eq!(world.status_report().await["models_resting"][0]["model"], MODEL);
@@ -171,7 +184,7 @@ async fn an_edge_limit_rests_the_account_and_not_its_sibling_keys_first() {
     plan.accounts = vec![account("first", &[0, 1])];
     let world = plan.start().await;
     world.control().add_account_fault("first", Fault::new(FaultKind::EdgeRateLimit)).unwrap();
-    let answered = world.chat(&chat(MODEL)).await;
+    let answered = world.send(with_deadline(&chat(MODEL))).await;
     assert_eq!(answered.refusal(), (429, "deadline".to_owned(), "false"), "{}", answered.text());
     let wait: u64 = answered.header("retry-after").parse().unwrap();
     assert!((80..=90).contains(&wait), "{wait}");

@@ -164,14 +164,12 @@ async fn an_edge_limit_that_asks_for_no_time_at_all_still_rests_the_account() {
 #[tokio::test]
 async fn a_retry_after_is_kept() {
     let head = "429 Too Many Requests\r\ncontent-type: text/html\r\nretry-after: 7";
-    let (answered, calls, _world) = answered(plain(head, "<html>slow down</html>"), &{
-        let mut body = chat(MODEL);
-        body["max_tokens"] = json!(1);
-        body
-    })
-    .await;
-    // The caller's deadline of two minutes has room for it, and nobody else may serve: it is told when to come back.
-    assert_eq!((answered.refusal().0, answered.refusal().2, calls), (429, "true", 1));
+    let (world, provider) = before(plain(head, "<html>slow down</html>")).await;
+    let mut request = crate::world::post("/v1/chat/completions", chat(MODEL).to_string());
+    request.headers_mut().insert("x-ripcord-deadline", 5.into());
+    let answered = world.send(request).await;
+    // The caller's deadline has no room for it, and nobody else may serve: it is told when to come back.
+    assert_eq!((answered.refusal().0, answered.refusal().2, provider.calls()), (429, "true", 1));
     assert_eq!(answered.header("retry-after"), "7");
 }
 

@@ -282,6 +282,8 @@ async fn what_nobody_recognises_is_counted() {
     // What is known is not.
     let world = World::start().await;
     world.control().add_model_fault(MODEL, Fault::new(FaultKind::Cold)).unwrap();
-    world.chat(&chat(MODEL)).await;
+    let mut request = crate::world::post("/v1/chat/completions", chat(MODEL).to_string());
+    request.headers_mut().insert("x-ripcord-deadline", 30.into());
+    world.send(request).await;
     assert!(!world.get("/metrics").await.text().contains("ripcord_unknown_causes_total{"));
 }

@@ -151,6 +151,13 @@ impl Attempts {
         self.link(link).map(|link| link.not_before).filter(|&moment| moment > now)
     }
 
+    /// Whether this account has failed for this link, so that others of its kind go first.
+    #[must_use]
+    pub fn has_failed(&self, account: usize, link: &str) -> bool {
+        let is_it = |pair: &Pair| pair.account == account && *pair.link == *link;
+        self.pairs.iter().any(|pair| is_it(pair) && pair.made > 0)
+    }
+
     /// Whether the next attempt should not use a connection that was used before.
     #[must_use]
     pub const fn wants_fresh_connection(&self) -> bool {
@@ -183,6 +190,11 @@ impl Attempts {
     pub fn go_on_until(&mut self, deadline: Option<Mono>) -> bool {
         self.deadline = deadline;
         self.made < self.limits.attempts
+    }
+
+    /// Does not go to a link any more.
+    pub fn leave(&mut self, link: &str, cause: Cause) {
+        self.link_mut(link).out = Some(cause);
     }
 
     /// Keeps a link from being asked before `moment`.
@@ -218,7 +230,7 @@ impl Attempts {
                 if elsewhere { now } else { self.first_wait(now) }
             }
             Step::Leave => {
-                self.link_mut(link).out = Some(cause);
+                self.leave(link, cause);
                 match (elsewhere, self.first_held()) {
                     (true, _) => now,
                     (false, Some(held)) => held.max(now),

@@ -138,16 +138,16 @@ impl RestBook {
         self.rest(scope, cause, now, until, 0);
     }
 
-    /// A model was listed as up, as of `seen`: it does not rest for what was met before. Whether it did.
+    /// A model was listed as up, as of `seen`: if it was cold before, it rests no longer than the first time. The list is
+    /// ahead of the model (recordings: cold to hot 90 s), so it rests as long as that. Whether that is sooner.
     pub fn model_is_up(&mut self, model: &str, seen: Mono) -> bool {
-        let scope = Scope::Model(model.to_owned());
-        let rest = self.rests.get(&scope).filter(|rest| rest.since < seen && rest.until > seen);
-        let rested = rest.is_some();
-        if rested {
-            // Remembered, in case that the list is ahead of the model.
-            self.rests.entry(scope).and_modify(|rest| rest.until = seen);
+        let Some(rest) = self.rests.get_mut(&Scope::Model(model.to_owned())) else { return false };
+        let until = rest.since.after(self.limits.cold);
+        let is_sooner = rest.cause == Cause::Cold && rest.since < seen && until < rest.until;
+        if is_sooner {
+            rest.until = until;
         }
-        rested
+        is_sooner
     }
 
     /// The models that rest.
@@ -493,11 +493,12 @@ mod tests {
         assert_eq!(until(&mut book, 420), 420 + 300);
         assert!(!book.model_is_up("m", seconds(420)), "the list is not newer");
         assert!(book.model_is_up("m", seconds(421)) && !book.model_is_up("other", seconds(421)));
-        assert_eq!(book.models_resting(seconds(421)).count(), 0);
+        assert_eq!(book.models_resting(seconds(479)).count(), 1);
+        assert_eq!(book.models_resting(seconds(480)).count(), 0);
         // The list was wrong.
-        assert_eq!(until(&mut book, 425), 425 + 300);
+        assert_eq!(until(&mut book, 481), 481 + 300);
         book.forgive(&Scope::Model("m".to_owned()));
-        assert_eq!(until(&mut book, 430), 490);
+        assert_eq!(until(&mut book, 490), 550);
     }
 
     #[test]
@@ -506,6 +507,7 @@ mod tests {
         let off = failure(503, Origin::Application, Says::ModelDisabled);
         let rest = book.record(at(0), FIRST, &off).unwrap().1;
         assert_eq!((rest.until, rest.may_be_waited_for()), (seconds(300), false));
+        assert!(!book.model_is_up("m", seconds(10)), "calls know better than lists");
     }
 
     fn any_failure() -> impl Strategy<Value = Failure> {

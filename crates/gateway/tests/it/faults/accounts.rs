@@ -1,12 +1,13 @@
 //! What is wrong with an account, a key or the model itself: windows used up, dead keys, models that are not up.
 
 use super::answers::{detail, whole};
-use super::case::{Case, at_once};
+use super::case::{Case, at_once, not_before};
 use super::client::{Client, refused, refused_for};
 use crate::provider::{Asked, Script};
 use crate::world::{MODEL, Plan, World, account};
 use chutes_emulator::{AccountChange, AccountSpec, Fault, FaultKind, KeyKind, PlanSpec};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// Accounts that may not read their figures, so that only the answers tell that a window is used up. At the real time,
 /// since who reads nothing does not learn another one.
@@ -41,6 +42,11 @@ fn kill(world: &World, key: usize) {
 
 fn always(world: &World, kind: FaultKind) {
     world.control().add_model_fault(MODEL, Fault::new(kind)).unwrap();
+}
+
+fn no_instances() -> Script {
+    detail("503 Service Unavailable", "No instances available (yet) for chute_id='c1'")
+        .named("503 no instances")
 }
 
 fn plan_lacks(asked: &Asked) -> Script {
@@ -141,10 +147,26 @@ cases! {
         .before(|world| kill(world, 0))
         .both(refused(502, "upstream_auth", false), &[at_once("a key that Chutes does not know", "401")]);
 
-    a_cold_model = Case::new("cold for ever, two accounts")
+    a_cold_model = Case::new("cold for ever, two accounts, deadline 30 s")
         .accounts(2)
+        .header("x-ripcord-deadline", "30")
         .before(|world| always(world, FaultKind::Cold))
         .both(refused_for(503, "model_cold", true, 50..=60), &[at_once("first", "503")]);
+
+    a_cold_model_that_wakes_up = Case::new("cold once, awake before the deadline")
+        .plan(|plan| {
+            plan.limits.recovery.rests.cold = Duration::from_millis(700);
+            plan.limits.heartbeat = Duration::from_millis(200);
+        })
+        .plays(|asked| if asked.number == 0 { no_instances() } else { whole(asked) })
+        .both(
+            Client::Whole,
+            &[at_once("first", "503 no instances"), not_before(700, "first", "whole answer")],
+        )
+        .also(|outcome| {
+            let told = outcome.answered.text().contains(": ripcord is waiting, the model is warming up");
+            assert!(!outcome.streams || told, "{}", outcome.answered.text());
+        });
 
     a_model_that_is_off = Case::new("disabled")
         .before(|world| always(world, FaultKind::Disabled))

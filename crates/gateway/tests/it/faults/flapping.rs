@@ -28,7 +28,6 @@ async fn flapping() -> World {
     plan.start().await
 }
 
-#[ignore = "waits for health"]
 #[tokio::test]
 async fn an_upstream_that_flaps_is_not_seen_by_the_clients() {
     for streams in [false, true] {

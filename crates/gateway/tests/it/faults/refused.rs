@@ -41,7 +41,6 @@ cases! {
         .plays(|asked| if asked.who == "first" { asks_for_a_second() } else { whole(asked) })
         .both(Client::Whole, &[at_once("first", "429 page, `Retry-After: 1`"), at_once("second", "whole answer")]);
 
-    #[ignore = "waits for health"]
     a_429_with_retry_after_is_waited_out = Case::new("429 with `Retry-After: 1`, one account")
         .plays(|asked| if asked.number == 0 { asks_for_a_second() } else { whole(asked) })
         .both(
@@ -113,7 +112,6 @@ cases! {
             &[at_once("first", "503"), paused("first", "503")],
         );
 
-    #[ignore = "waits for health"]
     a_503_for_ever_on_one_account = Case::new("503 for ever on one of two accounts")
         .accounts(2)
         .plays(|asked| if asked.who == "first" { unavailable() } else { whole(asked) })

@@ -45,7 +45,6 @@ cases! {
             &[at_once("first", "nothing"), paused("first", "nothing")],
         );
 
-    #[ignore = "waits for health"]
     no_answer_of_one_account = Case::new("no answer at all on one of two accounts")
         .plan(patience)
         .accounts(2)

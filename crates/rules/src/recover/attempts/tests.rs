@@ -37,6 +37,7 @@ fn an_account_that_is_refused_makes_room_for_another() {
     let barred = failure(402, Origin::Application, Says::NotCoveredByPlan);
     assert_eq!(try_once(&mut attempts, 0, 1, &barred), retry(seconds(0)));
     assert!(!attempts.may_use(1, "m") && attempts.may_use(1, "other"));
+    assert!(attempts.has_failed(0, "m") && !attempts.has_failed(0, "other"));
     assert_eq!(attempts.made(), 1, "what the plan does not cover cost nothing");
 }
 
