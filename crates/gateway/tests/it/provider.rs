@@ -205,7 +205,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value.trim())
 }
 
-/// The owner of the key: one of the accounts of the emulator (a second key with its number), or the key itself.
+/// The owner of the key: one of the accounts of the emulator (a second key with its number), or what `key-of-` is of.
 fn who(head: &str) -> String {
     const ACCOUNTS: [&str; 5] = ["first", "second", "third", "fourth", "fifth"];
     let key = header(head, "authorization").unwrap_or_default().trim_start_matches("Bearer ");
@@ -215,7 +215,7 @@ fn who(head: &str) -> String {
             return if number == 0 { (*name).to_owned() } else { format!("{name}/{number}") };
         }
     }
-    key.to_owned()
+    key.trim_start_matches("key-of-").to_owned()
 }
 
 /// Plays a script, and says whether the client left before its end.

@@ -3,6 +3,7 @@
 use crate::provider::{Asked, Provider, Script};
 use crate::world::{Answered, MODEL, Plan, World, account, chat, post, streamed};
 use chutes_emulator::{AccountSpec, PlanSpec};
+use ripcord_gateway::RoutingConfig;
 use ripcord_store::Ledger as _;
 use serde_json::Value;
 use std::ops::RangeInclusive;
@@ -17,6 +18,7 @@ pub(crate) struct Case {
     plan: Vec<fn(&mut Plan)>,
     accounts: usize,
     director: Option<fn(&Asked) -> Script>,
+    routes: Option<fn(&str) -> RoutingConfig>,
     before: Option<fn(&World)>,
     body: fn(&mut Value),
     headers: Vec<(&'static str, &'static str)>,
@@ -110,6 +112,7 @@ impl Case {
             plan: Vec::new(),
             accounts: 1,
             director: None,
+            routes: None,
             before: None,
             body: |_| {},
             headers: Vec::new(),
@@ -121,6 +124,13 @@ impl Case {
     /// What each request upstream gets. Without it the emulator answers.
     pub(crate) fn plays(mut self, director: fn(&Asked) -> Script) -> Self {
         self.director = Some(director);
+        self
+    }
+
+    /// Who else may serve, told the address of the provider that plays.
+    #[expect(dead_code, reason = "used with the cases of other models")]
+    pub(crate) fn routes(mut self, routes: fn(&str) -> RoutingConfig) -> Self {
+        self.routes = Some(routes);
         self
     }
 
@@ -231,7 +241,11 @@ impl Case {
             change(&mut plan);
         }
         if let Some(director) = self.director {
-            plan.provider = Some(Provider::start(director).await);
+            let provider = Provider::start(director).await;
+            if let Some(routes) = self.routes {
+                plan.routing = routes(&provider.url);
+            }
+            plan.provider = Some(provider);
         }
         let world = plan.start().await;
         if let Some(before) = self.before {
