@@ -37,6 +37,8 @@ pub(super) struct Source {
     ready: VecDeque<Bytes>,
     /// It broke, with or after the first part of the answer.
     broke: Option<Break>,
+    /// The answer is whole, and what came behind it was wrong: nothing more is read.
+    is_over: bool,
 }
 
 /// A stream that is made the rest of an answer.
@@ -88,6 +90,7 @@ impl Source {
             released: 0,
             ready: VecDeque::new(),
             broke: None,
+            is_over: false,
         }
     }
 
@@ -122,6 +125,9 @@ impl Source {
     pub(super) fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Arrival> {
         if let Some(broken) = self.broke.take() {
             return Poll::Ready(Arrival::Broken(broken));
+        }
+        if self.is_over {
+            return Poll::Ready(Arrival::End);
         }
         Poll::Ready(match ready!(Pin::new(&mut self.upstream).poll_frame(cx)) {
             Some(Ok(frame)) => match frame.into_data().ok().and_then(|data| self.take_in(data)) {
@@ -190,8 +196,12 @@ impl Source {
 
     /// The stream has ended, or will say nothing more.
     pub(super) fn conclude(&mut self) -> Arrival {
-        if let Some(broken) = self.last_words().or_else(|| self.watch.ended().err()) {
-            return Arrival::Broken(broken);
+        let was_finished = self.watch.is_finished();
+        match self.last_words().or_else(|| self.watch.ended().err()) {
+            // What is whole is not less so for half an event behind it.
+            Some(_) if was_finished => self.held.clear(),
+            Some(broken) => return Arrival::Broken(broken),
+            None => {}
         }
         if !self.held.is_empty() {
             // A last event without its blank line is one that many clients would drop.
@@ -209,14 +219,21 @@ impl Source {
         let mut complete = self.released;
         let mut broken = None;
         let mut told_again = None;
+        let mut is_over = self.is_over;
         let watch = &mut self.watch;
         let fed = self.reader.feed_located(&data, |event, place| {
-            if broken.is_some() {
+            if broken.is_some() || is_over {
                 return;
             }
+            let was_finished = watch.is_finished();
             let is_data = matches!(event, Event::Data(_));
             let is_comment = matches!(event, Event::Comment(_));
             let mut sight = watch.observe(event);
+            if was_finished && matches!(sight, Sight::Broken(_)) {
+                complete = complete.max(place.start);
+                is_over = true;
+                return;
+            }
             if sight == Sight::Broken(Break::BeganAgain) && told_again.is_none() {
                 complete = complete.max(place.start);
                 told_again = Some((complete, watch.take_transcript()));
@@ -235,8 +252,12 @@ impl Source {
             }
         });
         if fed.is_err() {
-            broken.get_or_insert(Break::Malformed);
+            is_over |= broken.is_none() && watch.is_finished();
+            if !is_over {
+                broken.get_or_insert(Break::Malformed);
+            }
         }
+        self.is_over = is_over;
         let mut data = data;
         if let Some((place, sent)) = told_again {
             if let Some(broken) = self.release(std::mem::take(&mut data), place) {

@@ -126,6 +126,34 @@ pub(crate) fn without_done(asked: &Asked) -> Script {
     Script::new("all but `[DONE]`", acts)
 }
 
+/// Every word and the finish reason, then these acts.
+fn finished(name: &str, asked: &Asked, then: impl IntoIterator<Item = Act>) -> Script {
+    let mut acts = beginning(asked, 1, WORDS);
+    acts.push(finish(asked, 1)[0].clone());
+    acts.push(moment());
+    acts.extend(then);
+    Script::new(name, acts)
+}
+
+/// Half an event behind the finish reason, and no proper end.
+pub(crate) fn cut_behind_the_end(asked: &Asked) -> Script {
+    let half = Act::Send(b"ff\r\ndata: {\"id\":".to_vec());
+    finished("cut behind the finish reason", asked, [half])
+}
+
+/// Chutes' bare line behind the finish reason.
+pub(crate) fn error_behind_the_end(asked: &Asked) -> Script {
+    let line = r#"{"error":"Unhandled exception during response stream: infra_overload"}"#;
+    finished("an error behind the finish reason", asked, [send(line), body_end()])
+}
+
+/// Another answer behind the finish reason.
+pub(crate) fn again_behind_the_end(asked: &Asked) -> Script {
+    let role = delta(&json!({ "role": "assistant", "content": "1" }), None);
+    let again = send(&event_of("chatcmpl-again", asked, role, None));
+    finished("begun again behind the finish reason", asked, [again, done(), body_end()])
+}
+
 /// As [`whole`], with totals on every event that must not be added up.
 pub(crate) fn with_running_totals(asked: &Asked) -> Script {
     if !asked.streams {

@@ -1,8 +1,9 @@
 //! Answers that break off, or only look as if.
 
 use super::answers::{
-    bare_error, begun, begun_again, begun_again_otherwise, body_end, breaks, detail, error_event,
-    from_word, malformed, whole, with_running_totals, without_done,
+    again_behind_the_end, bare_error, begun, begun_again, begun_again_otherwise, body_end, breaks,
+    cut_behind_the_end, detail, error_behind_the_end, error_event, from_word, malformed, whole,
+    with_running_totals, without_done,
 };
 use super::case::{Case, Step, at_once, paused};
 use super::client::Client;
@@ -108,7 +109,6 @@ cases! {
         .plays(|asked| once(asked, begun_again_otherwise))
         .stream(Client::Whole, &goes_on("begun again mid-answer with another text"));
 
-    #[ignore = "waits for continuation"]
     prefill_is_refused = Case::new("cut mid-answer, and prefill is refused")
         .plays(|asked| refuses_prefill(asked, whole))
         .stream(
@@ -120,7 +120,6 @@ cases! {
             ],
         );
 
-    #[ignore = "waits for continuation"]
     prefill_is_refused_and_the_answer_differs = Case::new("cut mid-answer, prefill is refused, and the new answer is another")
         .plays(|asked| refuses_prefill(asked, otherwise))
         .stream(
@@ -148,6 +147,19 @@ cases! {
         .body(|body| body["seed"] = json!(7))
         .plays(cut)
         .stream(Client::Broken, &[at_once("first", "cut mid-answer")]);
+
+    /// The answer is whole by then; only its usage is missing.
+    a_break_behind_the_end = Case::new("cut behind the finish reason")
+        .plays(cut_behind_the_end)
+        .stream(Client::WholeWithoutDone, &[at_once("first", "cut behind the finish reason")]);
+
+    an_error_behind_the_end = Case::new("bare-JSON error behind the finish reason")
+        .plays(error_behind_the_end)
+        .stream(Client::WholeWithoutDone, &[at_once("first", "an error behind the finish reason")]);
+
+    begun_again_behind_the_end = Case::new("begun again behind the finish reason")
+        .plays(again_behind_the_end)
+        .stream(Client::WholeWithoutDone, &[at_once("first", "begun again behind the finish reason")]);
 
     an_end_without_done = Case::new("no `[DONE]`")
         .plays(without_done)

@@ -80,5 +80,8 @@ impl Verdict {
 }
 
 fn wrong(what: &str, answered: &Answered) -> Verdict {
-    Verdict::Wrong(format!("{what}: {}", String::from_utf8_lossy(&answered.body)))
+    let text = String::from_utf8_lossy(&answered.body);
+    let end = text.len().saturating_sub(1_500);
+    let end = (end..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    Verdict::Wrong(format!("{what}: … {}", &text[end..]))
 }
