@@ -2,6 +2,7 @@
 
 mod can_complete;
 mod examples;
+mod explain;
 mod keys;
 mod priority;
 mod report;
@@ -16,6 +17,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use crate::child;
 
 pub(crate) use can_complete::CanCompleteArguments;
+pub(crate) use explain::ExplainArguments;
 pub(crate) use keys::{KeyName, KeysAddArguments, KeysArguments, KeysCommand, Unknown, YesNo};
 pub(crate) use priority::Priority;
 pub(crate) use report::ReportArguments;
@@ -124,6 +126,8 @@ pub(crate) enum Command {
     /// Run the gateway: an OpenAI-compatible endpoint on this machine, in front of your accounts
     #[command(after_help = examples::SERVE)]
     Serve(ServeArguments),
+    /// The story of one request through the gateway: waits, attempts, causes, switches, cost
+    Explain(ExplainArguments),
     /// The gateway's client keys: who may call it, and what each may spend
     Keys(KeysArguments),
     /// Watch it work, without a key or a network: an emulated Chutes, the gateway before it, a minute of traffic

@@ -127,7 +127,7 @@ fn not_allowed(message: &str) -> Refusal {
 
 /// What a page of a listed origin may read of an answer: everything of ours, and when to come back.
 pub(crate) const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "x-ripcord-request-id, x-ripcord-model, x-ripcord-account, x-ripcord-attempts, x-ripcord-unguarded, x-ripcord-trimmed, \
+    "x-ripcord-request-id, x-ripcord-model, x-ripcord-account, x-ripcord-attempts, x-ripcord-unguarded, \
      x-ripcord-trimmed, x-ripcord-continued, retry-after, x-should-retry",
 );
 

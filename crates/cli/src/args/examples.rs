@@ -10,6 +10,15 @@ Examples:
   pass show chutes | ripcord init --yes
   ripcord init --key-file keys.txt --name work";
 
+pub(super) const EXPLAIN: &str = "\
+Read from the ledger of this machine, whether the gateway runs or not. Exit code 1: there is no such request.
+
+Examples:
+  ripcord explain                                the newest requests with their ids
+  ripcord explain --last
+  ripcord explain req_01a2b3c4d5e6               the beginning of an id, if only one begins so
+  ripcord explain --last 20 --json";
+
 pub(super) const KEYS_ADD: &str = "\
 The key goes to stdout, everything else to stderr. Of the key's rules and those of an account the stricter counts: a key \
 never spends what the account may not.

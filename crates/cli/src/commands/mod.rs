@@ -7,6 +7,7 @@ mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod init;
 pub(crate) mod keys;
 mod man;
@@ -66,6 +67,7 @@ pub(crate) fn run(command: Option<Command>, session: &Session<'_>) -> Result<Exi
         }
         Some(Command::Doctor(DoctorArguments { explain: None })) => wait(doctor::run(&prepare()?)),
         Some(Command::Serve(arguments)) => serve::run(&arguments, &prepare()?),
+        Some(Command::Explain(arguments)) => wait(explain::run(&arguments, &prepare()?)),
         Some(Command::Keys(arguments)) => keys::run(&arguments, &prepare()?),
         Some(Command::Demo(arguments)) => demo::run(&arguments, printer),
         Some(Command::Init(arguments)) => wait(init::run(&arguments, &session.prepare_to_write()?)),

@@ -10,8 +10,8 @@ use schemars::schema_for;
 
 use crate::args::{Arguments, ReferenceArguments, ReferencePart};
 use crate::commands::{
-    budget_check, can_complete, config, doctor, init, keys, model_health, models, probe, recommend,
-    report, sanity, serve, slots, status, usage, wait_for_reset, watch,
+    budget_check, can_complete, config, doctor, explain, init, keys, model_health, models, probe,
+    recommend, report, sanity, serve, slots, status, usage, wait_for_reset, watch,
 };
 use crate::error::{self, CommandError};
 use crate::exit::Exit;
@@ -58,6 +58,7 @@ fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("doctor", schema_for!(doctor::DoctorReport)),
         ("doctor-explain", schema_for!(doctor::ExplainReport)),
         ("error", schema_for!(error::ErrorObject)),
+        ("explain", schema_for!(explain::ExplainReport)),
         ("event", schema_for!(ripcord_gateway::EventReport)),
         ("hook-test", schema_for!(watch::HookTestReport)),
         ("gateway-budget", schema_for!(ripcord_gateway::BudgetReport)),

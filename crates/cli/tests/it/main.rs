@@ -24,6 +24,7 @@ mod situations;
 mod situations_page;
 mod skill;
 mod slots;
+mod stories;
 mod terminal;
 mod waiting;
 mod watch;

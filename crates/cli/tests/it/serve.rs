@@ -49,7 +49,7 @@ impl Server {
         &self.address
     }
 
-    fn post(&self, body: &str) -> TcpStream {
+    pub(crate) fn post(&self, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         write!(
