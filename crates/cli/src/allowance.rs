@@ -2,7 +2,7 @@
 //! are as sparing as those of somebody who waits.
 
 use std::cell::Cell;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Limited};
@@ -207,9 +207,10 @@ impl AccountReport {
 }
 
 /// Where a gateway that listens there is reached from this machine.
-fn reachable(listen: SocketAddr) -> Option<SocketAddr> {
+pub(crate) fn reachable(listen: SocketAddr) -> Option<SocketAddr> {
     let address = match listen.ip() {
         IpAddr::V4(address) if address.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(address) if address.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         other => other,
     };
     (listen.port() != 0).then(|| SocketAddr::new(address, listen.port()))

@@ -28,6 +28,7 @@ mod commands;
 mod context;
 mod error;
 mod exit;
+mod exposure;
 mod figures;
 mod hooks;
 mod ledger;

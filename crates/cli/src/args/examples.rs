@@ -21,12 +21,15 @@ Examples:
 
 pub(super) const KEYS_ADD: &str = "\
 The key goes to stdout, everything else to stderr. Of the key's rules and those of an account the stricter counts: a key \
-never spends what the account may not.
+never spends what the account may not. A call counts in the budgets before it is sent, at what it may cost, and when it is \
+over at what it did.
 
 Examples:
   ripcord keys add laptop
   ripcord keys add ci-bot --paygo never --reserve no
-  ripcord keys add assistant --paygo daily:0.50 --min-balance 2";
+  ripcord keys add assistant --paygo daily:0.50 --min-balance 2
+  ripcord keys add intern --daily-usd 1 --models 'zai-org/*,Qwen/*' --expires 30d
+  ripcord keys add nightly --monthly-usd 20 --requests-per-minute 30 --concurrent 2 --highest-priority batch";
 
 pub(super) const CLIENT: &str = "\
 Examples:

@@ -2,6 +2,7 @@
 
 mod checks;
 mod explain;
+mod gateway;
 mod models;
 
 pub(crate) use explain::{ExplainReport, explain};
@@ -50,7 +51,8 @@ enum Health {
 /// One thing that was looked at.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 struct Finding {
-    /// What it belongs to: `configuration`, `keys`, `addresses`, `network`, `clock`, `accounts`, `models`.
+    /// What it belongs to: `configuration`, `keys`, `addresses`, `network`, `clock`, `accounts`,
+    /// `models`, `gateway`.
     area: &'static str,
     /// How it went.
     result: Health,
@@ -136,6 +138,7 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, CommandError> {
     let roster = Roster::gather(&context.settings);
     checks::configuration(&mut findings, context);
     checks::keys(&mut findings, &roster, context);
+    gateway::check(&mut findings, context);
     match Upstream::new(context) {
         Ok(upstream) => {
             checks::addresses(&mut findings, &upstream, context);
@@ -174,7 +177,8 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, CommandError> {
 
 fn page(report: &DoctorReport) -> Page {
     let mut page = Page::new();
-    let areas = ["configuration", "keys", "addresses", "network", "clock", "models", "accounts"];
+    let areas =
+        ["configuration", "keys", "gateway", "addresses", "network", "clock", "models", "accounts"];
     for area in areas {
         let found: Vec<&Finding> =
             report.findings.iter().filter(|finding| finding.area == area).collect();

@@ -1,21 +1,31 @@
-//! `ripcord keys`: who may call the gateway, and what each may spend.
+//! `ripcord keys`: who may call the gateway, and what each may use.
 
-use ripcord_rules::quota::Paygo;
+mod report;
+mod words;
+
+use std::time::Duration;
+
+use report::KeyReport;
+use ripcord_rules::clients::Used;
+use ripcord_rules::quota::{Paygo, calendar_month, next_day_reset};
 use ripcord_rules::time::Wall;
 use ripcord_rules::units::NanoUsd;
 use ripcord_store::{
-    AddKeyError, ClientKey, ClientKeys as _, ClientPaygo, ClientRules, LedgerError, SqliteLedger,
+    AddKeyError, ClientKey, ClientKeys as _, ClientPaygo, ClientPriority, ClientRules, ClientShare,
+    LedgerError, SqliteLedger,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::args::{KeyName, KeysAddArguments, KeysArguments, KeysCommand, Unknown, YesNo};
+use crate::args::{
+    KeyName, KeysAddArguments, KeysArguments, KeysCommand, Priority, Unknown, YesNo,
+};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::ledger;
+use crate::printer::Page;
 use crate::printer::text::{Text, Tone};
-use crate::printer::{Page, moment};
-use crate::{figures, ledger};
 
 /// What `ripcord keys list --json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -54,31 +64,6 @@ pub(crate) struct KeyChangedReport {
     required: bool,
 }
 
-/// One client key, never the key itself.
-#[derive(Debug, Serialize, JsonSchema)]
-struct KeyReport {
-    /// Its name.
-    name: String,
-    /// Whether it is in force.
-    in_force: bool,
-    /// Whether the balance may pay for its calls: `as_account`, `never`, `allow`, `daily`. Never more than the account allows.
-    paygo: &'static str,
-    /// With `daily`: how many US dollars from 00:00 to 00:00 UTC.
-    paygo_daily_usd: Option<f64>,
-    /// What the balance paid, or may have paid, for its calls since 00:00 UTC, in US dollars, as the ledger has it.
-    paid_today_usd: f64,
-    /// Whether its interactive requests may use what is kept for interactive work.
-    may_use_reserve: bool,
-    /// The balance is not drawn below this for its calls, in US dollars; null for the account's own minimum.
-    min_balance_usd: Option<f64>,
-    /// What it does with an account whose figures are not known: `allow`, `refuse`.
-    when_unknown: &'static str,
-    /// When it was made, UTC.
-    created_at: String,
-    /// When it was revoked, UTC; null if it was not.
-    revoked_at: Option<String>,
-}
-
 /// Does what is asked. Nothing is asked of Chutes.
 pub(crate) fn run(arguments: &KeysArguments, context: &Context) -> Result<Exit, CommandError> {
     match &arguments.command {
@@ -94,30 +79,21 @@ fn add(arguments: &KeysAddArguments, context: &Context) -> Result<Exit, CommandE
     let secret = ripcord_gateway::new_client_key().map_err(|problem| {
         CommandError::unknown(format!("the system gave no random numbers: {problem}"))
     })?;
+    let now = context.now();
+    let expires_at = arguments.expires.map(|expiry| expiry.moment(now));
+    if expires_at.is_some_and(|end| end <= now) {
+        return Err(CommandError::usage("the key would have expired before it is made")
+            .hint("`--expires 30d` ends it in 30 days"));
+    }
     let key = ClientKey {
-        name: arguments.name.as_str().into(),
-        digest: ClientKey::digest(&secret),
-        rules: ClientRules {
-            paygo: match arguments.paygo {
-                None | Some(Paygo::ByPlan) => ClientPaygo::AsAccount,
-                Some(Paygo::Never) => ClientPaygo::Never,
-                Some(Paygo::Allow) => ClientPaygo::Allow,
-                Some(Paygo::Daily(NanoUsd(amount))) => ClientPaygo::Daily(amount),
-            },
-            may_use_reserve: arguments.reserve == YesNo::Yes,
-            min_balance_nano_usd: arguments.min_balance.map(|amount| amount.0),
-            refuses_unknown: arguments.when_unknown == Unknown::Refuse,
-            ..ClientRules::default()
-        },
-        created_at_unix_us: context.now().as_unix_micros(),
-        expires_at_unix_us: None,
-        revoked_at_unix_us: None,
+        expires_at_unix_us: expires_at.map(Wall::as_unix_micros),
+        ..ClientKey::new(&arguments.name, &secret, rules(arguments), now.as_unix_micros())
     };
     let is_first = read(&ledger)?.is_empty();
     ledger.add_client_key(key.clone()).map_err(|error| not_added(&error))?;
     let report = KeyAddedReport {
         schema: "ripcord/key-added/1",
-        key: KeyReport::of(&key, NanoUsd::ZERO),
+        key: KeyReport::of(&key, &Usage::default(), now),
         secret,
     };
     let page = || {
@@ -133,7 +109,7 @@ fn add(arguments: &KeysAddArguments, context: &Context) -> Result<Exit, CommandE
     talk(format!(
         "client key `{}`: {}. It is shown this once; set it as the API key of the client.",
         key.name,
-        rules_in_words(&key.rules, None)
+        words::all(&key, None, context).join("; ")
     ));
     talk("A key can only narrow what the account's own rules allow.".to_owned());
     if is_first {
@@ -145,25 +121,48 @@ fn add(arguments: &KeysAddArguments, context: &Context) -> Result<Exit, CommandE
     Ok(Exit::Done)
 }
 
+fn rules(arguments: &KeysAddArguments) -> ClientRules {
+    let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    ClientRules {
+        paygo: match arguments.paygo {
+            None | Some(Paygo::ByPlan) => ClientPaygo::AsAccount,
+            Some(Paygo::Never) => ClientPaygo::Never,
+            Some(Paygo::Allow) => ClientPaygo::Allow,
+            Some(Paygo::Daily(NanoUsd(amount))) => ClientPaygo::Daily(amount),
+        },
+        may_use_reserve: arguments.reserve == YesNo::Yes,
+        min_balance_nano_usd: arguments.min_balance.map(|amount| amount.0),
+        refuses_unknown: arguments.when_unknown == Unknown::Refuse,
+        share: ClientShare {
+            daily_nano_usd: arguments.daily_usd.map(|amount| amount.0),
+            monthly_nano_usd: arguments.monthly_usd.map(|amount| amount.0),
+            daily_requests: arguments.daily_requests,
+            requests_per_minute: arguments.requests_per_minute.map(count),
+            concurrent_requests: arguments.concurrent.map(count),
+        },
+        models: arguments.models.clone(),
+        highest_priority: match arguments.highest_priority {
+            Priority::Interactive => ClientPriority::Interactive,
+            Priority::Agent => ClientPriority::Agent,
+            Priority::Batch => ClientPriority::Batch,
+        },
+    }
+}
+
 fn list(context: &Context) -> Result<Exit, CommandError> {
     // To look is no reason to make a ledger.
+    let now = context.now();
     let known = if ledger::path(&context.settings)?.exists() {
         let ledger = ledger::open(&context.settings)?;
-        let midnight = ripcord_rules::quota::next_day_reset(context.now())
-            .before(std::time::Duration::from_secs(86_400));
-        let paid = ledger.paid_since(midnight.as_unix_micros()).map_err(unreadable)?;
-        let paid_for = |key: &ClientKey| {
-            let own = paid.iter().filter(|paid| paid.client_key.as_ref() == Some(&key.name));
-            own.fold(NanoUsd::ZERO, |all, paid| all.plus(NanoUsd(paid.nano_usd)))
-        };
-        read(&ledger)?.into_iter().map(|key| (paid_for(&key), key)).collect()
+        let usage = Usages::read(&ledger, now).map_err(unreadable)?;
+        read(&ledger)?.into_iter().map(|key| (usage.of(&key), key)).collect()
     } else {
         Vec::new()
     };
     let report = KeysReport {
         schema: "ripcord/keys/1",
         required: !known.is_empty(),
-        keys: known.iter().map(|(paid, key)| KeyReport::of(key, *paid)).collect(),
+        keys: known.iter().map(|(usage, key)| KeyReport::of(key, usage, now)).collect(),
     };
     context.printer.answer(&report, || page(&known, context))?;
     Ok(Exit::Done)
@@ -203,7 +202,8 @@ fn changed(
     context: &Context,
 ) -> Result<Exit, CommandError> {
     let left = read(ledger)?;
-    let in_force = left.iter().filter(|key| key.revoked_at_unix_us.is_none()).count();
+    let now = context.now().as_unix_micros();
+    let in_force = left.iter().filter(|key| key.is_in_force(now)).count();
     let report = KeyChangedReport {
         schema: "ripcord/key-changed/1",
         name: name.to_owned(),
@@ -258,7 +258,7 @@ fn nobody(name: &str, known: &[ClientKey]) -> CommandError {
     }
 }
 
-fn page(known: &[(NanoUsd, ClientKey)], context: &Context) -> Page {
+fn page(known: &[(Usage, ClientKey)], context: &Context) -> Page {
     let mut page = Page::new();
     if known.is_empty() {
         page.line(Text::new().plain(
@@ -269,75 +269,61 @@ fn page(known: &[(NanoUsd, ClientKey)], context: &Context) -> Page {
     }
     let at =
         |micros: i64| context.printer.moments.at(Wall::from_unix_micros(micros), context.now());
-    for (paid, key) in known {
-        let line = match key.revoked_at_unix_us {
-            None => Text::toned(Tone::Strong, &*key.name)
-                .dim(format!(" · made {}", at(key.created_at_unix_us))),
-            Some(revoked) => {
-                page.line(Text::new().dim(format!("{} · revoked {}", key.name, at(revoked))));
-                continue;
-            }
+    let now = context.now();
+    for (usage, key) in known {
+        let ends = key.expires_at_unix_us.map(|end| (end, end <= now.as_unix_micros()));
+        let ended = match (key.revoked_at_unix_us, ends) {
+            (Some(revoked), _) => Some(format!("revoked {}", at(revoked))),
+            (None, Some((end, true))) => Some(format!("expired {}", at(end))),
+            (None, _) => None,
         };
-        page.line(line);
-        page.paragraph_under(2, 2, Text::new().plain(rules_in_words(&key.rules, Some(*paid))));
+        if let Some(ended) = ended {
+            page.line(Text::new().dim(format!("{} · {ended}", key.name)));
+            continue;
+        }
+        let made = format!(" · made {}", at(key.created_at_unix_us));
+        page.line(Text::toned(Tone::Strong, &*key.name).dim(made));
+        for line in words::all(key, Some(usage), context) {
+            page.paragraph_under(2, 2, Text::new().plain(line));
+        }
     }
     page
 }
 
-/// Who pays, and what else holds.
-fn rules_apart(rules: &ClientRules, paid: Option<NanoUsd>) -> (String, String) {
-    let pays = match (rules.paygo, paid) {
-        (ClientPaygo::AsAccount | ClientPaygo::Allow, _) => "as the account allows".to_owned(),
-        (ClientPaygo::Never, _) => "never".to_owned(),
-        (ClientPaygo::Daily(bound), None) => format!("up to {} a day", NanoUsd(bound)),
-        (ClientPaygo::Daily(bound), Some(paid)) => {
-            format!("up to {} a day, {paid} today", NanoUsd(bound))
-        }
-    };
-    let mut also = Vec::new();
-    if let Some(amount) = rules.min_balance_nano_usd {
-        also.push(format!("down to {}", NanoUsd(amount)));
-    }
-    if !rules.may_use_reserve {
-        also.push("leaves the reserve alone".to_owned());
-    }
-    if rules.refuses_unknown {
-        also.push("no account that cannot be read".to_owned());
-    }
-    (pays, also.join(", "))
+/// What a key has used, as the ledger has it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Usage {
+    /// What the balance paid, or may have paid, since 00:00 UTC.
+    paid_today: NanoUsd,
+    share: Used,
 }
 
-fn rules_in_words(rules: &ClientRules, paid: Option<NanoUsd>) -> String {
-    let (pays, also) = rules_apart(rules, paid);
-    let pays = match rules.paygo {
-        ClientPaygo::Never => "the balance never pays for it".to_owned(),
-        _ => format!("the balance pays {pays}"),
-    };
-    if also.is_empty() { pays } else { format!("{pays}; {also}") }
+/// What all of them have used.
+struct Usages {
+    paid: Vec<ripcord_store::Paid>,
+    used: Vec<ripcord_store::ClientUse>,
 }
 
-// === impl KeyReport ===
+impl Usages {
+    fn read(ledger: &SqliteLedger, now: Wall) -> Result<Self, LedgerError> {
+        let day = next_day_reset(now).before(Duration::from_secs(86_400));
+        let month = calendar_month(now).map_or(day, |(began, _)| began);
+        Ok(Self {
+            paid: ledger.paid_since(day.as_unix_micros())?,
+            used: ledger.client_use(day.as_unix_micros(), month.as_unix_micros())?,
+        })
+    }
 
-impl KeyReport {
-    fn of(key: &ClientKey, paid: NanoUsd) -> Self {
-        let utc = |micros| moment::utc(Wall::from_unix_micros(micros));
-        let (paygo, daily) = match key.rules.paygo {
-            ClientPaygo::AsAccount => ("as_account", None),
-            ClientPaygo::Never => ("never", None),
-            ClientPaygo::Allow => ("allow", None),
-            ClientPaygo::Daily(bound) => ("daily", Some(figures::usd(NanoUsd(bound)))),
-        };
-        Self {
-            name: key.name.to_string(),
-            in_force: key.revoked_at_unix_us.is_none(),
-            paygo,
-            paygo_daily_usd: daily,
-            paid_today_usd: figures::usd(paid),
-            may_use_reserve: key.rules.may_use_reserve,
-            min_balance_usd: key.rules.min_balance_nano_usd.map(|usd| figures::usd(NanoUsd(usd))),
-            when_unknown: if key.rules.refuses_unknown { "refuse" } else { "allow" },
-            created_at: utc(key.created_at_unix_us),
-            revoked_at: key.revoked_at_unix_us.map(utc),
+    fn of(&self, key: &ClientKey) -> Usage {
+        let paid = self.paid.iter().filter(|paid| paid.client_key.as_ref() == Some(&key.name));
+        let used = self.used.iter().find(|used| used.client_key == key.name);
+        Usage {
+            paid_today: paid.fold(NanoUsd::ZERO, |all, paid| all.plus(NanoUsd(paid.nano_usd))),
+            share: used.map_or_else(Used::default, |used| Used {
+                today_usd: NanoUsd(used.day_nano_usd),
+                month_usd: NanoUsd(used.month_nano_usd),
+                today_requests: used.day_requests,
+            }),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use ripcord_gateway::{
-    AccountConfig, Config, Gateway, Limits, Notice, StartError, Subscription, WatchConfig,
+    AccountConfig, AdminToken, Config, Gateway, Limits, Notice, StartError, Subscription,
+    WatchConfig,
 };
 use ripcord_rules::quota::{BookSettings, Work};
 use schemars::JsonSchema;
@@ -39,6 +40,8 @@ pub(crate) struct ServeReport {
     accounts: Vec<ServedAccount>,
     /// Whether callers need a client key (`ripcord keys`); otherwise any text will do.
     wants_client_key: bool,
+    /// Whether other machines can reach it; then `/-/status` and its like want the admin token from there.
+    beyond_this_machine: bool,
     /// The file in which it keeps what happened.
     ledger: String,
 }
@@ -123,7 +126,7 @@ fn config(
     let count = |figure: u64| usize::try_from(figure).unwrap_or(usize::MAX);
     Ok(Config {
         listen: arguments.listen.unwrap_or(gateway.listen.value),
-        admin_token: None,
+        admin_token: admin_token(context)?,
         endpoints: upstream::endpoints(settings)?,
         accounts: accounts
             .iter()
@@ -162,6 +165,20 @@ fn config(
     })
 }
 
+fn admin_token(context: &Context) -> Result<Option<AdminToken>, CommandError> {
+    match &context.settings.admin_token {
+        None => Ok(None),
+        Some(Ok(token)) => Ok(Some(token.clone())),
+        Some(Err(problem)) => {
+            let told = CommandError::usage(problem.to_string());
+            Err(match &problem.hint {
+                Some(hint) => told.hint(hint.clone()),
+                None => told,
+            })
+        }
+    }
+}
+
 /// What headers, records and metrics call the account: its name, else the beginning of its user id, which stays when
 /// keys change, and which `--account` takes too.
 pub(crate) fn label(account: &Account) -> String {
@@ -178,6 +195,15 @@ fn explain(error: &StartError) -> CommandError {
         StartError::AddressInUse(_) => {
             told.hint("`--listen 127.0.0.1:0` takes a free port and says which")
         }
+        StartError::NoClientKeys(_) => told
+            .hint("make a key for each client first: ripcord keys add NAME")
+            .hint("docs/guide/sharing.md has the whole way"),
+        StartError::NoAdminToken(_) => told
+            .hint(
+                "make one with: openssl rand -hex 32; then set RIPCORD_ADMIN_TOKEN, or write `admin_token = \"file:PATH\"` \
+                 below [gateway]",
+            )
+            .hint("docs/guide/sharing.md has the whole way"),
         _ => told,
     }
 }
@@ -200,6 +226,7 @@ fn report(gateway: &Gateway, accounts: Vec<ServedAccount>, ledger: &Path) -> Ser
         status_url: format!("http://{address}/-/status"),
         accounts,
         wants_client_key: gateway.wants_client_key(),
+        beyond_this_machine: !address.ip().to_canonical().is_loopback(),
         ledger: ledger.display().to_string(),
     }
 }
@@ -235,6 +262,12 @@ fn greet(report: &ServeReport, context: &Context) -> Result<(), CommandError> {
             let shown = ripcord_wire::text::clean(&url.value, 200);
             line("Chutes at", format!("{shown}   (from {})", url.origin));
         }
+    }
+    if report.beyond_this_machine {
+        context.printer.warn(
+            "other machines can reach this gateway, and what they send and get is not encrypted: put a proxy with TLS or a \
+             VPN before it where the network is not your own",
+        );
     }
     line("status", report.status_url.clone());
     line("ledger", report.ledger.clone());

@@ -34,6 +34,7 @@ pub(crate) mod variables {
     pub(crate) const CHUTES_LLM_URL: &str = "CHUTES_LLM_URL";
     pub(crate) const CHUTES_MIN_BALANCE: &str = "CHUTES_MIN_BALANCE";
     pub(crate) const CHUTES_QUOTA_REFRESH_INTERVAL: &str = "CHUTES_QUOTA_REFRESH_INTERVAL";
+    pub(crate) const RIPCORD_ADMIN_TOKEN: &str = "RIPCORD_ADMIN_TOKEN";
     pub(crate) const RIPCORD_CONFIG: &str = "RIPCORD_CONFIG";
     pub(crate) const RIPCORD_TEST_NOW: &str = "RIPCORD_TEST_NOW";
     pub(crate) const RUST_LOG: &str = "RUST_LOG";
@@ -75,6 +76,10 @@ pub(crate) const VARIABLES: &[Variable] = &[
     Variable {
         name: variables::CHUTES_QUOTA_REFRESH_INTERVAL,
         purpose: "Overrides `chutes.refresh_seconds`: seconds, at least 30.",
+    },
+    Variable {
+        name: variables::RIPCORD_ADMIN_TOKEN,
+        purpose: "The gateway's admin token; overrides `gateway.admin_token`.",
     },
     Variable { name: variables::RIPCORD_CONFIG, purpose: "The configuration file, as `--config`." },
     Variable {

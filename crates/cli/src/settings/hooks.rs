@@ -1,7 +1,5 @@
 //! `[events]` and `[[hooks]]`: what is worth a word, and who is told.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ripcord_rules::events::{EventKind, LowMarks, WatchSettings};
@@ -9,10 +7,10 @@ use ripcord_rules::quota::WindowKind;
 use serde_json::json;
 
 use super::document::{Problem, Section, Value, read};
-use super::environment::{Environment, variables};
+use super::environment::Environment;
 use super::listing::{Listed, listed};
+use super::named::{NamedProblem, text_behind};
 use super::origin::{Origin, Sourced};
-use super::small_file;
 use crate::hooks::address::HookAddress;
 use crate::hooks::sign::HookSecret;
 
@@ -51,18 +49,10 @@ pub(crate) enum HookAction {
     /// Posts to this address.
     Post {
         /// Where to, or why that is not known.
-        address: Result<HookAddress, HookProblem>,
+        address: Result<HookAddress, NamedProblem>,
         /// What to sign with, or why that is not known; `None` to send unsigned.
-        secret: Option<Result<HookSecret, HookProblem>>,
+        secret: Option<Result<HookSecret, NamedProblem>>,
     },
-}
-
-/// Why a hook cannot be run. It stops only what would run it: the variable may be set for the gateway alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HookProblem {
-    pub(crate) place: Origin,
-    pub(crate) message: String,
-    pub(crate) hint: Option<String>,
 }
 
 /// The keys of an entry, for suggestions.
@@ -124,7 +114,7 @@ impl EventSettings {
 
 impl HookSettings {
     /// What keeps the hook from being run.
-    pub(crate) fn problems(&self) -> Vec<&HookProblem> {
+    pub(crate) fn problems(&self) -> Vec<&NamedProblem> {
         match &self.action {
             HookAction::Command(_) => Vec::new(),
             HookAction::Post { address, secret } => {
@@ -151,21 +141,6 @@ impl HookSettings {
     /// Whether what it posts is signed.
     pub(crate) const fn is_signed(&self) -> bool {
         matches!(self.action, HookAction::Post { secret: Some(Ok(_)), .. })
-    }
-}
-
-// === impl HookProblem ===
-
-impl From<HookProblem> for Problem {
-    fn from(problem: HookProblem) -> Self {
-        let HookProblem { place, message, hint } = problem;
-        Self { place: place.to_string(), message, hint }
-    }
-}
-
-impl fmt::Display for HookProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
     }
 }
 
@@ -240,9 +215,9 @@ pub(super) fn doubled_hooks(hooks: &[HookSettings]) -> Vec<Problem> {
 fn address(
     url: &Sourced<String>,
     environment: &dyn Environment,
-) -> Result<HookAddress, HookProblem> {
+) -> Result<HookAddress, NamedProblem> {
     let text = text_behind(url, environment)?.unwrap_or_else(|| url.value.clone());
-    HookAddress::parse(&text).map_err(|message| HookProblem {
+    HookAddress::parse(&text).map_err(|message| NamedProblem {
         place: url.origin.clone(),
         message: format!("`url`: {message}"),
         hint: None,
@@ -252,8 +227,8 @@ fn address(
 fn secret(
     secret: &Sourced<String>,
     environment: &dyn Environment,
-) -> Result<HookSecret, HookProblem> {
-    let problem = |message: String, hint: &str| HookProblem {
+) -> Result<HookSecret, NamedProblem> {
+    let problem = |message: String, hint: &str| NamedProblem {
         place: secret.origin.clone(),
         message: format!("`secret`: {message}"),
         hint: Some(hint.to_owned()),
@@ -267,27 +242,6 @@ fn secret(
     HookSecret::parse(&text).map_err(|message| {
         problem(message, "make one with: echo \"whsec_$(openssl rand -base64 32)\"")
     })
-}
-
-/// The text of the variable or the file that is named; `None` where neither is.
-fn text_behind(
-    named: &Sourced<String>,
-    environment: &dyn Environment,
-) -> Result<Option<String>, HookProblem> {
-    let problem = |message| HookProblem { place: named.origin.clone(), message, hint: None };
-    if let Some(variable) = named.value.strip_prefix("env:") {
-        let text = environment.get(variable.trim()).filter(|text| !text.trim().is_empty());
-        let text = text.ok_or_else(|| problem(format!("the variable `{variable}` is not set")))?;
-        return Ok(Some(text.trim().to_owned()));
-    }
-    let Some(file) = named.value.strip_prefix("file:") else { return Ok(None) };
-    let path = match (file.strip_prefix("~/"), environment.get(variables::HOME)) {
-        (Some(rest), Some(home)) => Path::new(&home).join(rest),
-        _ => PathBuf::from(file),
-    };
-    let text = small_file::read(&path)
-        .map_err(|error| problem(format!("could not read {}: {error}", path.display())))?;
-    Ok(Some(text.trim().to_owned()))
 }
 
 /// A list of texts, or one.

@@ -12,7 +12,8 @@ use super::hooks::{doubled_hooks, read_hook};
 use super::keys::{self, RawKey};
 use super::origin::{Origin, Sourced};
 use super::{
-    AccountSettings, DEFAULT_FILE, GatewaySettings, MissingFile, Settings, small_file, spending,
+    AccountSettings, DEFAULT_FILE, GatewaySettings, MissingFile, Settings, named, small_file,
+    spending,
 };
 use crate::args::{ColorChoice, GlobalArguments};
 
@@ -185,6 +186,9 @@ fn read_gateway(gateway: &mut GatewaySettings, section: &mut Section<'_>) {
         let text = read::text(value)?;
         text.parse()
             .map_err(|_| "expected an address with a port, such as 127.0.0.1:8790".to_owned())
+    });
+    section.read("admin_token", &mut gateway.admin_token, |value| {
+        named::place_of_token(read::optional_text(value)?)
     });
     section.read("state_directory", &mut gateway.state_directory, |value| {
         Ok(read::optional_text(value)?.map(PathBuf::from))
@@ -363,6 +367,14 @@ pub(super) fn read_environment(
     {
         settings.gateway.state_directory.value = Some(found);
     }
+    if get(variables::RIPCORD_ADMIN_TOKEN).is_some() {
+        let name = variables::RIPCORD_ADMIN_TOKEN;
+        let place = Some(format!("env:{name}"));
+        settings.gateway.admin_token = Sourced::new(place, Origin::Environment(name.to_owned()));
+    }
+    let (secret, warning) = named::admin_token(&settings.gateway.admin_token, environment);
+    settings.admin_token = secret;
+    settings.warnings.extend(warning);
     settings.warnings.extend(misspelt_variables(environment));
     problems.extend(unreadable_variables(environment));
     problems

@@ -58,6 +58,7 @@ impl Settings {
         let gateway = &self.gateway;
         vec![
             listed("gateway.listen", &gateway.listen, |address| json!(address.to_string())),
+            listed("gateway.admin_token", &gateway.admin_token, |place| json!(place)),
             listed("gateway.state_directory", &gateway.state_directory, |path| {
                 json!(path.as_ref().map(|path| path.display().to_string()))
             }),

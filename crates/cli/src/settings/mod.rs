@@ -8,6 +8,7 @@ pub(crate) mod hooks;
 pub(crate) mod keys;
 mod layers;
 pub(crate) mod listing;
+pub(crate) mod named;
 pub(crate) mod origin;
 pub(crate) mod recommend;
 pub(crate) mod routing;
@@ -19,7 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ripcord_gateway::Trim;
+use ripcord_gateway::{AdminToken, Trim};
 use ripcord_rules::quota::{Paygo, WhenUnknown};
 use ripcord_rules::recommend::Weigh;
 use ripcord_rules::units::NanoUsd;
@@ -29,6 +30,7 @@ use document::Problem;
 use environment::Environment;
 use hooks::{EventSettings, HookSettings};
 use keys::RawKey;
+use named::NamedProblem;
 use origin::{Origin, Sourced};
 use recommend::{PurposeSettings, RecommendSettings};
 use routing::RoutingSettings;
@@ -58,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) limits: LimitSettings,
     pub(crate) gateway: GatewaySettings,
     pub(crate) routing: RoutingSettings,
+    /// The admin token, or why it cannot be used; `None` if none is named.
+    pub(crate) admin_token: Option<Result<AdminToken, NamedProblem>>,
     pub(crate) output: OutputSettings,
     pub(crate) events: EventSettings,
     /// Who is told of events.
@@ -107,6 +111,8 @@ pub(crate) struct LimitSettings {
 #[derive(Debug, Clone)]
 pub(crate) struct GatewaySettings {
     pub(crate) listen: Sourced<SocketAddr>,
+    /// Where the admin token stands: a variable or a file.
+    pub(crate) admin_token: Sourced<Option<String>>,
     /// Where the ledger is kept; `None` if neither the settings nor the environment name a place.
     pub(crate) state_directory: Sourced<Option<PathBuf>>,
     pub(crate) slots_per_account: Sourced<u64>,
@@ -203,6 +209,7 @@ impl Settings {
             },
             gateway: GatewaySettings {
                 listen: unset(SocketAddr::from(([0, 0, 0, 0], 0))),
+                admin_token: unset(None),
                 state_directory: unset(None),
                 slots_per_account: unset(0),
                 queue: unset(0),
@@ -218,6 +225,7 @@ impl Settings {
                 allowed_origins: unset(Vec::new()),
             },
             routing: RoutingSettings { trim: unset(Trim::Off) },
+            admin_token: None,
             output: OutputSettings {
                 time_zone: unset(String::new()),
                 color: unset(ColorChoice::Auto),
@@ -289,7 +297,7 @@ mod tests {
             let settings =
                 load(Some(&example), &[("RIPCORD_HOOK_SECRET", secret), ("HOOK_SECRET", secret)]);
             for hook in settings.unwrap().hooks {
-                assert_eq!(hook.problems(), Vec::<&hooks::HookProblem>::new(), "{hook:?}");
+                assert_eq!(hook.problems(), Vec::<&NamedProblem>::new(), "{hook:?}");
                 assert!(!format!("{hook:?}").contains(&secret[6..]), "{hook:?}");
                 hooks += 1;
             }

@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::exposure;
 use crate::printer::text::{Text, Tone};
 use crate::printer::{Page, number};
 use crate::session::{Session, in_order};
 use crate::settings::document::Problem;
 use crate::settings::hooks::HookSettings;
 use crate::settings::keys::RawKey;
-use crate::settings::origin::Origin;
 use crate::settings::{MissingFile, Settings};
 use crate::upstream;
 
@@ -107,14 +107,13 @@ fn keys(settings: &Settings, problems: &mut Vec<Problem>, warnings: &mut Vec<Str
 /// What `ripcord serve` would refuse.
 fn gateway(settings: &Settings, problems: &mut Vec<Problem>) {
     let listen = &settings.gateway.listen;
-    if !listen.value.ip().is_loopback() && !matches!(listen.origin, Origin::Flag(_)) {
-        problems.push(Problem {
-            place: listen.origin.to_string(),
-            message: "`gateway.listen`: anyone who can reach that address could spend your quota; there are no client \
-                      keys yet, so the gateway listens on this machine only"
-                .to_owned(),
-            hint: Some(format!("write \"127.0.0.1:{}\"", listen.value.port())),
-        });
+    problems.extend(exposure::lacks(settings).into_iter().map(|lack| Problem {
+        place: listen.origin.to_string(),
+        message: format!("`gateway.listen`: {}", lack.what),
+        hint: Some(format!("{}; or listen on 127.0.0.1:{}", lack.fix, listen.value.port())),
+    }));
+    if let Some(Err(problem)) = &settings.admin_token {
+        problems.push(problem.clone().into());
     }
 }
 

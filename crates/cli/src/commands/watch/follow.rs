@@ -11,6 +11,7 @@ use ripcord_client::transport::{Body, Target, Transport, TransportLimits, Transp
 use ripcord_gateway::{EVENT_SCHEMA, EventReport};
 use ripcord_wire::sse::{Event, EventReader};
 
+use crate::allowance::reachable;
 use crate::context::Context;
 use crate::error::CommandError;
 
@@ -37,7 +38,8 @@ pub(super) struct Follow<'c> {
 
 impl<'c> Follow<'c> {
     pub(super) fn new(context: &'c Context) -> Result<Self, CommandError> {
-        let address = context.settings.gateway.listen.value;
+        let listens = context.settings.gateway.listen.value;
+        let address = reachable(listens).unwrap_or(listens);
         let unusable =
             |problem: String| CommandError::usage(format!("the gateway's address: {problem}"));
         let base =
