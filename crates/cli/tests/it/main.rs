@@ -20,6 +20,7 @@ mod run;
 mod scheduling;
 mod serve;
 mod setup;
+mod sharing;
 mod situations;
 mod situations_page;
 mod skill;

@@ -22,8 +22,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(world: &World) -> Self {
+        Self::listening(world, "127.0.0.1:0")
+    }
+
+    pub(crate) fn listening(world: &World, address: &str) -> Self {
         let mut child = world
-            .command(&["serve", "--listen", "127.0.0.1:0"])
+            .command(&["serve", "--listen", address])
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
