@@ -197,7 +197,7 @@ fn what_it_cannot_run_with_is_said_at_once() {
     let below_a_file = file.home().join("file").display().to_string();
     let cases = [
         (world(), vec!["serve", "--listen", &taken], "in use"),
-        (world(), vec!["serve", "--listen", "0.0.0.0:0"], "anyone who can reach it"),
+        (world(), vec!["serve", "--listen", "0.0.0.0:0"], "admin token"),
         (world().without("CHUTES_API_KEY"), vec!["serve"], "no API key is configured"),
         (
             file.variable("XDG_STATE_HOME", &below_a_file),
