@@ -318,7 +318,9 @@ fn by_text(failure: &Failure) -> Option<Cause> {
         Says::Nothing | Says::TimedOut => return None,
         Says::Capacity => Cause::Capacity,
         Says::TargetsExhausted => {
-            // Fewer than three instances, or three tried: either way this model, this moment.
+            // Fewer than three instances, or three tried: either way this model, this moment. Not asked as often as a full
+            // one, which refuses at the door: this may be a request that kills engines, and seven failures in a row
+            // take an instance away from everybody (recordings, D36).
             Cause::Transient
         }
         Says::DayQuotaUsedUp => Cause::WindowUsedUp(Some(WindowKind::Day)),

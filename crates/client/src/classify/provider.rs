@@ -1,6 +1,5 @@
 //! What a service other than Chutes says, from what the services and engines that speak OpenAI's dialect are known to
-//! send: OpenAI, Azure, OpenRouter, Groq, Together, DeepInfra, Fireworks, Mistral, Cerebras, DeepSeek, Moonshot, Z.ai,
-//! xAI, Google, Anthropic, GitHub, Novita, SiliconFlow, Hugging Face, LiteLLM, vLLM, sglang, llama.cpp, Ollama.
+//! send. They are named in `tests/fixtures/provider_errors.json`, which holds an example of each.
 //!
 //! They agree in little. So a code or a type of theirs is surest; then words that many use, each looked for only with
 //! the statuses that it comes with, since models and prompts are echoed in some texts. What remains is left to

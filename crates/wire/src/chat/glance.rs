@@ -187,7 +187,7 @@ impl<'a> ChunkGlance<'a> {
     }
 }
 
-/// Finish reasons of an answer that is none: OpenRouter's, sglang's and vLLM's, DeepSeek's, Z.ai's.
+/// Finish reasons of an answer that is none: those of OpenRouter, of the engines, of others.
 pub(crate) fn is_failure(reason: &str) -> bool {
     ["error", "abort", "aborted", "insufficient_system_resource", "network_error"].contains(&reason)
 }
