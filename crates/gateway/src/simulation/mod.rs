@@ -260,7 +260,7 @@ impl World {
                     return true;
                 }
                 Err(Denied::Budget(budget)) => {
-                    drop(self.shared.close_for(permit.account, &call, &link, &budget));
+                    let _stays_away = self.shared.close_for(permit.account, &call, &link, &budget);
                 }
                 Err(Denied::Share(full, _)) => panic!("nobody here has a share: {full:?}"),
             }

@@ -257,6 +257,30 @@ async fn the_upstream_fails() {
     }
 }
 
+/// Its head is gone, so the event says when to come back.
+#[tokio::test]
+async fn a_stream_that_was_opened_early_is_told_when_to_come_back() {
+    let mut plan = Plan::new();
+    plan.limits.slots_per_account = 1;
+    plan.limits.heartbeat = Duration::from_millis(50);
+    plan.limits.plain_answer = Duration::from_secs(60);
+    let world = Arc::new(plan.start().await);
+    world.control().add_model_fault(MODEL, Fault::new(FaultKind::Silent)).unwrap();
+    let holder = {
+        let world = Arc::clone(&world);
+        tokio::spawn(async move { world.chat(&chat(MODEL)).await })
+    };
+    world.wait_for("the slot is taken", || async { world.gateway().slots_in_use() == 1 }).await;
+    let answered = world.send(with_deadline(&streamed(MODEL), 1)).await;
+    holder.abort();
+    assert_eq!(answered.status.as_u16(), 200);
+    let events = answered.events();
+    let last: serde_json::Value = serde_json::from_str(events.last().unwrap()).unwrap();
+    assert_eq!(last["error"]["code"], "deadline", "{}", answered.text());
+    assert!(last["error"]["retry_after"].as_u64().is_some_and(|seconds| seconds >= 1), "{last}");
+    assert!(!events.iter().any(|data| data == "[DONE]"));
+}
+
 #[tokio::test]
 async fn broken_after_bytes_went_out() {
     let world = World::start().await;
