@@ -139,10 +139,7 @@ impl Relay {
     fn arrived(&mut self, arrival: Arrival, cause: &'static str) {
         match arrival {
             Arrival::Some => {}
-            Arrival::End => {
-                self.has_ended = true;
-                self.settle(Outcome::Completed, None);
-            }
+            Arrival::End => self.settle(Outcome::Completed, None),
             Arrival::Broken(broken) => self.broke(broken, cause),
         }
     }
@@ -217,22 +214,21 @@ impl Relay {
 
     /// Replaces the rest of the stream by an error event. What was held back never reaches the client.
     fn end_with(&mut self, refusal: &Refusal, cause: &'static str) {
-        if let Some(source) = &mut self.source {
-            self.ready.extend(source.take_ready());
-        }
-        self.has_ended = true;
-        self.ready.push_back(refusal.event().into());
         self.settle(Outcome::Broken, Some(cause));
+        self.ready.push_back(refusal.event().into());
     }
 
+    /// The answer is over: the connection goes first, then the slot, then the record.
     fn settle(&mut self, outcome: Outcome, cause: Option<&'static str>) {
-        // The connection first: who broke off is told, and nothing more is read.
-        let watch = if outcome == Outcome::Broken { self.source.take() } else { None };
+        self.has_ended = true;
+        if let Some(mut source) = self.source.take() {
+            self.ready.extend(source.take_ready());
+            if let Some(story) = &mut self.story {
+                tell(source.watch(), story);
+            }
+        }
         self.permit = None;
         if let Some(mut story) = self.story.take() {
-            if let Some(source) = watch.as_ref().or(self.source.as_ref()) {
-                tell(source.watch(), &mut story);
-            }
             story.end(outcome, cause);
         }
     }
