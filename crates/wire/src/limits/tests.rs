@@ -68,6 +68,21 @@ fn a_window_with_nothing_left_is_a_wait_where_none_is_named() {
 }
 
 #[test]
+fn a_period_of_renewal_is_an_end_where_no_better_one_is_named() {
+    let azure = [
+        ("x-ratelimit-remaining-requests", "9"),
+        ("x-ratelimit-renewalperiod-requests", "60"),
+        ("x-ratelimit-remaining-tokens", "0"),
+        ("x-ratelimit-renewalperiod-tokens", "60"),
+        ("x-ratelimit-reset-tokens", "12"),
+    ];
+    let read = read(&azure);
+    let resets = |window: Option<&LimitWindow>| window.and_then(|window| window.reset);
+    assert_eq!(resets(read.requests()).map(|reset| reset.wait(NOW)), seconds(60.0));
+    assert_eq!(resets(read.tokens()).map(|reset| reset.wait(NOW)), seconds(12.0));
+}
+
+#[test]
 fn absurd_hints_are_bounded_or_ignored() {
     for value in ["1e8", "999999999", "1e30", "Fri, 31 Dec 9999 23:59:59 GMT", "40000d"] {
         assert_eq!(wait(&[("retry-after", value)]), Some(MAX_WAIT), "{value}");

@@ -59,6 +59,8 @@ enum Figure {
     Limit,
     Remaining,
     Reset,
+    /// How long the window lasts: its end is no later, where nothing better is said.
+    Renewal,
 }
 
 /// The starts of such names. Longer ones stand before their own beginnings.
@@ -88,6 +90,7 @@ pub(super) fn header(name: &str, value: &str, windows: &mut Vec<LimitWindow>) {
             "limit" => figure = Some(Figure::Limit),
             "remaining" => figure = Some(Figure::Remaining),
             "reset" => figure = Some(Figure::Reset),
+            "renewalperiod" | "timeremaining" => figure = Some(Figure::Renewal),
             "request" | "requests" | "req" => resource = Some(Resource::Requests),
             "input" | "prompt" => resource = Some(Resource::InputTokens),
             "output" | "generated" | "completion" => resource = Some(Resource::OutputTokens),
@@ -152,6 +155,7 @@ fn set(
         Figure::Limit => window.limit = whole(first),
         Figure::Remaining => window.remaining = whole(first),
         Figure::Reset => window.reset = reset(value),
+        Figure::Renewal => window.reset = window.reset.or_else(|| reset(value)),
     }
 }
 
