@@ -161,7 +161,7 @@ async fn unknown_model() {
 /// client.
 #[tokio::test]
 async fn what_is_the_callers() {
-    let table: [(&str, &str, Row); 6] = [
+    let table: [(&str, &str, Row); 7] = [
         (
             "400 Bad Request\r\ncontent-type: application/json",
             r#"{"detail":"Invalid request: Invalid request: {\"detail\":{\"error\":{\"message\":\"temperature must be non-negative, got -1.0\",\"type\":\"BadRequestError\",\"param\":\"temperature\",\"code\":400}}}"}"#,
@@ -186,6 +186,12 @@ async fn what_is_the_callers() {
             "413 Content Too Large\r\ncontent-type: application/json",
             r#"{"detail":"Request body is too large."}"#,
             Row::new(413, "bad_request"),
+        ),
+        // With a status that says all is well, and as a document where a stream was asked for.
+        (
+            "200 OK\r\ncontent-type: application/json",
+            r#"{"error":{"message":"the schema is odd","code":400}}"#,
+            Row::new(400, "bad_request"),
         ),
         // An engine's own code in a refusal with another status.
         (
