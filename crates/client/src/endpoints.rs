@@ -31,6 +31,9 @@ pub enum Service {
     Llm,
     /// Embeddings.
     Embed,
+    /// Another service with the same API, from the configuration. Its whole path counts, as with an OpenAI client: the
+    /// version is part of it and need not be at the end.
+    Provider,
 }
 
 impl Service {
@@ -41,6 +44,7 @@ impl Service {
             Self::Api => API_URL,
             Self::Llm => LLM_URL,
             Self::Embed => EMBED_URL,
+            Self::Provider => "https://api.example.com/v1",
         }
     }
 }
@@ -51,6 +55,7 @@ impl fmt::Display for Service {
             Self::Api => "management",
             Self::Llm => "inference",
             Self::Embed => "embeddings",
+            Self::Provider => "provider's",
         })
     }
 }
@@ -114,7 +119,7 @@ impl BaseUrl {
         if !secure && plain == PlainHttp::LoopbackOnly && !is_loopback(&host) {
             return fail(Fault::PlainHttp { host: host.into() });
         }
-        let prefix = prefix_of(uri.path()).map_err(|path| UrlProblem {
+        let prefix = prefix_of(service, uri.path()).map_err(|path| UrlProblem {
             service,
             fault: Fault::EndpointPath { path: path.into() },
         })?;
@@ -302,6 +307,10 @@ fn wrong_host(service: Service, host: &str) -> Option<Fault> {
         ("llm.chutes.ai", Service::Api | Service::Embed) => "inference",
         ("embed.chutes.ai", Service::Api | Service::Llm) => "embeddings",
         ("image.chutes.ai", _) => "image generation",
+        ("api.chutes.ai" | "llm.chutes.ai" | "embed.chutes.ai", Service::Provider) => {
+            "Chutes, which needs no provider"
+        }
+        (_, Service::Provider) => return None,
         ("api.openai.com", _) => "OpenAI",
         ("openrouter.ai", _) => "OpenRouter",
         ("api.anthropic.com", _) => "Anthropic",
@@ -310,10 +319,12 @@ fn wrong_host(service: Service, host: &str) -> Option<Fault> {
     Some(Fault::WrongHost { what, instead: service.official_url() })
 }
 
-/// The path without slashes and `/v1` at its end, or the endpoint that somebody left in it.
-fn prefix_of(path: &str) -> Result<String, String> {
+/// The path without slashes and, at Chutes, `/v1` at its end, or the endpoint that somebody left in it.
+fn prefix_of(service: Service, path: &str) -> Result<String, String> {
     let mut rest = path.trim_end_matches('/');
-    while let Some(shorter) = rest.strip_suffix("/v1") {
+    while service != Service::Provider
+        && let Some(shorter) = rest.strip_suffix("/v1")
+    {
         rest = shorter.trim_end_matches('/');
     }
     for endpoint in ["/chat/completions", "/completions", "/models", "/embeddings", "/users/me"] {
@@ -321,7 +332,8 @@ fn prefix_of(path: &str) -> Result<String, String> {
             return Err(endpoint.to_owned());
         }
     }
-    Ok(rest.to_owned())
+    let is_bare = service == Service::Provider && rest.is_empty();
+    Ok(if is_bare { "/v1".to_owned() } else { rest.to_owned() })
 }
 
 #[cfg(test)]

@@ -69,6 +69,14 @@ impl Key {
         read::one(text)
     }
 
+    /// Reads the key of another service, whose form nobody knows here.
+    ///
+    /// # Errors
+    /// If there is none, or if it has a character that cannot stand in a header.
+    pub fn of_provider(text: &str) -> Result<Self, KeyProblem> {
+        read::of_provider(text)
+    }
+
     /// Reads several keys separated by commas. A key given twice is kept once, with [`Repair::Duplicate`].
     ///
     /// # Errors

@@ -3,10 +3,11 @@
 pub(crate) mod service;
 pub(crate) mod sight;
 
-use crate::config::AccountConfig;
+use crate::config::{AccountConfig, Config};
 use crate::terms::Pricing;
 use http::HeaderValue;
 use parking_lot::Mutex;
+use ripcord_client::key::Key;
 use ripcord_rules::cause::Cause;
 use ripcord_rules::quota::{
     AccountSnapshot, Book, BookSettings, BurnMeter, CallCost, ForeignUse, Held, Margin, Paygo,
@@ -14,7 +15,7 @@ use ripcord_rules::quota::{
 };
 use ripcord_rules::time::{Mono, Wall};
 use ripcord_rules::units::NanoUsd;
-use service::Service;
+use service::{Service, Services};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -47,8 +48,10 @@ pub(crate) struct AccountKey {
     pub(crate) number: usize,
     /// `1`, `2` …: never any part of the key.
     pub(crate) label: Arc<str>,
-    pub(crate) authorization: HeaderValue,
-    pub(crate) key: ripcord_client::key::Key,
+    /// None for a service that asks for none.
+    pub(crate) authorization: Option<HeaderValue>,
+    /// Of an account at Chutes.
+    pub(crate) key: Option<Key>,
 }
 
 struct AccountState {
@@ -73,7 +76,29 @@ pub(crate) struct AccountRest {
 }
 
 impl Account {
-    pub(crate) fn all(
+    /// Those at Chutes first, then one for each provider.
+    pub(crate) fn all(services: &Services, config: &Config, trusted_for: Duration) -> Vec<Self> {
+        let mut accounts =
+            Self::at_chutes(&services.chutes, &config.accounts, config.book, trusted_for);
+        let mut number = accounts.iter().map(|account| account.keys.len()).sum();
+        for (service, provider) in services.providers.iter().zip(&config.routing.providers) {
+            let key = AccountKey {
+                number,
+                label: "1".into(),
+                authorization: provider.key.as_ref().map(Key::authorization),
+                key: None,
+            };
+            let policy = SpendingPolicy {
+                paygo: provider.daily_usd.map_or(Paygo::Allow, Paygo::Daily),
+                ..SpendingPolicy::default()
+            };
+            accounts.push(Self::new(service, vec![key], policy, config.book));
+            number += 1;
+        }
+        accounts
+    }
+
+    fn at_chutes(
         service: &Arc<Service>,
         configs: &[AccountConfig],
         book: BookSettings,
@@ -88,31 +113,46 @@ impl Account {
                     AccountKey {
                         number: number - 1,
                         label: place.to_string().into(),
-                        authorization: key.authorization(),
-                        key: key.clone(),
+                        authorization: Some(key.authorization()),
+                        key: Some(key.clone()),
                     }
                 });
+                let policy = config.policy();
                 Self {
-                    service: Arc::clone(service),
                     label: config.label.as_str().into(),
-                    keys: keys.collect(),
-                    policy: config.policy(),
                     trusted_for,
                     when_unknown: config.when_unknown,
-                    next_key: AtomicUsize::new(0),
-                    is_closed: AtomicBool::new(false),
-                    applying: Mutex::new(()),
-                    state: Mutex::new(AccountState {
-                        book: Book::new(book),
-                        burn: BurnMeter::default(),
-                        known_since: None,
-                        readings: 0,
-                        rest: None,
-                    }),
-                    pricing: Pricing::default(),
+                    ..Self::new(service, keys.collect(), policy, book)
                 }
             })
             .collect()
+    }
+
+    fn new(
+        service: &Arc<Service>,
+        keys: Vec<AccountKey>,
+        policy: SpendingPolicy,
+        book: BookSettings,
+    ) -> Self {
+        Self {
+            service: Arc::clone(service),
+            label: Arc::clone(&service.label),
+            keys,
+            policy,
+            trusted_for: Duration::MAX,
+            when_unknown: WhenUnknown::Allow,
+            next_key: AtomicUsize::new(0),
+            is_closed: AtomicBool::new(false),
+            applying: Mutex::new(()),
+            state: Mutex::new(AccountState {
+                book: Book::new(book),
+                burn: BurnMeter::default(),
+                known_since: None,
+                readings: 0,
+                rest: None,
+            }),
+            pricing: Pricing::default(),
+        }
     }
 
     /// Whether it matters what the balance has paid today.

@@ -3,7 +3,8 @@
 use crate::terms::Terms;
 use bytes::Bytes;
 use parking_lot::RwLock;
-use ripcord_rules::quota::{Aliases, ModelPrices, members};
+use ripcord_rules::quota::{Aliases, CallSize, ModelPrices, members};
+use ripcord_rules::route::ModelFacts;
 use ripcord_rules::time::Mono;
 use ripcord_rules::units::{NanoUsd, Rounding};
 use ripcord_wire::models::{Model, ModelList};
@@ -11,6 +12,8 @@ use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+mod facts;
 
 /// Longer names are nobody's, and comparing them would take a while.
 pub(crate) const LONGEST_MODEL_NAME: usize = 256;
@@ -38,6 +41,7 @@ struct Listed {
     name: Arc<str>,
     chute_id: Option<Arc<str>>,
     prices: Option<ModelPrices>,
+    facts: ModelFacts,
 }
 
 /// A model that may serve a request.
@@ -56,6 +60,8 @@ pub(crate) struct Quote {
     members: Vec<Member>,
     /// Whether all that may are listed.
     is_whole: bool,
+    /// Whether anything is known of its price. Of Chutes' models the dearest price of all is known.
+    is_priced: bool,
     /// The dearest of all that may.
     pub(crate) dearest: ModelPrices,
 }
@@ -104,7 +110,7 @@ impl Catalogue {
             .filter(|_| is_whole)
             .and_then(|prices| prices.into_iter().reduce(ModelPrices::dearer))
             .unwrap_or_else(|| dearest_of_all(listing.as_deref(), terms));
-        Quote { members, is_whole, dearest }
+        Quote { members, is_whole, is_priced: true, dearest }
     }
 
     /// Whether the list has the model.
@@ -149,11 +155,12 @@ impl Listing {
         Some(Bytes::copy_from_slice(found?.get().as_bytes()))
     }
 
-    /// The list with those models alone whose name is let in.
-    pub(crate) fn only(&self, lets_in: impl Fn(&str) -> bool) -> Bytes {
+    /// The list with those models alone whose name is let in, and `others` behind them.
+    pub(crate) fn only(&self, lets_in: impl Fn(&str) -> bool, others: &[String]) -> Bytes {
         let items = self.items().unwrap_or_default().into_iter();
         let let_in = items.filter(|item| id_of(item).is_some_and(|id| lets_in(&id)));
-        let items: Vec<&str> = let_in.map(RawValue::get).collect();
+        let others = others.iter().map(String::as_str);
+        let items: Vec<&str> = let_in.map(RawValue::get).chain(others).collect();
         format!("{{\"object\":\"list\",\"data\":[{}]}}", items.join(",")).into()
     }
 
@@ -202,6 +209,21 @@ fn dearest_of_all(listing: Option<&Listing>, terms: &Terms) -> ModelPrices {
 }
 
 impl Quote {
+    /// Of a model that only one service has under this name.
+    pub(crate) fn of_one(name: Arc<str>, prices: Option<ModelPrices>) -> Self {
+        Self {
+            members: vec![Member { name, chute_id: None, prices }],
+            is_whole: true,
+            is_priced: prices.is_some(),
+            dearest: prices.unwrap_or_default(),
+        }
+    }
+
+    /// What a call of this size costs at these prices; `None` if nobody knows what the model costs.
+    pub(crate) fn cost(&self, prices: ModelPrices, size: CallSize, cached: u64) -> Option<NanoUsd> {
+        self.is_priced.then(|| prices.cost(size, cached))
+    }
+
     /// Whether all that may serve it are listed.
     pub(crate) const fn is_whole(&self) -> bool {
         self.is_whole
@@ -252,127 +274,9 @@ impl Listed {
             ModelPrices { prompt, completion, cached }
         });
         let chute_id = model.chute_id.as_deref().map(Arc::from);
-        Self { name: model.id.as_str().into(), chute_id, prices }
+        Self { name: model.id.as_str().into(), chute_id, prices, facts: facts::of(model, prices) }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ripcord_rules::quota::{AccountPrices, CallSize, PriceOverride};
-
-    fn catalogue() -> Catalogue {
-        let catalogue = Catalogue::default();
-        let list = br#"{"object":"list","data":[
-            {"id":"acme/Writer-9-TEE","pricing":{"prompt":0.2,"completion":0.8,"input_cache_read":0.1},"x":1},
-            {"id":"acme/Writer-9","chute_id":"c9","pricing":{"prompt":0.1,"completion":0.4}},
-            {"id":"other/Unpriced"}]}"#;
-        catalogue.learn(Bytes::from_static(list), Mono::default()).unwrap();
-        catalogue
-    }
-
-    const MILLION: CallSize = CallSize { prompt_tokens: 1_000_000, completion_tokens: 1_000_000 };
-
-    fn quoted(model: &str, terms: &Terms) -> NanoUsd {
-        catalogue().quote(model, terms).dearest.cost(MILLION, 0)
-    }
-
-    #[test]
-    fn what_has_no_price_counts_as_the_dearest() {
-        let price = |model| quoted(model, &Terms::default());
-        let (cheap, dear) = (NanoUsd(500_000_000), NanoUsd(1_000_000_000));
-        for cheaper in ["acme/Writer-9", "acme/Writer-9:latency", "c9", "acme/Writer-9:THINKING"] {
-            assert_eq!(price(cheaper), cheap, "{cheaper}");
-        }
-        assert_eq!(price("acme/Writer-9, acme/Writer-9-TEE:throughput"), dear);
-        for unlisted in ["my-alias", "other/Unpriced", "acme/Writer-9,my-alias", ""] {
-            assert_eq!(price(unlisted), dear, "{unlisted}");
-        }
-        let unread = Catalogue::default().quote("acme/Writer-9", &Terms::default());
-        assert_eq!(unread.dearest, ModelPrices::DEARER_THAN_ANY);
-    }
-
-    #[test]
-    fn a_price_below_zero_is_none() {
-        let catalogue = Catalogue::default();
-        let list = br#"{"object":"list","data":[
-            {"id":"acme/Writer-9","pricing":{"prompt":0.1,"completion":0.4,"input_cache_read":-0.1}},
-            {"id":"odd/Prompt","pricing":{"prompt":-1,"completion":0.4}},
-            {"id":"odd/Answer","pricing":{"prompt":0.1,"completion":-1}}]}"#;
-        catalogue.learn(Bytes::from_static(list), Mono::default()).unwrap();
-        for model in ["acme/Writer-9", "odd/Prompt", "odd/Answer"] {
-            let quote = catalogue.quote(model, &Terms::default());
-            assert_eq!(quote.dearest.cost(MILLION, 0), NanoUsd(500_000_000), "{model}");
-            assert_eq!(quote.dearest.cost(MILLION, 1_000_000), NanoUsd(500_000_000), "{model}");
-        }
-    }
-
-    #[test]
-    fn an_alias_that_is_known_costs_what_its_members_cost() {
-        let aliases = [("mine", vec!["c9"]), ("odd", vec!["c9", "gone"])];
-        let aliases = aliases.map(|(alias, members)| {
-            (alias.to_owned(), members.into_iter().map(str::to_owned).collect())
-        });
-        let terms = Terms { aliases: Some(Aliases::from(aliases)), ..Terms::default() };
-        assert_eq!(quoted("Mine:latency", &terms), NanoUsd(500_000_000));
-        assert_eq!(quoted("odd", &terms), NanoUsd(1_000_000_000));
-    }
-
-    #[test]
-    fn the_account_s_own_price_counts_also_for_what_is_not_listed() {
-        let own = PriceOverride {
-            chute_id: Some("c9".to_owned()),
-            prompt: Some(NanoUsd::from_cents(300)),
-            completion: Some(NanoUsd::from_cents(100)),
-            cache_discount: None,
-            has_rules: false,
-        };
-        let prices = AccountPrices { overrides: Some(vec![own]), discounts: None };
-        let terms = Terms { prices, ..Terms::default() };
-        assert_eq!(quoted("acme/Writer-9", &terms), NanoUsd::from_cents(400));
-        assert_eq!(quoted("acme/Writer-9-TEE", &terms), NanoUsd::from_cents(100));
-        assert_eq!(quoted("my-alias", &terms), NanoUsd::from_cents(400));
-    }
-
-    #[test]
-    fn who_served_is_who_alone_could_or_whom_the_answer_names() {
-        let catalogue = catalogue();
-        let served = |model: &str, answered: Option<&str>| {
-            let quote = catalogue.quote(model, &Terms::default());
-            quote.served_by(answered).map(|member| member.name.to_string())
-        };
-        let (nine, tee) = ("acme/Writer-9", "acme/Writer-9-TEE");
-        assert_eq!(served(nine, Some("whatever")).as_deref(), Some(nine));
-        let list = format!("{tee},{nine}");
-        assert_eq!(served(&list, Some(nine)).as_deref(), Some(nine));
-        for unknown in [None, Some("whatever"), Some("other/Unpriced")] {
-            assert_eq!(served(&list, unknown), None);
-        }
-        assert_eq!(served("my-alias", Some(nine)), None, "that is for another quote");
-    }
-
-    #[test]
-    fn names_wrong_in_case_or_nearly_right_are_found() {
-        let near = |name| catalogue().near(name);
-        assert_eq!(near("ACME/writer-9")[0], "acme/Writer-9");
-        assert_eq!(near("Writer-9-TEE")[0], "acme/Writer-9-TEE");
-        assert!(near("gpt-4o").is_empty());
-    }
-
-    #[test]
-    fn a_model_is_passed_on_as_it_came() {
-        let listing = catalogue().listing().unwrap();
-        let model = listing.model("acme/Writer-9-TEE").unwrap();
-        assert!(std::str::from_utf8(&model).unwrap().ends_with(r#""x":1}"#));
-        assert!(listing.model("acme/writer-9-tee").is_none());
-    }
-
-    #[test]
-    fn what_is_no_list_does_not_replace_one() {
-        let catalogue = catalogue();
-        for bad in ["<html>", "{}", r#"{"data":[]}"#, ""] {
-            assert!(catalogue.learn(Bytes::from(bad), Mono::default()).is_none(), "{bad}");
-        }
-        assert_eq!(catalogue.listing().unwrap().count(), 3);
-    }
-}
+mod tests;

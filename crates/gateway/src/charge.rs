@@ -24,6 +24,7 @@ const RUNS_ON: Duration = Duration::from_secs(120);
 pub(crate) struct Charge {
     shared: Arc<Shared>,
     account: usize,
+    is_chutes: bool,
     held: Option<Held>,
     model: Arc<str>,
     terms: Arc<Terms>,
@@ -69,15 +70,33 @@ pub(crate) enum Bill {
 }
 
 /// What an attempt did cost, for the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Settled {
     /// At the account's price. A repeat stands with its whole price here, though a tenth of it counts in the windows.
-    pub(crate) price: NanoUsd,
+    /// `None` if nobody knows it.
+    pub(crate) price: Option<NanoUsd>,
     /// What stands in for tokens that nobody reported.
     pub(crate) size: Option<CallSize>,
     /// Whether that is what it is likely to cost, not what Chutes said.
     pub(crate) is_estimate: bool,
     pub(crate) coverage: Option<Coverage>,
+}
+
+impl Bill {
+    /// What holds at a service of which nobody knows better: what was sent is counted, also if nobody reads the answer.
+    const fn elsewhere(self) -> Self {
+        match self {
+            Self::Left(Some(usage)) => Self::Broken(usage),
+            Self::Left(None) | Self::RunsOn => Self::Likely,
+            bill => bill,
+        }
+    }
+}
+
+impl Settled {
+    const fn nothing() -> Self {
+        Self { price: Some(NanoUsd::ZERO), size: None, is_estimate: false, coverage: None }
+    }
 }
 
 impl Charge {
@@ -91,9 +110,9 @@ impl Charge {
         let size = shared.sizes.lock().expect(&link.key, call.shape);
         let pricing = &shared.accounts[account].pricing;
         let terms = pricing.terms();
-        let quote = shared.catalogue.quote(&link.model, &terms);
+        let quote = link.quote(shared, &terms);
         // In full, though it may turn out to be a repeat.
-        let likely = CallCost { units: MilliUnits::ONE, usd: Some(quote.dearest.cost(size, 0)) };
+        let likely = CallCost { units: MilliUnits::ONE, usd: quote.cost(quote.dearest, size, 0) };
         let now = shared.clock.now();
         let bearer = Arc::clone(&call.spender.bearer);
         let share = usd(likely);
@@ -110,6 +129,7 @@ impl Charge {
         Ok(Self {
             shared: Arc::clone(shared),
             account,
+            is_chutes: link.service.is_chutes(),
             held: Some(held),
             model: Arc::clone(&link.key),
             terms,
@@ -136,7 +156,8 @@ impl Charge {
     }
 
     fn settle_as(&mut self, bill: Bill, answered: Option<&str>) -> Settled {
-        let Some(held) = self.held.take() else { return Settled::default() };
+        let Some(held) = self.held.take() else { return Settled::nothing() };
+        let bill = if self.is_chutes { bill } else { bill.elsewhere() };
         let now = self.shared.clock.now();
         let served = self.served_by(answered);
         let is_repeat = self.ends_as_repeat(bill, served.as_ref(), now.mono);
@@ -168,12 +189,11 @@ impl Charge {
     }
 
     fn settled(&self, bill: Bill, cost: Option<CallCost>) -> Settled {
-        let price = match bill {
-            Bill::Left(_) | Bill::Nothing => return Settled::default(),
-            _ => cost.and_then(|cost| cost.usd).unwrap_or(NanoUsd::ZERO),
-        };
+        if matches!(bill, Bill::Left(_) | Bill::Nothing) {
+            return Settled::nothing();
+        }
         Settled {
-            price,
+            price: cost.map_or(Some(NanoUsd::ZERO), |cost| cost.usd),
             size: matches!(bill, Bill::Likely | Bill::RunsOn).then_some(self.size),
             is_estimate: !matches!(bill, Bill::Counted(_)),
             coverage: match self.payer {
@@ -216,7 +236,7 @@ impl Charge {
         let dearest = self.quote.dearest;
         let prices = served.map_or(dearest, |member| member.prices_or(dearest));
         let cached = usage.cached_tokens.unwrap_or(0);
-        CallCost { units: MilliUnits::ONE, usd: Some(prices.cost(size, cached)) }
+        CallCost { units: MilliUnits::ONE, usd: self.quote.cost(prices, size, cached) }
     }
 
     fn learn(&self, usage: UsageGlance) {

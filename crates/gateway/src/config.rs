@@ -1,10 +1,12 @@
 //! What the gateway is told before it starts.
 
 use crate::health::RecoveryLimits;
-use ripcord_client::endpoints::Endpoints;
+use ripcord_client::endpoints::{BaseUrl, Endpoints};
 use ripcord_client::key::Key;
 use ripcord_rules::events::WatchSettings;
-use ripcord_rules::quota::{BookSettings, Paygo, SpendingPolicy, WhenUnknown};
+use ripcord_rules::quota::{BookSettings, ModelPrices, Paygo, SpendingPolicy, WhenUnknown};
+use ripcord_rules::route::{Place, RoutePolicy};
+use ripcord_rules::units::NanoUsd;
 use ripcord_store::AccountTag;
 use ripcord_wire::trim::Share;
 use std::net::SocketAddr;
@@ -37,13 +39,6 @@ pub struct Config {
     pub routing: RoutingConfig,
 }
 
-/// Where requests may go, and what may be done to get them there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RoutingConfig {
-    /// Whether a request may be sent without a part of its context, where nothing else helps.
-    pub trim: Trim,
-}
-
 /// Whether a request may be sent without a part of its context.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trim {
@@ -52,6 +47,58 @@ pub enum Trim {
     Off,
     /// This much of it, about.
     Share(Share),
+}
+
+/// Where requests may go, and what may be done to get them there.
+#[derive(Clone, Debug, Default)]
+pub struct RoutingConfig {
+    /// For requests without a chain.
+    pub policy: RoutePolicy,
+    /// Whether a request may be sent without a part of its context, where nothing else helps.
+    pub trim: Trim,
+    /// Names that stand for several models, or models with others behind them.
+    pub chains: Vec<ChainConfig>,
+    /// Services other than Chutes.
+    pub providers: Vec<ProviderConfig>,
+}
+
+/// A name, and the models that may serve it.
+#[derive(Clone, Debug)]
+pub struct ChainConfig {
+    /// What clients ask for. One with an owner before a slash is a model, which the chain begins with; any other is
+    /// virtual.
+    pub name: String,
+    /// Best first; `provider:model` for one of a provider.
+    pub models: Vec<String>,
+    /// For its requests.
+    pub policy: RoutePolicy,
+    /// As for all others.
+    pub trim: Trim,
+}
+
+/// An OpenAI-compatible service other than Chutes.
+#[derive(Clone, Debug)]
+pub struct ProviderConfig {
+    /// Its name in output, headers and records, and in `provider:model`.
+    pub name: String,
+    /// Where it is, the version of its API included.
+    pub base_url: BaseUrl,
+    /// Its key; none for a service that asks for none.
+    pub key: Option<Key>,
+    /// Before Chutes or behind it.
+    pub place: Place,
+    /// Chutes' names and its own for the same models.
+    pub models: Vec<(String, String)>,
+    /// Whether its models run in a trusted execution environment, by the word of whoever wrote the configuration.
+    pub tee: bool,
+    /// Attempts under way at once; `None` for as many as on an account.
+    pub slots: Option<u32>,
+    /// By its own names.
+    pub prices: Vec<(String, ModelPrices)>,
+    /// What it may cost a day at most, from 00:00 to 00:00 UTC.
+    pub daily_usd: Option<NanoUsd>,
+    /// Whether its streams tell what was used only if they are asked to.
+    pub include_usage: bool,
 }
 
 /// The token of those who run the gateway: what is kept of it is its SHA-256.
@@ -214,6 +261,12 @@ impl AccountConfig {
     pub(crate) fn policy(&self) -> SpendingPolicy {
         SpendingPolicy { paygo: self.paygo, require_balance: false, ..self.spending }
     }
+}
+
+/// The same for a provider: its key, or its address where it has none.
+pub(crate) fn provider_tag(provider: &ProviderConfig) -> AccountTag {
+    let address = provider.base_url.to_string();
+    AccountTag::of(provider.key.as_ref().map_or(address.as_str(), Key::expose))
 }
 
 /// By which the programs of a machine know that they use one account. Keys of one account give one tag; a token that

@@ -53,6 +53,7 @@ mod places;
 mod refusal;
 mod request_body;
 mod router;
+mod routing;
 mod server;
 mod shared;
 #[cfg(test)]
@@ -66,8 +67,8 @@ pub use admin::budget::BudgetReport;
 pub use admin::quota_stats::QuotaStats;
 pub use bearers::new_client_key;
 pub use config::{
-    AccountConfig, AdminToken, AdminTokenError, Config, Limits, RoutingConfig, Trim, WatchConfig,
-    slot_tag,
+    AccountConfig, AdminToken, AdminTokenError, ChainConfig, Config, Limits, ProviderConfig,
+    RoutingConfig, Trim, WatchConfig, slot_tag,
 };
 pub use events::{EVENT_SCHEMA, EventReport, Notice, Subscription};
 pub use health::RecoveryLimits;

@@ -230,7 +230,8 @@ impl Metrics {
     }
 
     pub(crate) fn settled(&self, served_by: &ServedBy, settled: Settled) {
-        let Ok(price @ 1..) = u64::try_from(settled.price.0) else { return };
+        let price = settled.price.map_or(0, |price| price.0);
+        let Ok(price @ 1..) = u64::try_from(price) else { return };
         let labels = PriceLabels {
             account: served_by.account.as_deref().unwrap_or_default().to_owned(),
             coverage: settled.coverage.map_or("unknown", Coverage::as_str),

@@ -106,25 +106,12 @@ async fn route(
         }
         ("/v1/models", &Method::GET) => {
             let bearer = bearer_of(shared, request.headers())?;
-            let listing = admin::models::listing(shared).await?;
-            let models = &bearer.rights.models;
-            let list = match models.is_unrestricted() {
-                true => listing.bytes.clone(),
-                false => listing.only(|model| models.allows(model)),
-            };
-            Ok(json(StatusCode::OK, list))
+            Ok(json(StatusCode::OK, admin::models::list(shared, &bearer).await?))
         }
         (path, &Method::GET) if path.starts_with("/v1/models/") => {
             let bearer = bearer_of(shared, request.headers())?;
             let id = path.trim_start_matches("/v1/models/").replace("%2F", "/").replace("%2f", "/");
-            let listing = admin::models::listing(shared).await?;
-            if !bearer.rights.models.allows(&id) {
-                return Err(Refusal::model_not_allowed(&bearer, &id));
-            }
-            let model = listing.model(&id);
-            model
-                .map(|model| json(StatusCode::OK, model))
-                .ok_or_else(|| Refusal::model_not_found(&id, &shared.catalogue.near(&id)))
+            Ok(json(StatusCode::OK, admin::models::one(shared, &bearer, &id).await?))
         }
         ("/", &Method::GET) => Ok(admin::welcome(shared, request.headers())),
         ("/-/health", &Method::GET) => {

@@ -1,18 +1,19 @@
 //! What every request of one gateway shares.
 
 use crate::accounts::budget::{Budget, Standing};
-use crate::accounts::service::Service;
+use crate::accounts::service::Services;
 use crate::accounts::{Account, AccountKey, AccountRest};
 use crate::bearers::{Bearers, Spender};
 use crate::catalogue::{Catalogue, Quote};
 use crate::clock::Clock;
-use crate::config::{Limits, RoutingConfig};
+use crate::config::Limits;
 use crate::driver::gate::GateDriver;
 use crate::events::Events;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::pipeline::call::Call;
 use crate::pipeline::itinerary::Link;
+use crate::routing::Routing;
 use crate::terms::Terms;
 use crate::under_way::UnderWay;
 use parking_lot::Mutex;
@@ -21,6 +22,7 @@ use ripcord_rules::admit::Closure;
 use ripcord_rules::cause::{Cause, Failure, classify};
 use ripcord_rules::quota::{SizeBook, TURN_MARGIN, Verdict, WindowKind};
 use ripcord_rules::recover::{Rest, RestBook, Scope, Tried};
+use ripcord_rules::route::Stickiness;
 use ripcord_rules::time::{Mono, Now, Wall};
 use ripcord_store::Ledger;
 use std::hash::RandomState;
@@ -34,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Shared {
     pub(crate) clock: Arc<Clock>,
     pub(crate) limits: Limits,
-    pub(crate) routing: RoutingConfig,
+    pub(crate) routing: Routing,
     pub(crate) accounts: Vec<Account>,
     pub(crate) gate: Arc<GateDriver>,
     pub(crate) bearers: Bearers,
@@ -56,8 +58,9 @@ pub(crate) struct Shared {
     pub(crate) closing: CancellationToken,
     /// Whose requests are under way.
     pub(crate) under_way: Arc<UnderWay>,
-    /// Where accounts of Chutes are.
-    pub(crate) chutes: Arc<Service>,
+    pub(crate) services: Services,
+    /// Who served which beginnings of prompts.
+    pub(crate) stickiness: Mutex<Stickiness>,
     /// Tells the refresher that an account's figures are out of date.
     pub(crate) stale: Notify,
     pub(crate) stale_accounts: Mutex<Vec<usize>>,
@@ -66,6 +69,8 @@ pub(crate) struct Shared {
 /// An account that does not take this one call, though it takes others.
 pub(crate) struct Apart {
     pub(crate) account: usize,
+    /// For which link, by its key: another model may cost less, or count elsewhere.
+    pub(crate) link: Arc<str>,
     /// When to ask again.
     pub(crate) until: Mono,
     /// When it may have room for it; `None` if nobody knows.
@@ -117,10 +122,9 @@ impl Shared {
                 "rests"
             );
             match scope {
-                // Other services have their own.
-                Scope::Edge => (0..self.accounts.len())
-                    .filter(|&account| self.accounts[account].service.is_chutes)
-                    .for_each(|account| self.rest(account, rest)),
+                Scope::Edge => {
+                    (0..self.at_chutes().len()).for_each(|account| self.rest(account, rest))
+                }
                 Scope::Account(account) => self.rest(account, rest),
                 Scope::Key(_) | Scope::Model(_) | Scope::AccountModel(..) => {}
             }
@@ -134,12 +138,21 @@ impl Shared {
     pub(crate) fn notice_jump_of_clock(&self) {
         if self.clock.has_jumped() {
             tracing::info!("this machine's clock was set, or it slept: figures are read anew");
-            (0..self.accounts.len()).for_each(|account| self.refresh_soon(account));
+            (0..self.at_chutes().len()).for_each(|account| self.refresh_soon(account));
         }
+    }
+
+    /// The accounts that have windows and figures: they are the first.
+    pub(crate) fn at_chutes(&self) -> &[Account] {
+        let others = self.accounts.partition_point(|account| account.service.is_chutes());
+        self.accounts.get(..others).unwrap_or_default()
     }
 
     /// Asks for the figures of an account out of turn.
     pub(crate) fn refresh_soon(&self, account: usize) {
+        if account >= self.at_chutes().len() {
+            return;
+        }
         let mut stale = self.stale_accounts.lock();
         if !stale.contains(&account) {
             stale.push(account);
@@ -233,7 +246,7 @@ impl Shared {
         budget: &Budget,
     ) -> Option<Apart> {
         let terms = self.accounts[account].pricing.terms();
-        let chutes = self.chutes_of(account, &self.catalogue.quote(&link.model, &terms), &terms);
+        let chutes = self.chutes_of(account, &link.quote(self, &terms), &terms);
         let chutes: Vec<Option<&str>> = chutes.iter().map(Option::as_deref).collect();
         let now = self.clock.now();
         let standings =
@@ -258,7 +271,8 @@ impl Shared {
             let soon = now.mono.after(if of_all.calls_run { SETTLES_IN } else { ASKS_AGAIN });
             let until = turn.map_or(soon, |turn| turn.min(soon));
             let turns = if of_all.calls_run { Some(until) } else { turn };
-            return Some(Apart { account, until, turns, verdict });
+            let link = Arc::clone(&link.key);
+            return Some(Apart { account, link, until, turns, verdict });
         }
         // Only this model has no room: it has a window of its own.
         let soon = look_again(&of_call, now.mono);

@@ -1,18 +1,19 @@
 //! Starting and stopping.
 
 use crate::accounts::Account;
-use crate::accounts::service::Service;
+use crate::accounts::service::Services;
 use crate::admin::models;
 use crate::bearers::Bearers;
 use crate::callers::Callers;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
-use crate::config::{Config, slot_tag};
+use crate::config::{Config, provider_tag, slot_tag};
 use crate::driver::gate::GateDriver;
 use crate::driver::{client_keys, snapshots, terms, utilization};
 use crate::events::{self, Begin, Events, Subscription};
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::routing::Routing;
 use crate::server;
 use crate::shared::{FIGURES_LAG, Shared};
 use parking_lot::Mutex;
@@ -229,26 +230,26 @@ impl Gateway {
             slots_per_account: config.limits.slots_per_account,
             queue: config.limits.queue,
         };
-        let slots = config.accounts.iter().map(|account| {
+        let of_chutes = config.accounts.iter().map(|account| {
             coordination.slots(&slot_tag(&account.keys), config.limits.slots_per_account)
         });
-        let slots = slots.collect::<Result<Vec<_>, _>>()?;
-        let chutes = Arc::new(Service::chutes(&transport, &config.endpoints)?);
-        let accounts = Account::all(
-            &chutes,
-            &config.accounts,
-            config.book,
-            trusted_for(config.quota_refresh_interval),
-        );
+        let of_providers = config.routing.providers.iter().map(|provider| {
+            let slots = provider.slots.unwrap_or(config.limits.slots_per_account);
+            coordination.slots(&provider_tag(provider), slots)
+        });
+        let slots = of_chutes.chain(of_providers).collect::<Result<Vec<_>, _>>()?;
+        let services = Services::new(&transport, &config.endpoints, &config.routing.providers)?;
+        let accounts = Account::all(&services, config, trusted_for(config.quota_refresh_interval));
         Ok(Arc::new(Shared {
             gate: GateDriver::new(Arc::clone(&clock), limits, slots),
-            chutes,
+            services,
+            routing: Routing::new(&config.routing),
+            stickiness: Mutex::default(),
             transport,
             closing: CancellationToken::new(),
             under_way: Arc::default(),
             clock,
             limits: config.limits,
-            routing: config.routing.clone(),
             accounts,
             bearers: Bearers::new(config.is_reachable()),
             rests: Mutex::new(RestBook::new(config.limits.recovery.rests)),

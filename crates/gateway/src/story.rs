@@ -184,8 +184,10 @@ impl Story {
                 attempt.tokens.prompt = Some(size.prompt_tokens);
                 attempt.tokens.completion = Some(size.completion_tokens);
             }
-            attempt.cost =
-                Cost { list_price_nano_usd: Some(settled.price.0), coverage: settled.coverage };
+            attempt.cost = Cost {
+                list_price_nano_usd: settled.price.map(|price| price.0),
+                coverage: settled.coverage,
+            };
             self.shared.metrics.settled(&attempt.served_by, settled);
         }
         self.shared.metrics.attempt_ended(outcome, cause);

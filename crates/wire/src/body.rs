@@ -69,6 +69,10 @@ pub struct Presence {
     pub stop: bool,
     /// `seed`.
     pub seed: bool,
+    /// Pictures in `messages`.
+    pub images: bool,
+    /// A `response_format` that is JSON, with a schema or without.
+    pub json_schema: bool,
 }
 
 /// What to change in a body.
@@ -98,6 +102,8 @@ pub struct RequestBody {
     max_tokens: Option<u64>,
     choice_count: Option<u64>,
     prompt_bytes: usize,
+    /// Where the beginning stands, see [`Self::beginning`].
+    beginning: Range<usize>,
 }
 
 /// A member whose value is null and which is not to be sent.
@@ -202,6 +208,14 @@ impl RequestBody {
     #[must_use]
     pub fn prompt_bytes(&self) -> usize {
         self.prompt_bytes
+    }
+
+    /// What all requests of one conversation begin with: its messages to the end of the first that is
+    /// not the system's, or the first kilobyte of a longer `prompt`. `None` where nothing tells one
+    /// conversation from another.
+    #[must_use]
+    pub fn beginning(&self) -> Option<&[u8]> {
+        self.bytes.get(self.beginning.clone()).filter(|beginning| !beginning.is_empty())
     }
 
     /// The body to send: nulls that break Chutes removed, and what `rewrite` asks for.

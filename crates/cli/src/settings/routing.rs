@@ -29,7 +29,7 @@ impl RoutingSettings {
 
     /// As the gateway takes it.
     pub(crate) fn config(&self) -> RoutingConfig {
-        RoutingConfig { trim: self.trim.value }
+        RoutingConfig { trim: self.trim.value, ..RoutingConfig::default() }
     }
 }
 

@@ -119,3 +119,25 @@ fn embeddings_follow_an_own_inference_address() {
     let official = Endpoints::from_urls(None, None, None, PlainHttp::default()).unwrap();
     assert_eq!(official, Endpoints::official());
 }
+
+#[test]
+fn the_whole_path_of_a_provider_counts() {
+    let provider = |text: &str| {
+        BaseUrl::parse(Service::Provider, text, PlainHttp::LoopbackOnly)
+            .map(|url| url.path("/chat/completions"))
+            .map_err(|problem| problem.to_string())
+    };
+    for (text, path) in [
+        ("https://openrouter.ai/api/v1", "/api/v1/chat/completions"),
+        ("https://api.deepinfra.com/v1/openai/", "/v1/openai/chat/completions"),
+        ("https://api.example.com", "/v1/chat/completions"),
+        ("http://127.0.0.1:11434/v1", "/v1/chat/completions"),
+    ] {
+        assert_eq!(provider(text).as_deref(), Ok(path), "{text}");
+    }
+    for wrong in
+        ["https://llm.chutes.ai/v1", "https://x.example/v1/chat/completions", "http://x.example/v1"]
+    {
+        assert!(provider(wrong).is_err(), "{wrong}");
+    }
+}

@@ -149,10 +149,28 @@ pub(super) fn one(text: &str) -> Result<ReadKey, KeyProblem> {
         return Err(KeyProblem::Several);
     }
     let form = form_of(&repaired)?;
-    let mut authorization = HeaderValue::try_from(format!("Bearer {repaired}"))
+    Ok((key(&repaired, form)?, repairs))
+}
+
+pub(super) fn of_provider(text: &str) -> Result<Key, KeyProblem> {
+    let repaired = repair(text, &mut Vec::new());
+    if repaired.is_empty() {
+        return Err(KeyProblem::Empty);
+    }
+    if is_masked(&repaired) {
+        return Err(KeyProblem::Masked);
+    }
+    if let Some(position) = repaired.chars().position(|character| !character.is_ascii_graphic()) {
+        return Err(KeyProblem::ForbiddenCharacter { position: position + 1 });
+    }
+    key(&repaired, KeyForm::OtherToken)
+}
+
+fn key(text: &str, form: KeyForm) -> Result<Key, KeyProblem> {
+    let mut authorization = HeaderValue::try_from(format!("Bearer {text}"))
         .map_err(|_| KeyProblem::ForbiddenCharacter { position: 1 })?;
     authorization.set_sensitive(true);
-    Ok((Key { text: repaired.into(), form, authorization }, repairs))
+    Ok(Key { text: text.into(), form, authorization })
 }
 
 pub(super) fn list(text: &str) -> Result<Vec<ReadKey>, ListProblem> {

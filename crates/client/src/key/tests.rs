@@ -165,3 +165,14 @@ fn no_problem_repeats_the_text() {
         assert!(!shown.contains("Canary") && !shown.contains("6f0c"), "{shown}");
     }
 }
+
+#[test]
+fn the_key_of_another_service_has_whatever_form_it_has() {
+    let key = Key::of_provider(" 'sk-or-v1-0123456789abcdef'\n").unwrap();
+    assert_eq!(key.expose(), "sk-or-v1-0123456789abcdef");
+    assert_eq!((key.to_string(), key.account_id()), ("sk-…".to_owned(), None));
+    assert_eq!(Key::of_provider("ollama").unwrap().expose(), "ollama");
+    for wrong in ["", "  ", "sk-…abc", "two words", "sk-\u{e4}"] {
+        assert!(Key::of_provider(wrong).is_err(), "{wrong}");
+    }
+}

@@ -190,6 +190,9 @@ impl Account {
     /// Who goes first while several accounts have a free slot: what is paid for already, then what nobody can see,
     /// then what costs money.
     pub(crate) fn tier(&self, spender: &Spender, now: Wall) -> u8 {
+        if !self.service.is_chutes() {
+            return 0;
+        }
         let policy = self.policy_for(spender);
         let state = self.state.lock();
         let verdict = state.book.snapshot().map(|known| may_spend(known, &policy, None, now));
@@ -243,6 +246,10 @@ impl Account {
         chute_id: Option<&str>,
         now: Wall,
     ) -> Budget {
+        if !self.service.is_chutes() {
+            let over = self.over_bound(state, spender, paid, None, now);
+            return over.map_or(Budget::Open(Payer::Balance), Budget::Closed);
+        }
         let Some(read) = state.book.snapshot() else { return Budget::NotReadYet };
         let policy = self.policy_for(spender);
         let must_not_pay = policy.allows_paygo(read.plan) != Some(true);

@@ -1,6 +1,8 @@
 //! The list of models, read when it is asked for and old.
 
+use crate::bearers::Bearer;
 use crate::catalogue::{CATALOGUE_FRESH, Listing};
+use crate::config::ChainConfig;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
 use bytes::Bytes;
@@ -29,14 +31,14 @@ pub(crate) async fn listing(shared: &Shared) -> Result<Arc<Listing>, Refusal> {
 
 /// Reads the list. Without a key: a bad or narrow one gets 401 where none gets the list (recordings, D12).
 pub(crate) async fn refresh(shared: &Shared) -> Result<Arc<Listing>, String> {
-    let request = Request::get(shared.chutes.llm.base().path("/v1/models"))
+    let request = Request::get(shared.services.chutes.llm.base().path("/v1/models"))
         .header(ACCEPT, "application/json")
         .header(ACCEPT_ENCODING, "identity")
         .body(Bytes::new())
         .map_err(|error| error.to_string())?;
     let response = shared
         .transport
-        .send(&shared.chutes.llm, request)
+        .send(&shared.services.chutes.llm, request)
         .await
         .map_err(|error| error.to_string())?;
     let status = response.status();
@@ -50,4 +52,41 @@ pub(crate) async fn refresh(shared: &Shared) -> Result<Arc<Listing>, String> {
         .catalogue
         .learn(bytes, now)
         .ok_or_else(|| "Chutes' list of models cannot be read".to_owned())
+}
+
+/// The list for a bearer: the models that it may use, and the virtual ones. As Chutes sent it where nothing differs.
+pub(crate) async fn list(shared: &Shared, bearer: &Bearer) -> Result<Bytes, Refusal> {
+    let listing = listing(shared).await?;
+    let models = &bearer.rights.models;
+    let chains = shared.routing.virtual_models();
+    let others: Vec<String> =
+        chains.filter(|chain| models.allows(&chain.name)).map(virtual_model).collect();
+    if models.is_unrestricted() && others.is_empty() {
+        return Ok(listing.bytes.clone());
+    }
+    Ok(listing.only(|model| models.allows(model), &others))
+}
+
+/// One model of the list.
+pub(crate) async fn one(shared: &Shared, bearer: &Bearer, id: &str) -> Result<Bytes, Refusal> {
+    if !bearer.rights.models.allows(id) {
+        return Err(Refusal::model_not_allowed(bearer, id));
+    }
+    if let Some(chain) = shared.routing.virtual_models().find(|chain| chain.name == id) {
+        return Ok(virtual_model(chain).into());
+    }
+    let listing = listing(shared).await?;
+    listing.model(id).ok_or_else(|| Refusal::model_not_found(id, &shared.catalogue.near(id)))
+}
+
+/// A chain as the list has models. `models` is what it stands for.
+fn virtual_model(chain: &ChainConfig) -> String {
+    let model = serde_json::json!({
+        "id": chain.name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "ripcord",
+        "models": chain.models,
+    });
+    model.to_string()
 }

@@ -46,7 +46,7 @@ pub(crate) async fn run_with<R: Future<Output = Option<AccountSnapshot>> + Send 
     interval: Duration,
     stop: CancellationToken,
 ) {
-    let mut refresh = Refresh::new(shared.accounts.len(), shared.clock.mono());
+    let mut refresh = Refresh::new(shared.at_chutes().len(), shared.clock.mono());
     let mut reading: JoinSet<()> = JoinSet::new();
     let mut accounts: HashMap<tokio::task::Id, usize> = HashMap::new();
     loop {
@@ -127,9 +127,9 @@ fn is_near_the_end(shared: &Shared, account: usize, now: Wall) -> bool {
 async fn read(shared: &Shared, endpoints: &Endpoints, account: usize) -> Option<AccountSnapshot> {
     let keys = &shared.accounts[account].keys;
     let mut best: Option<AccountSnapshot> = None;
-    for key in keys {
+    for key in keys.iter().filter_map(|key| key.key.as_ref()) {
         let bounded = shared.accounts[account].has_daily_bound();
-        let snapshot = read_with(shared, endpoints, &key.key, bounded).await;
+        let snapshot = read_with(shared, endpoints, key, bounded).await;
         let readable = snapshot.as_ref().map(|snapshot| snapshot.readable);
         // A key that may not read tells less than one that failed this time.
         if best.is_none() || readable != Some(Readable::Forbidden) {

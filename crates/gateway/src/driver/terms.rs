@@ -22,7 +22,7 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// Reads until told to stop.
 pub(crate) async fn run(shared: Arc<Shared>, endpoints: Endpoints, stop: CancellationToken) {
     let reading = async {
-        let mut due = vec![shared.clock.mono(); shared.accounts.len()];
+        let mut due = vec![shared.clock.mono(); shared.at_chutes().len()];
         loop {
             let Some((account, at)) = due.iter().copied().enumerate().min_by_key(|(_, at)| *at)
             else {
@@ -51,8 +51,8 @@ async fn first_figures(shared: &Shared, account: usize) {
 /// Reads one account with the first of its keys that may. Whether there is no need to come again soon.
 async fn read(shared: &Shared, endpoints: &Endpoints, account: usize) -> bool {
     let mut is_done = true;
-    for key in &shared.accounts[account].keys {
-        let Some(reading) = read_with(shared, endpoints, &key.key).await else { continue };
+    for key in shared.accounts[account].keys.iter().filter_map(|key| key.key.as_ref()) {
+        let Some(reading) = read_with(shared, endpoints, key).await else { continue };
         let may_not =
             !reading.problems.is_empty() && reading.problems.iter().all(Error::is_forbidden);
         is_done = reading.problems.iter().all(Error::is_forbidden);

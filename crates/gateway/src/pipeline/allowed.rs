@@ -13,15 +13,20 @@ pub(crate) async fn check(shared: &Shared, call: &Call) -> Result<(), Refusal> {
     if allowed.is_unrestricted() || allowed.names(&call.model) {
         return Ok(());
     }
+    let refused = || Refusal::model_not_allowed(&call.spender.bearer, &call.requested_model);
+    // What it stands for is the word of whoever configured it.
+    if shared.routing.is_own_name(&call.model) {
+        return if allowed.allows(&call.model) { Ok(()) } else { Err(refused()) };
+    }
     if shared.catalogue.listing().is_none() {
         models::listing(shared).await?;
     }
-    let is_allowed = shared.accounts.iter().all(|account| {
+    let is_allowed = shared.at_chutes().iter().all(|account| {
         let quote = shared.catalogue.quote(&call.model, &account.pricing.terms());
         quote.is_whole() && quote.names().all(|name| allowed.allows(name))
     });
     if is_allowed {
         return Ok(());
     }
-    Err(Refusal::model_not_allowed(&call.spender.bearer, &call.requested_model))
+    Err(refused())
 }

@@ -127,10 +127,12 @@ fn request(shared: &Shared, order: &Order<'_>, path: &str) -> Result<Request<Byt
     let mut request = Request::builder().method(Method::POST).uri(path).body(body)?;
     let headers = request.headers_mut();
     headers.extend(order.call.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-    if order.call.tee_required && order.link.service.is_chutes {
+    if order.call.tee_required && order.link.service.is_chutes() {
         headers.insert("x-tee-only", HeaderValue::from_static("true"));
     }
-    headers.insert(AUTHORIZATION, order.key.authorization.clone());
+    if let Some(authorization) = &order.key.authorization {
+        headers.insert(AUTHORIZATION, authorization.clone());
+    }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // Compressed events would lose their usage and arrive in lumps.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));

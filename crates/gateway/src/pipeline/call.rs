@@ -12,10 +12,12 @@ use ripcord_rules::quota::CallShape;
 use ripcord_rules::quota::Work;
 use ripcord_rules::recover::AttemptLimits;
 use ripcord_rules::route::Continuation;
+use ripcord_rules::route::Fingerprint;
 use ripcord_rules::time::Mono;
 use ripcord_store::ClientPriority;
 use ripcord_wire::body::RequestBody;
 use ripcord_wire::trim::{Cut, Share, Trimmed, trim};
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +53,10 @@ pub(crate) struct Call {
     pub(crate) attempts: AttemptLimits,
     /// What it waits for, while it does.
     pub(crate) waiting: Arc<Waiting>,
+    /// Only what is asked for may serve it.
+    pub(crate) fallback_off: bool,
+    /// Of what all requests of its conversation begin with.
+    pub(crate) beginning: Option<Fingerprint>,
     /// No model outside of a trusted execution environment may see it.
     pub(crate) tee_required: bool,
     /// Whether a part of its context may be left out; `None` where the client does not say.
@@ -116,8 +122,14 @@ impl Call {
         };
         let choices = scanned.choice_count().unwrap_or(1).max(1);
         let shape = shape(route, &scanned);
+        let beginning = scanned
+            .beginning()
+            .map(|bytes| Fingerprint(shared.body_hasher.hash_one((&*model, bytes))));
         Ok(Self {
             route,
+            beginning,
+            continuation: shared.routing.policy_of(&model).continuation,
+            fallback_off: steering.fallback_off,
             wants_stream: scanned.wants_stream(),
             choices,
             shape,
@@ -126,7 +138,6 @@ impl Call {
             model,
             spender: Spender::new(bearer, steering.work),
             patience: steering.deadline,
-            continuation: Continuation::default(),
             deadline: steering.deadline.map(|deadline| arrived.after(deadline)),
             attempts,
             waiting: Arc::default(),
@@ -161,6 +172,7 @@ struct Steering {
     attempts: AttemptLimits,
     tee_required: bool,
     trim: Option<Trim>,
+    fallback_off: bool,
 }
 
 impl Steering {
@@ -205,11 +217,16 @@ impl Steering {
                 wrong("x-ripcord-trim", "`off`, or a share from `30%` to `50%`")
             })?)),
         };
+        let fallback_off = match text("x-ripcord-fallback") {
+            None => false,
+            Some("off") => true,
+            Some(_) => return Err(wrong("x-ripcord-fallback", "`off`")),
+        };
         // An SDK that is on its third try already has had ours twice.
         let sdk_retries = text("x-stainless-retry-count")
             .and_then(|count| count.parse::<u32>().ok())
             .unwrap_or(0);
         let attempts = shared.limits.recovery.attempts.after_callers_retries(sdk_retries);
-        Ok(Self { work, deadline, attempts, tee_required, trim })
+        Ok(Self { work, deadline, attempts, tee_required, trim, fallback_off })
     }
 }

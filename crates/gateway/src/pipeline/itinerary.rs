@@ -2,9 +2,15 @@
 
 use super::call::Call;
 use crate::accounts::service::Service;
+use crate::catalogue::Quote;
+use crate::config::Trim;
 use crate::shared::Shared;
+use crate::terms::Terms;
 use bytes::Bytes;
-use ripcord_rules::quota::BodyDigest;
+use ripcord_rules::quota::{BodyDigest, Paygo};
+use ripcord_rules::route::{
+    self, Kind, ModelFacts, Prospect, Requirements, RoutePolicy, Shape, Stop, Stuck, WhyNot,
+};
 use ripcord_wire::body::{RequestBody, Rewrite};
 use std::hash::BuildHasher as _;
 use std::sync::{Arc, OnceLock};
@@ -16,16 +22,11 @@ pub(crate) struct Link {
     pub(crate) model: Arc<str>,
     /// In rests, records and metrics: the bare name at Chutes, `provider:model` elsewhere.
     pub(crate) key: Arc<str>,
-    pub(crate) kind: LinkKind,
+    pub(crate) kind: Kind,
+    /// How many tokens it has room for, if that is known.
+    pub(crate) context_tokens: Option<u64>,
     request: Arc<RequestBody>,
     outgoing: OnceLock<Outgoing>,
-}
-
-/// How a link came into the itinerary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LinkKind {
-    /// It is what the client named.
-    Asked,
 }
 
 /// What is sent to a link.
@@ -35,32 +36,37 @@ pub(crate) struct Outgoing {
     pub(crate) digest: BodyDigest,
 }
 
+/// A link that is not asked.
+pub(crate) struct LeftOut {
+    pub(crate) key: Arc<str>,
+    pub(crate) why: WhyNot,
+}
+
 /// The links of one request, best first.
 pub(crate) struct Itinerary {
     links: Vec<Arc<Link>>,
-}
-
-// === impl LinkKind ===
-
-impl LinkKind {
-    /// The name in records.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Asked => "asked",
-        }
-    }
+    pub(crate) left_out: Vec<LeftOut>,
+    /// What is allowed on the way.
+    pub(crate) policy: RoutePolicy,
+    /// Whether a part of the context may be left out.
+    pub(crate) trim: Trim,
+    /// Who served the same beginning before.
+    stuck: Option<Stuck>,
+    /// The prompt did not fit this many tokens.
+    too_short: Option<u64>,
 }
 
 // === impl Link ===
 
 impl Link {
-    /// A model at Chutes.
-    pub(crate) fn at_chutes(service: &Arc<Service>, model: Arc<str>, call: &Call) -> Self {
+    fn new(service: &Arc<Service>, stop: &Stop, call: &Call) -> Self {
+        let model: Arc<str> = stop.model.as_str().into();
         Self {
+            key: service.key_of(&model),
             service: Arc::clone(service),
-            key: Arc::clone(&model),
             model,
-            kind: LinkKind::Asked,
+            kind: stop.kind,
+            context_tokens: None,
             request: Arc::clone(&call.request),
             outgoing: OnceLock::new(),
         }
@@ -84,32 +90,89 @@ impl Link {
         &self.request
     }
 
+    /// What it may cost an account on these terms.
+    pub(crate) fn quote(&self, shared: &Shared, terms: &Terms) -> Quote {
+        if self.service.is_chutes() {
+            shared.catalogue.quote(&self.model, terms)
+        } else {
+            self.service.quote(&self.model)
+        }
+    }
+
     /// The same link for another body.
-    pub(crate) fn with_request(&self, request: &Arc<RequestBody>) -> Self {
+    fn with_request(&self, request: &Arc<RequestBody>) -> Self {
         Self {
             service: Arc::clone(&self.service),
             model: Arc::clone(&self.model),
             key: Arc::clone(&self.key),
             kind: self.kind,
+            context_tokens: self.context_tokens,
             request: Arc::clone(request),
             outgoing: OnceLock::new(),
         }
     }
 
-    /// The same link for a body with this fingerprint.
+    /// The link of a call to what it names at Chutes, with a body of this fingerprint.
     #[cfg(test)]
-    pub(crate) fn with_digest(self, digest: BodyDigest) -> Self {
-        Self { outgoing: OnceLock::from(Outgoing { bytes: Bytes::new(), digest }), ..self }
+    pub(crate) fn of_test(shared: &Shared, call: &Call, digest: BodyDigest) -> Self {
+        let stop =
+            Stop { at: route::Where::Chutes, model: call.model.to_string(), kind: Kind::Asked };
+        let link = Self::new(&shared.services.chutes, &stop, call);
+        Self { outgoing: OnceLock::from(Outgoing { bytes: Bytes::new(), digest }), ..link }
     }
 }
 
 // === impl Itinerary ===
 
 impl Itinerary {
-    /// What may serve the call.
+    /// What may serve the call, by what is known now.
     pub(crate) fn plan(shared: &Shared, call: &Call) -> Self {
-        let link = Link::at_chutes(&shared.chutes, Arc::clone(&call.model), call);
-        Self { links: vec![Arc::new(link)] }
+        let chain = shared.routing.chain(&call.model);
+        let policy = shared.routing.policy_of(&call.model);
+        let siblings = |model: &str| {
+            let wanted = policy.siblings && !call.fallback_off;
+            if wanted { shared.catalogue.siblings(model) } else { Vec::new() }
+        };
+        let models = chain.map(|chain| chain.models.as_slice());
+        let stops = route::lineup(&call.model, models, &shared.services.routes, siblings);
+        let requirements = requirements(call, &policy);
+        let now = shared.clock.mono();
+        let stuck = call
+            .beginning
+            .filter(|_| policy.stickiness)
+            .and_then(|beginning| shared.stickiness.lock().of(beginning, now).cloned());
+        let mut links = Vec::new();
+        let mut prospects = Vec::new();
+        for stop in &stops {
+            let Some(service) = shared.services.at(stop.at) else { continue };
+            let mut link = Link::new(service, stop, call);
+            let facts = facts(shared, call, &link);
+            link.context_tokens = facts.context_tokens;
+            prospects.push(Prospect {
+                at: stop.at,
+                kind: stop.kind,
+                facts,
+                shape: Shape {
+                    state: shared.health.standing(now, &link.key).state,
+                    is_shut: shared.health.is_left_alone(now, &link.key),
+                },
+                is_stuck: stuck.as_ref().is_some_and(|stuck| stuck.link == link.key),
+            });
+            links.push(Arc::new(link));
+        }
+        let plan = route::plan(&prospects, &requirements);
+        let link = |place: &usize| links.get(*place).map(Arc::clone);
+        let left_out = |(place, why): &(usize, WhyNot)| {
+            Some(LeftOut { key: Arc::clone(&links.get(*place)?.key), why: *why })
+        };
+        Self {
+            left_out: plan.left_out.iter().filter_map(left_out).collect(),
+            links: plan.order.iter().filter_map(link).collect(),
+            policy,
+            trim: chain.map_or(shared.routing.trim, |chain| chain.trim),
+            stuck,
+            too_short: None,
+        }
     }
 
     pub(crate) fn links(&self) -> &[Arc<Link>] {
@@ -138,6 +201,21 @@ impl Itinerary {
         self.links.retain(|link| is_kept(link));
     }
 
+    /// Whether this account served the same beginning before.
+    pub(crate) fn is_stuck_to(&self, account: usize) -> bool {
+        self.stuck.as_ref().is_some_and(|stuck| stuck.account == account)
+    }
+
+    /// The prompt did not fit this link, so it fits none that has no more room.
+    pub(crate) fn was_too_short(&mut self, link: &Link) {
+        self.too_short = self.too_short.max(link.context_tokens);
+    }
+
+    /// Whether the prompt is known not to fit.
+    pub(crate) fn is_too_short(&self, link: &Link) -> bool {
+        link.context_tokens.zip(self.too_short).is_some_and(|(room, least)| room <= least)
+    }
+
     /// Sends another body from here on.
     pub(crate) fn replace_request(&mut self, request: &Arc<RequestBody>) {
         self.replace_requests(|_| Arc::clone(request));
@@ -145,8 +223,47 @@ impl Itinerary {
 
     /// Sends a body of its own to each link from here on.
     pub(crate) fn replace_requests(&mut self, request_for: impl Fn(&Link) -> Arc<RequestBody>) {
+        self.too_short = None;
         for link in &mut self.links {
             *link = Arc::new(link.with_request(&request_for(link)));
         }
     }
+}
+
+fn requirements(call: &Call, policy: &RoutePolicy) -> Requirements {
+    let presence = call.request.presence();
+    Requirements {
+        tee_required: call.tee_required,
+        prompt_tokens: least_tokens(call),
+        tools: presence.tools,
+        vision: presence.images,
+        json_schema: presence.json_schema,
+        max_output_price: policy.max_output_price,
+        allow_plain: policy.allow_plain,
+        fallback_off: call.fallback_off,
+    }
+}
+
+/// How many tokens the prompt has at least. Pictures are bytes without being tokens, so of those nothing is said.
+fn least_tokens(call: &Call) -> u64 {
+    /// Prose of any language has fewer bytes to a token.
+    const MOST_BYTES_PER_TOKEN: u64 = 6;
+    if call.request.presence().images {
+        return 0;
+    }
+    u64::try_from(call.request.prompt_bytes()).unwrap_or(u64::MAX) / MOST_BYTES_PER_TOKEN
+}
+
+fn facts(shared: &Shared, call: &Call, link: &Link) -> ModelFacts {
+    let bearer = &call.spender.bearer;
+    // What a virtual model stands for is the word of whoever configured it; what was asked for is checked before.
+    let is_allowed = link.kind == Kind::Asked
+        || shared.routing.is_own_name(&call.model)
+        || bearer.rights.models.allows(&link.key);
+    if link.service.is_chutes() {
+        return ModelFacts { is_forbidden: !is_allowed, ..shared.catalogue.facts(&link.model) };
+    }
+    // Nothing there is covered by a plan, so it is not for those who may not spend.
+    let may_pay = bearer.policy.paygo != Paygo::Never || link.service.is_free(&link.model);
+    ModelFacts { is_forbidden: !(is_allowed && may_pay), ..link.service.facts(&link.model) }
 }

@@ -18,6 +18,7 @@ use ripcord_rules::clients::Full;
 use ripcord_rules::continuation;
 use ripcord_rules::recover::{Attempts, Next, Rest, RestBook, Scope, Tried, Trimming};
 use ripcord_rules::route::Continuation;
+use ripcord_rules::route::Stuck;
 use ripcord_rules::time::Mono;
 use ripcord_rules::units::NanoUsd;
 use ripcord_store::{Outcome, ServedBy};
@@ -70,13 +71,14 @@ enum Tryout {
 impl Pursuit {
     pub(crate) fn new(shared: &Arc<Shared>, call: Arc<Call>) -> Self {
         shared.health.asked(shared.clock.mono());
-        let share = match call.trim.unwrap_or(shared.routing.trim) {
+        let itinerary = Itinerary::plan(shared, &call);
+        let share = match call.trim.unwrap_or(itinerary.trim) {
             Trim::Off => None,
             Trim::Share(share) => Some(share),
         };
         Self {
             shared: Arc::clone(shared),
-            itinerary: Itinerary::plan(shared, &call),
+            itinerary,
             attempts: Attempts::new(call.attempts, call.deadline),
             deadline: call.deadline,
             call,
@@ -131,6 +133,9 @@ impl Pursuit {
     /// Makes attempts until one is answered, or until none is left that may be made. Called again, it goes on within the
     /// limits of the request: attempts made before count.
     pub(crate) async fn next_answer(&mut self, story: &mut Story) -> Result<Granted, Refusal> {
+        if let Some(refusal) = refuse::left_out(&self.call, &self.itinerary) {
+            return Err(refusal);
+        }
         loop {
             if let Some(refusal) = self.all_rest() {
                 return Err(self.refusals.take().unwrap_or(refusal));
@@ -150,7 +155,11 @@ impl Pursuit {
         let now = self.shared.clock.mono();
         self.apart.retain(|one| one.until > now);
         let has_some = !able.is_empty();
-        able.retain(|one| !self.apart.iter().any(|other| other.account == one.account));
+        able.retain(|one| {
+            let key = self.itinerary.link(one.choice).map(|link| &link.key);
+            let is_it = |other: &Apart| other.account == one.account && Some(&other.link) == key;
+            !self.apart.iter().any(is_it)
+        });
         if able.is_empty() {
             if has_some {
                 self.wait_for_room(story).await?;
@@ -212,6 +221,7 @@ impl Pursuit {
             Ok(arrived) => {
                 passing.works();
                 shared.answered(permit.account, key, &link.key);
+                self.remember_who(permit.account, &link);
                 let cut = self.cut;
                 return Tryout::Answered(Granted { arrived, permit, link, unguarded, cut });
             }
@@ -227,13 +237,16 @@ impl Pursuit {
         tracing::debug!(
             request = %story.request_id,
             service = %link.service.label,
-            kind = link.kind.name(),
+            kind = ?link.kind,
             cause = cause.name(),
             "attempt failed"
         );
         let tried = Tried { account: permit.account, key: key.number, model: &link.key };
         passing.failed(&failed.failure);
         shared.record_failure(tried, &failed.failure);
+        if cause == Cause::ContextTooLong {
+            self.itinerary.was_too_short(&link);
+        }
         let now = shared.clock.mono();
         let elsewhere = self.goes_elsewhere(&link, now);
         let pair = (permit.account, &*link.key);
@@ -318,6 +331,15 @@ impl Pursuit {
         }
     }
 
+    /// The prompt's prefix is cached where it was answered.
+    fn remember_who(&self, account: usize, link: &Link) {
+        if let Some(beginning) = self.call.beginning.filter(|_| self.itinerary.policy.stickiness) {
+            let stuck = Stuck { link: Arc::clone(&link.key), account };
+            let now = self.shared.clock.mono();
+            self.shared.stickiness.lock().served(beginning, stuck, now);
+        }
+    }
+
     /// Why nobody takes the request; after an attempt, what that came to.
     fn refused(&mut self, why: Option<crate::driver::gate::NotAdmitted>) -> Refusal {
         self.refusals
@@ -350,7 +372,9 @@ impl Pursuit {
         let mut able = Vec::new();
         for (choice, link) in (0..).zip(self.itinerary.links()) {
             let rest = rests.resting(&Scope::Model(link.key.to_string()), now.mono);
-            if rest.is_some_and(|rest| !rest.may_be_waited_for()) {
+            if self.itinerary.is_too_short(link)
+                || rest.is_some_and(|rest| !rest.may_be_waited_for())
+            {
                 continue;
             }
             let pause =
@@ -373,7 +397,7 @@ impl Pursuit {
                         + u8::from(self.attempts.has_failed(number, &link.key)),
                     choice,
                     not_before: pause.max(shared.health.not_before(now.mono, number, &link.key)),
-                    is_preferred: false,
+                    is_preferred: self.itinerary.is_stuck_to(number),
                     model: None,
                 });
             }

@@ -4,7 +4,7 @@ pub(crate) mod several;
 
 use super::attempt::Failed;
 use super::call::Call;
-use super::itinerary::{Itinerary, Link, LinkKind};
+use super::itinerary::{Itinerary, Link};
 use super::pursuit::usable_key;
 use crate::accounts::budget::Budget;
 use crate::driver::gate::NotAdmitted;
@@ -16,6 +16,7 @@ use ripcord_rules::cause::Cause;
 use ripcord_rules::model_state::ModelState;
 use ripcord_rules::quota::{Missing, Shortage, Verdict, WindowKind};
 use ripcord_rules::recover::{Rest, Scope};
+use ripcord_rules::route::{Kind, WhyNot};
 use ripcord_rules::time::{Mono, Now, Wall};
 use ripcord_rules::units::NanoUsd;
 use several::{Refusals, Weight};
@@ -80,12 +81,35 @@ pub(super) fn after(
 /// What the reason of a failed attempt is worth beside others.
 pub(super) const fn weight(link: &Link, cause: Cause) -> Weight {
     match cause {
-        Cause::BadRequest | Cause::ContentFilter if matches!(link.kind, LinkKind::Asked) => {
+        Cause::BadRequest | Cause::ContentFilter if matches!(link.kind, Kind::Asked) => {
             Weight::Request
         }
         Cause::BadRequest | Cause::ContentFilter | Cause::ModelNotFound => Weight::StandIn,
         _ => Weight::Link,
     }
+}
+
+/// What to say if nothing may serve the request, whoever is free; `None` if something may.
+pub(super) fn left_out(call: &Call, itinerary: &Itinerary) -> Option<Refusal> {
+    if !itinerary.links().is_empty() {
+        return None;
+    }
+    let first = itinerary.left_out.first()?;
+    let name = &call.requested_model;
+    Some(match first.why {
+        WhyNot::NotConfidential => Refusal::of_request(
+            StatusCode::BAD_REQUEST,
+            "tee_required",
+            &format!(
+                "`x-ripcord-tee: required` was sent, and nothing that may serve `{name}` is known to run in a trusted \
+                 execution environment; `ripcord models --tee` lists what does"
+            ),
+        ),
+        why => {
+            let message = format!("`{}` may not serve this request: {why}", first.key);
+            Refusal::of_request(StatusCode::FORBIDDEN, "not_allowed", &message)
+        }
+    })
 }
 
 /// A model that is known not to answer.
@@ -357,7 +381,7 @@ fn as_upstream(failed: Failed, cause: Cause) -> Refusal {
 
 fn pause(shared: &Shared, link: &Link, account: usize, now: Now) -> Refusal {
     let (who, label) = (link.service.in_words(), &shared.accounts[account].label);
-    let why = if link.service.is_chutes {
+    let why = if link.service.is_chutes() {
         format!("{who}' load balancers ask account `{label}` to pause")
     } else {
         format!("{who} limits how much account `{label}` may ask at a time")

@@ -243,8 +243,7 @@ impl World {
     ) -> bool {
         let now = self.shared.clock.mono();
         let call = self.call(own, patience.map(|patience| now.after(patience)));
-        let link = Link::at_chutes(&self.shared.chutes, Arc::clone(&call.model), &call)
-            .with_digest(BodyDigest(own.body));
+        let link = Link::of_test(&self.shared, &call, BodyDigest(own.body));
         loop {
             let tier = self.shared.accounts[0].tier(&call.spender, self.shared.clock.now().wall);
             let able =
@@ -336,6 +335,8 @@ impl World {
             waiting: Arc::default(),
             tee_required: false,
             trim: None,
+            fallback_off: false,
+            beginning: None,
             headers: http::HeaderMap::new(),
         }
     }

@@ -272,7 +272,8 @@ async fn a_request_that_demands_tee_closes_nothing_for_others() {
         crate::world::post("/v1/chat/completions", chat(crate::world::OTHER_MODEL).to_string());
     request.headers_mut().insert("x-ripcord-tee", "required".parse().unwrap());
     let demanding = world.send(request).await;
-    assert_eq!(demanding.status.as_u16(), 426, "{}", demanding.text());
+    assert_eq!(demanding.refusal(), (400, "tee_required".to_owned(), "false"));
+    assert!(world.upstream_calls().is_empty());
     assert_eq!(world.chat(&chat(crate::world::OTHER_MODEL)).await.status, StatusCode::OK);
 }
 

@@ -168,7 +168,7 @@ async fn nothing_is_trimmed_unasked_and_nothing_twice() {
 #[tokio::test]
 async fn a_model_that_is_full_again_gets_less_to_read_where_the_settings_say_so() {
     let mut plan = Plan::new();
-    plan.routing = RoutingConfig { trim: Trim::Share(Share::LEAST) };
+    plan.routing = RoutingConfig { trim: Trim::Share(Share::LEAST), ..RoutingConfig::default() };
     let world = plan.start().await;
     world.control().add_model_fault(MODEL, Fault::new(FaultKind::Capacity).times(2)).unwrap();
     let mut body = long_chat();

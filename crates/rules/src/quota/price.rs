@@ -9,7 +9,7 @@ use super::size::CallSize;
 use crate::units::{NanoUsd, Rounding, scaled};
 
 /// Dollars for a million tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct ModelPrices {
     /// Of the prompt.
     pub prompt: NanoUsd,

@@ -42,8 +42,6 @@ pub struct RoutePolicy {
     pub max_output_price: Option<NanoUsd>,
     /// Whether a model outside of a trusted execution environment may stand in for one inside.
     pub allow_plain: bool,
-    /// How much of a long context may be cut, in thousandths; `None` if nothing.
-    pub trim_permille: Option<u16>,
 }
 
 impl Default for RoutePolicy {
@@ -54,7 +52,6 @@ impl Default for RoutePolicy {
             continuation: Continuation::SameModel,
             max_output_price: None,
             allow_plain: false,
-            trim_permille: None,
         }
     }
 }

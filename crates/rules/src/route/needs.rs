@@ -39,7 +39,9 @@ pub struct ModelFacts {
     pub json_schema: Option<bool>,
     /// What a million output tokens cost.
     pub output_price: Option<NanoUsd>,
-    /// Whether the caller may use it.
+    /// The name stands for several models, of which one runs in one.
+    pub is_partly_tee: bool,
+    /// The caller may not use it.
     pub is_forbidden: bool,
 }
 
@@ -64,6 +66,33 @@ pub enum WhyNot {
     NoJsonSchema,
     /// A million output tokens cost more than allowed, or nobody knows what they cost.
     TooDear(Option<NanoUsd>),
+}
+
+impl ModelFacts {
+    /// What is sure of whichever of two models answers.
+    #[must_use]
+    pub fn or_less(self, other: Self) -> Self {
+        let lacks = |one: Option<bool>, other: Option<bool>| match (one, other) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (Some(true), Some(true)) => Some(true),
+            _ => None,
+        };
+        Self {
+            tee: lacks(self.tee, other.tee),
+            is_partly_tee: self.may_be_tee() || other.may_be_tee(),
+            context_tokens: self.context_tokens.zip(other.context_tokens).map(|(a, b)| a.min(b)),
+            tools: lacks(self.tools, other.tools),
+            vision: lacks(self.vision, other.vision),
+            json_schema: lacks(self.json_schema, other.json_schema),
+            output_price: self.output_price.zip(other.output_price).map(|(a, b)| a.max(b)),
+            is_forbidden: self.is_forbidden || other.is_forbidden,
+        }
+    }
+
+    /// Whether whoever asks for it may count on a trusted execution environment.
+    pub(super) fn may_be_tee(&self) -> bool {
+        self.is_partly_tee || self.tee == Some(true)
+    }
 }
 
 impl WhyNot {

@@ -72,7 +72,7 @@ pub fn plan(lineup: &[Prospect], requirements: &Requirements) -> Plan {
         .iter()
         .find(|one| one.kind == Kind::Asked)
         .or_else(|| lineup.iter().find(|one| one.kind == Kind::Chain))
-        .is_some_and(|first| first.facts.tee == Some(true));
+        .is_some_and(|first| first.facts.may_be_tee());
     let has_asked = lineup.iter().any(|one| one.kind == Kind::Asked);
     let first_named = lineup.iter().position(|one| one.kind == Kind::Chain);
     let mut plan = Plan::default();
@@ -172,6 +172,15 @@ mod tests {
         assert_eq!(plan(&lineup, &allowed).order, [0, 1, 2, 3]);
         let required = Requirements { tee_required: true, ..allowed };
         assert_eq!(plan(&lineup, &required).order, [0, 2]);
+        let some = Prospect {
+            facts: ModelFacts { is_partly_tee: true, ..ModelFacts::default() },
+            ..link(Kind::Asked)
+        };
+        assert_eq!(order_of(&[some, link(Kind::Chain)]), [0]);
+        assert_eq!(
+            order_of(&[tee(link(Kind::Asked)), Prospect { kind: Kind::Chain, ..some }]),
+            [0]
+        );
         // Not knowing is not enough.
         let unknown = Prospect { facts: ModelFacts::default(), ..link(Kind::Sibling) };
         assert_eq!(order_of(&[tee(link(Kind::Asked)), unknown]), [0]);

@@ -8,6 +8,13 @@ use crate::json::{Cursor, Found, JsonProblem, Kind, Member};
 /// The keys that decide about a request and therefore must be there once and plainly.
 const STRICT_KEYS: [&str; 3] = ["model", "stream", "stream_options"];
 
+/// The types of message parts that are pictures. In a text the quotes around them would be escaped.
+const IMAGE_PARTS: [&str; 2] = ["\"image_url\"", "\"input_image\""];
+/// The types of `response_format` that are JSON.
+const JSON_FORMATS: [&str; 2] = ["\"json_schema\"", "\"json_object\""];
+/// So much of a `prompt` tells one conversation from another.
+const PROMPT_BEGINNING: usize = 1_024;
+
 /// What has been seen so far.
 #[derive(Default)]
 pub(super) struct Scan<'a> {
@@ -22,6 +29,7 @@ pub(super) struct Scan<'a> {
     max_tokens: Option<u64>,
     choice_count: Option<u64>,
     prompt_bytes: usize,
+    beginning: std::ops::Range<usize>,
     /// The first problem that is not one of grammar. Those come first: a body that is no JSON is
     /// told so, whatever else is wrong with it.
     problem: Option<BodyProblem>,
@@ -79,11 +87,22 @@ impl<'a> Scan<'a> {
             "n" => self.choice_count = value.unsigned(),
             "messages" => {
                 self.presence.messages = self.prompt_part(&value);
+                self.presence.images = IMAGE_PARTS.iter().any(|part| value.raw.contains(part));
+                self.beginning = of_conversation(&value);
             }
-            "prompt" => self.presence.prompt = self.prompt_part(&value),
+            "prompt" => {
+                self.presence.prompt = self.prompt_part(&value);
+                let start = value.span.start;
+                let is_long = value.raw.len() > PROMPT_BEGINNING;
+                self.beginning = if is_long { start..start + PROMPT_BEGINNING } else { 0..0 };
+            }
             "input" => self.presence.input = self.prompt_part(&value),
             "tools" | "functions" => self.presence.tools |= self.prompt_part(&value),
-            "response_format" => self.presence.response_format = value.is_something(),
+            "response_format" => {
+                self.presence.response_format = value.is_something();
+                self.presence.json_schema =
+                    JSON_FORMATS.iter().any(|format| value.raw.contains(format));
+            }
             "logprobs" | "top_logprobs" => {
                 self.presence.logprobs |= value.is_something() && value.kind != Kind::False;
             }
@@ -191,6 +210,7 @@ impl<'a> Scan<'a> {
             max_tokens: self.max_tokens,
             choice_count: self.choice_count,
             prompt_bytes: self.prompt_bytes,
+            beginning: self.beginning,
         })
     }
 }
@@ -201,6 +221,37 @@ pub(super) fn not_an_object(mut cursor: Cursor<'_>) -> BodyProblem {
         Ok(value) => BodyProblem::NotAnObject { found: describe(value.kind) },
         Err(problem) => problem.into(),
     }
+}
+
+/// The messages to the end of the first that is not the system's.
+fn of_conversation(messages: &Found<'_>) -> std::ops::Range<usize> {
+    let mut cursor = Cursor::new(messages.raw);
+    let mut end = None;
+    // An error stops the walk: the rest may be long. What is no list has no beginning.
+    let _ = cursor.elements(|cursor| {
+        let message = cursor.value()?;
+        if role(&message).is_some_and(|role| role != "system" && role != "developer") {
+            end = Some(message.span.end);
+            return Err(JsonProblem::Syntax { at: message.span.end, expected: "no more" });
+        }
+        Ok(())
+    });
+    end.map_or(0..0, |end| messages.span.start..messages.span.start + end)
+}
+
+fn role<'a>(message: &Found<'a>) -> Option<std::borrow::Cow<'a, str>> {
+    if message.kind != Kind::Object {
+        return None;
+    }
+    let mut role = None;
+    let walked = Cursor::new(message.raw).members(|cursor, member| {
+        let value = cursor.value()?;
+        if member.key().as_deref() == Some("role") {
+            role = value.text();
+        }
+        Ok(())
+    });
+    walked.ok().and(role)
 }
 
 fn describe(kind: Kind) -> &'static str {

@@ -16,6 +16,50 @@ const USAGE: Rewrite<'static> = Rewrite { model: None, include_usage: true };
 const MODEL_B: Rewrite<'static> = Rewrite { model: Some("b/\"B\""), include_usage: false };
 
 #[test]
+fn pictures_and_json_are_asked_for_in_their_own_words() {
+    let presence =
+        |members: &str| scan(&format!(r#"{{"model":"m",{members}}}"#)).unwrap().presence();
+    let shown = r#""messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:"}}]}]"#;
+    assert!(presence(shown).images);
+    assert!(
+        !presence(r#""messages":[{"role":"user","content":"a \"image_url\" in words"}]"#).images
+    );
+    assert!(presence(r#""response_format":{"type":"json_schema","json_schema":{}}"#).json_schema);
+    assert!(!presence(r#""response_format":{"type":"text"}"#).json_schema);
+}
+
+#[test]
+fn a_conversation_keeps_its_beginning() {
+    let beginning = |text: &str| {
+        let body = scan(text).unwrap();
+        body.beginning().map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+    };
+    let begun = r#"[{"role":"system","content":"be kind"}, {"content":"hi","role":"user"}"#;
+    for (rest, stream) in [
+        ("]", ""),
+        (
+            r#",{"role":"assistant","content":"ho"},{"role":"user","content":"x"}]"#,
+            ",\"stream\":true",
+        ),
+    ] {
+        let text = format!(r#"{{"model":"m","messages": {begun}{rest}{stream}}}"#);
+        assert_eq!(beginning(&text).as_deref(), Some(begun), "{text}");
+    }
+    for nothing in [
+        r#"{"model":"m","messages":[{"role":"system","content":"x"}]}"#,
+        r#"{"model":"m","messages":"hi"}"#,
+        r#"{"model":"m","messages":[3]}"#,
+        r#"{"model":"m","prompt":"short"}"#,
+        r#"{"model":"m","input":"x"}"#,
+    ] {
+        assert_eq!(beginning(nothing), None, "{nothing}");
+    }
+    let long = "x".repeat(2_000);
+    let prompt = beginning(&format!(r#"{{"model":"m","prompt":"{long}"}}"#)).unwrap();
+    assert_eq!(prompt.len(), 1_024);
+}
+
+#[test]
 fn finds_what_decides_about_a_request() {
     let text = r#" {"messages":[{"role":"user","content":"hi"}], "model" : "a\/A" ,"stream":true,
         "stream_options":{"include_usage":true},"max_tokens":10,"max_completion_tokens":20,"n":2,
@@ -32,8 +76,8 @@ fn finds_what_decides_about_a_request() {
         logprobs: true,
         stop: true,
         seed: true,
-        prompt: false,
-        input: false,
+        json_schema: true,
+        ..Presence::default()
     };
     assert_eq!(body.presence(), expected);
     assert_eq!(body.prompt_bytes(), r#"[{"role":"user","content":"hi"}]"#.len() + "[{}]".len());

@@ -104,7 +104,7 @@ impl Question {
         };
         let model = model.strip_prefix("chutes/").unwrap_or(model);
         models::listing(shared).await?;
-        let mut accounts = shared.accounts.iter();
+        let mut accounts = shared.at_chutes().iter();
         if !accounts.any(|account| Self::quote(shared, account, model).is_whole()) {
             return Err(Refusal::model_not_found(model, &shared.catalogue.near(model)));
         }
@@ -143,10 +143,10 @@ impl Question {
 }
 
 fn account(shared: &Shared, label: &str) -> Result<String, Refusal> {
-    if shared.accounts.iter().any(|account| *account.label == *label) {
+    if shared.at_chutes().iter().any(|account| *account.label == *label) {
         return Ok(label.to_owned());
     }
-    let labels: Vec<&str> = shared.accounts.iter().map(|account| &*account.label).collect();
+    let labels: Vec<&str> = shared.at_chutes().iter().map(|account| &*account.label).collect();
     Err(query::wrong(&format!(
         "there is no account `{}`; the accounts are: {}",
         ripcord_wire::text::clean(label, 60),

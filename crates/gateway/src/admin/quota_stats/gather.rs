@@ -71,7 +71,7 @@ pub(super) async fn stats(
 fn chutes(shared: &Shared, today: &[LedgerTotals], global: &[LedgerTotals], now: Now) -> Provider {
     let mut groups: BTreeMap<&'static str, QuotaGroup> = BTreeMap::new();
     let mut credentials = Vec::new();
-    for (index, account) in shared.accounts.iter().enumerate() {
+    for (index, account) in shared.at_chutes().iter().enumerate() {
         let sight = account.sight(&shared.bearers.anyone(), now);
         let credential = credential(shared, index, account, &sight, (today, global), now);
         join(&mut groups, &credential);

@@ -59,7 +59,7 @@ pub(crate) async fn refresh(
     }
     let is_ours = provider.is_none_or(|name| name == CHUTES);
     let credential = asked.credential.as_deref().filter(|_| scope == "credential");
-    let wanted: Vec<usize> = (0..shared.accounts.len())
+    let wanted: Vec<usize> = (0..shared.at_chutes().len())
         .filter(|_| is_ours)
         .filter(|&index| credential.is_none_or(|name| *name == *shared.accounts[index].label))
         .collect();
