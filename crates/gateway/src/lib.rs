@@ -29,7 +29,8 @@
 //! 6. A plain answer is read whole before it goes on. A stream goes on from its first useful event (`pipeline::relay`),
 //!    whole events only; if it breaks, the client gets an error event.
 //! 7. The slot and the record live in the body of the answer. Dropping it, because the client left or because it
-//!    ended, closes the upstream call, gives the slot back and writes the rows (`story`).
+//!    ended, closes the upstream call, gives the slot back and writes the rows (`story`). What happens between attempts
+//!    is written as it happens: waits, switches, what was left out or cut.
 //!
 //! Nothing is spawned for a request, so nothing outlives it.
 #![warn(missing_docs)]

@@ -90,6 +90,7 @@ fn waited_for(reason: &str) -> &str {
         "room" => "for room in a window",
         "share" => "for room in what the client key may spend",
         "backoff" => "before trying again",
+        "warming" => "for the model to warm up",
         other => other,
     }
 }
