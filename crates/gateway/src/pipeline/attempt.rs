@@ -19,6 +19,7 @@ use ripcord_rules::time::Mono;
 use ripcord_wire::chat::{ChoiceGlance, ChunkGlance};
 use ripcord_wire::error::ErrorBody;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What to ask whom.
 #[derive(Clone, Copy)]
@@ -66,15 +67,21 @@ pub(crate) async fn make(
         .map_err(|error| Failed::internal(format!("the request cannot be sent: {error}")))?;
     let body_bytes = request.body().len() as u64;
     let first_token = shared.health.first_token_limit(&link.key, body_bytes);
+    let sent_at = shared.clock.mono();
+    // A stream that is left costs nothing, so the deadline holds for it to the end.
+    let until_deadline = |now: Mono| deadline.map_or(Duration::MAX, |deadline| deadline.since(now));
     let limits = TransportLimits {
         connect: shared.limits.connect,
-        first_byte: if call.wants_stream { first_token } else { shared.limits.plain_answer },
+        first_byte: if call.wants_stream {
+            first_token.min(until_deadline(sent_at))
+        } else {
+            shared.limits.plain_answer
+        },
         // The relay has its own idea of a stall once an answer has begun.
         idle: shared.limits.stall.max(first_token),
         fresh_connection: is_fresh,
         ..TransportLimits::default()
     };
-    let sent_at = shared.clock.mono();
     let was_silent = || {
         let waited = shared.clock.mono().since(sent_at);
         shared.health.first_token_did_not_come(&link.key, body_bytes, waited);
@@ -99,9 +106,7 @@ pub(crate) async fn make(
         Some(content_type) => {
             let mut relay = Box::new(Relay::new(shared, &order, response.into_body()));
             let now = shared.clock.mono();
-            let patience = first_token.saturating_sub(now.since(sent_at));
-            // A stream that is left costs nothing, so the deadline holds for it to the end.
-            let patience = deadline.map_or(patience, |deadline| patience.min(deadline.since(now)));
+            let patience = first_token.saturating_sub(now.since(sent_at)).min(until_deadline(now));
             match tokio::time::timeout(patience, relay.open()).await {
                 Ok(Opening::Useful) => {
                     let took = shared.clock.mono().since(sent_at);

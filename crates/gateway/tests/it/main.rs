@@ -10,6 +10,7 @@
 mod budget;
 mod clients;
 mod connections;
+mod continuing;
 mod events;
 mod failures;
 mod faults;
