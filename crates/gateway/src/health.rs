@@ -146,6 +146,14 @@ impl Health {
         self.models.lock().is_open(link, now)
     }
 
+    /// The links that keep failing, by name.
+    pub(crate) fn failing_models(&self) -> Vec<String> {
+        let mut failing: Vec<String> =
+            self.models.lock().open().map(|key| key.to_string()).collect();
+        failing.sort();
+        failing
+    }
+
     /// From when on the link may be asked for this account; `None` if at once.
     pub(crate) fn not_before(&self, now: Mono, account: usize, link: &str) -> Option<Mono> {
         let model = self.models.lock().not_before(link, now);

@@ -28,6 +28,8 @@ struct Status<'a> {
     wants_client_key: bool,
     clients: Vec<ClientStatus>,
     models_resting: Vec<Resting>,
+    /// Models that keep failing: only one request at a time tries them, until one works.
+    models_failing: Vec<String>,
     models_listed: Option<usize>,
     ledger: LedgerStatus,
 }
@@ -206,6 +208,7 @@ pub(crate) fn report(shared: &Shared, query: Option<&str>) -> Result<Bytes, Refu
         wants_client_key: shared.bearers.wants_key(),
         clients: clients.collect(),
         models_resting,
+        models_failing: shared.health.failing_models(),
         models_listed: shared.catalogue.listing().map(|listing| listing.count()),
         ledger: LedgerStatus {
             rows_queued: health.rows_queued,

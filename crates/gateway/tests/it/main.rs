@@ -16,6 +16,7 @@ mod failures;
 mod faults;
 mod forwarding;
 mod guard;
+mod health;
 mod input;
 mod leaving;
 mod misbehaving;

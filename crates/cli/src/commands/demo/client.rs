@@ -10,10 +10,14 @@ use ripcord_wire::chat::ChunkGlance;
 use ripcord_wire::sse::{DONE, Event, EventReader};
 use serde_json::{Value, json};
 
+use super::scenario::COLD_MODEL;
 use crate::clock::Clock;
 
 /// The longest event that is read.
 const EVENT_BYTES: usize = 1 << 20;
+
+/// A cold model is not waited for so long: it rests a minute.
+const COLD_DEADLINE_SECONDS: u64 = 30;
 
 /// Where calls go.
 #[derive(Clone)]
@@ -116,10 +120,15 @@ impl Call {
                 }),
             ),
         };
-        Request::post(path)
+        let request = Request::post(path)
             .header("content-type", "application/json")
-            .header("user-agent", self.user_agent())
-            .body(body.to_string().into())
+            .header("user-agent", self.user_agent());
+        let request = match self.model {
+            // Nobody waits a minute for it in a demonstration.
+            COLD_MODEL => request.header("x-ripcord-deadline", COLD_DEADLINE_SECONDS),
+            _ => request,
+        };
+        request.body(body.to_string().into())
     }
 }
 

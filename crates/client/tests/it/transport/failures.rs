@@ -189,6 +189,7 @@ async fn a_limit_may_be_endless() {
         send_stall: forever,
         first_byte: forever,
         idle: forever,
+        fresh_connection: false,
     };
     let answer = send_within(&transport, &target(&transport, &server.url()), get("/"), limits)
         .await

@@ -31,6 +31,25 @@ async fn a_body_read_to_its_end_frees_its_connection_for_the_next_request() {
 }
 
 #[tokio::test]
+async fn a_request_that_wants_a_connection_of_its_own_gets_one() {
+    let server = RawServer::answering(PLAIN).await;
+    let transport = transport();
+    let target = target(&transport, &server.url());
+    let limits = TransportLimits { fresh_connection: true, ..TransportLimits::default() };
+    text(send(&transport, &target, post("{}")).await.unwrap()).await.unwrap();
+    for connections in 2..4 {
+        let answer = transport.send_with(&target, post("{}"), limits).await.unwrap();
+        assert!(!answer.body().came_over_reused_connection());
+        assert_eq!(
+            (text(answer).await.unwrap().as_str(), server.connections()),
+            ("hello", connections)
+        );
+    }
+    let later = send(&transport, &target, post("{}")).await.unwrap();
+    assert!(later.body().came_over_reused_connection(), "the pool is as it was");
+}
+
+#[tokio::test]
 async fn by_length_the_last_byte_is_the_end() {
     let server = RawServer::answering(PLAIN).await;
     let transport = transport();

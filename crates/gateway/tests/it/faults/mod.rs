@@ -23,7 +23,7 @@ macro_rules! cases {
 }
 
 mod accounts;
-mod answers;
+pub(crate) mod answers;
 mod broken;
 mod case;
 mod client;
