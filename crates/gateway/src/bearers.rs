@@ -25,10 +25,6 @@ pub(crate) struct Bearer {
     /// Those with one number have one policy and nothing of their own to count.
     number: u32,
     /// Whose turn it is in the queue; 0 for all who need no key.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the queue asks for it as soon as it has turns")
-    )]
     pub(crate) client: u32,
     /// The name of its client key; `None` where no key is asked for.
     pub(crate) label: Option<Arc<str>>,

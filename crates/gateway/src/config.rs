@@ -3,6 +3,7 @@
 use crate::health::RecoveryLimits;
 use ripcord_client::endpoints::{BaseUrl, Endpoints};
 use ripcord_client::key::Key;
+use ripcord_rules::admit::PaceRule;
 use ripcord_rules::events::WatchSettings;
 use ripcord_rules::quota::{BookSettings, ModelPrices, Paygo, SpendingPolicy, WhenUnknown};
 use ripcord_rules::route::{Place, RoutePolicy};
@@ -150,7 +151,9 @@ pub struct AccountConfig {
 pub struct Limits {
     /// Attempts under way at once on each account.
     pub slots_per_account: u32,
-    /// Requests waiting for a slot.
+    /// How fast attempts may start on each account.
+    pub pace: PaceRule,
+    /// Requests waiting for a slot. The last tenth of the places is for interactive work, the one before it not for batches.
     pub queue: usize,
     /// The largest request body, in bytes.
     pub body_bytes: usize,
@@ -235,6 +238,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             slots_per_account: 5,
+            pace: PaceRule::default(),
             queue: 1_000,
             body_bytes: 32 << 20,
             buffered_bytes: 512 << 20,

@@ -70,13 +70,13 @@ impl Refusal {
         Self { retry_after, should_retry, ..Self::of_request(status, code, message) }
     }
 
-    pub(crate) fn queue_full(queue: usize) -> Self {
+    pub(crate) fn queue_full(queue: usize, wait: Option<Duration>) -> Self {
         let message = format!("all {queue} places in the queue are taken; try again in a moment");
         Self::waiting(
             StatusCode::TOO_MANY_REQUESTS,
             "queue_full",
             &message,
-            Some(Duration::from_secs(5)),
+            Some(wait.unwrap_or(Duration::from_secs(5))),
         )
     }
 

@@ -18,14 +18,14 @@ use crate::terms::Terms;
 use crate::under_way::UnderWay;
 use parking_lot::Mutex;
 use ripcord_client::transport::Transport;
-use ripcord_rules::admit::Closure;
+use ripcord_rules::admit::{Closure, ModelNumber};
 use ripcord_rules::cause::{Cause, Failure, classify};
 use ripcord_rules::quota::{SizeBook, TURN_MARGIN, Verdict, WindowKind};
 use ripcord_rules::recover::{Rest, RestBook, Scope, Tried};
 use ripcord_rules::route::Stickiness;
 use ripcord_rules::time::{Mono, Now, Wall};
 use ripcord_store::Ledger;
-use std::hash::RandomState;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -146,6 +146,11 @@ impl Shared {
     pub(crate) fn at_chutes(&self) -> &[Account] {
         let others = self.accounts.partition_point(|account| account.service.is_chutes());
         self.accounts.get(..others).unwrap_or_default()
+    }
+
+    /// A number for a model at a service, by the key of its link.
+    pub(crate) fn model_number(&self, key: &str) -> ModelNumber {
+        ModelNumber(self.body_hasher.hash_one(key))
     }
 
     /// Asks for the figures of an account out of turn.

@@ -18,7 +18,7 @@ use crate::server;
 use crate::shared::{FIGURES_LAG, Shared};
 use parking_lot::Mutex;
 use ripcord_client::transport::{Transport, TransportError, TransportSettings};
-use ripcord_rules::admit::GateLimits;
+use ripcord_rules::admit::AccountLimits;
 use ripcord_rules::quota::{BurnSpan, CallCost};
 use ripcord_rules::recover::RestBook;
 use ripcord_rules::time::Wall;
@@ -226,22 +226,20 @@ impl Gateway {
         coordination: &dyn Coordination,
     ) -> Result<Arc<Shared>, StartError> {
         let transport = Transport::new(TransportSettings::default());
-        let limits = GateLimits {
-            slots_per_account: config.limits.slots_per_account,
-            queue: config.limits.queue,
-        };
+        let limits = |slots| AccountLimits { slots, pace: config.limits.pace };
         let of_chutes = config.accounts.iter().map(|account| {
-            coordination.slots(&slot_tag(&account.keys), config.limits.slots_per_account)
+            let limits = limits(config.limits.slots_per_account);
+            Ok((limits, coordination.slots(&slot_tag(&account.keys), limits.slots)?))
         });
         let of_providers = config.routing.providers.iter().map(|provider| {
-            let slots = provider.slots.unwrap_or(config.limits.slots_per_account);
-            coordination.slots(&provider_tag(provider), slots)
+            let limits = limits(provider.slots.unwrap_or(config.limits.slots_per_account));
+            Ok((limits, coordination.slots(&provider_tag(provider), limits.slots)?))
         });
-        let slots = of_chutes.chain(of_providers).collect::<Result<Vec<_>, _>>()?;
+        let slots = of_chutes.chain(of_providers).collect::<Result<Vec<_>, StartError>>()?;
         let services = Services::new(&transport, &config.endpoints, &config.routing.providers)?;
         let accounts = Account::all(&services, config, trusted_for(config.quota_refresh_interval));
         Ok(Arc::new(Shared {
-            gate: GateDriver::new(Arc::clone(&clock), limits, slots),
+            gate: GateDriver::new(Arc::clone(&clock), config.limits.queue, slots),
             services,
             routing: Routing::new(&config.routing),
             stickiness: Mutex::default(),

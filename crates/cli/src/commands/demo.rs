@@ -31,6 +31,7 @@ use chutes_emulator::{Control, Emulator, Running};
 use ripcord_client::endpoints::{BaseUrl, Endpoints, PlainHttp, Service};
 use ripcord_client::transport::{Transport, TransportSettings};
 use ripcord_gateway::{Config, Gateway, Limits, RoutingConfig, StartError, WatchConfig};
+use ripcord_rules::admit::PaceRule;
 use ripcord_rules::quota::BookSettings;
 use ripcord_store::{MemoryCoordination, Row};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -140,7 +141,12 @@ async fn open(
         admin_token: None,
         endpoints,
         accounts: scenario::accounts()?,
-        limits: Limits { drain: Duration::from_secs(5), ..Limits::default() },
+        limits: Limits {
+            drain: Duration::from_secs(5),
+            // Here a minute has room for what takes hours.
+            pace: PaceRule::Off,
+            ..Limits::default()
+        },
         allowed_hosts: Vec::new(),
         allowed_origins: Vec::new(),
         quota_refresh_interval: scenario::FIGURES_EVERY,

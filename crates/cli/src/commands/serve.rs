@@ -140,6 +140,7 @@ fn config(
             .collect(),
         limits: Limits {
             slots_per_account: u32::try_from(gateway.slots_per_account.value).unwrap_or(u32::MAX),
+            pace: gateway.pace.value,
             queue: count(gateway.queue.value),
             body_bytes: count(gateway.body_mib.value) << 20,
             interactive_deadline: gateway.interactive_deadline.value,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ripcord_rules::admit::PaceRule;
 use ripcord_rules::quota::WhenUnknown;
 use toml::de::DeTable;
 
@@ -198,6 +199,7 @@ fn read_gateway(gateway: &mut GatewaySettings, section: &mut Section<'_>) {
         &mut gateway.slots_per_account,
         read::whole(1, 1_000, "slots"),
     );
+    section.read("pace", &mut gateway.pace, pace);
     section.read("queue", &mut gateway.queue, read::whole(0, 1_000_000, "places"));
     section.read(
         "interactive_deadline_seconds",
@@ -213,6 +215,19 @@ fn read_gateway(gateway: &mut GatewaySettings, section: &mut Section<'_>) {
     section.read("body_mib", &mut gateway.body_mib, read::whole(1, 512, "MiB"));
     section.read("allowed_hosts", &mut gateway.allowed_hosts, read::texts);
     section.read("allowed_origins", &mut gateway.allowed_origins, read::origins);
+}
+
+/// How fast attempts may start: a word, or a number of them a minute.
+fn pace(value: &Value<'_>) -> Result<PaceRule, String> {
+    match value {
+        Value::String(word) if word == "adaptive" => Ok(PaceRule::Adaptive),
+        Value::String(word) if word == "off" => Ok(PaceRule::Off),
+        Value::Integer(_) => {
+            let number = read::whole(1, 1_000_000, "attempts a minute")(value)?;
+            Ok(PaceRule::PerMinute(u32::try_from(number).unwrap_or(u32::MAX)))
+        }
+        _ => Err("expected \"adaptive\", \"off\" or a number of attempts a minute".to_owned()),
+    }
 }
 
 fn seconds(least: u64, most: u64) -> impl FnOnce(&Value<'_>) -> Result<Duration, String> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ripcord_rules::admit::PaceRule;
 use ripcord_rules::quota::WhenUnknown;
 use ripcord_rules::units::NanoUsd;
 use serde_json::{Value, json};
@@ -63,6 +64,11 @@ impl Settings {
                 json!(path.as_ref().map(|path| path.display().to_string()))
             }),
             listed("gateway.slots_per_account", &gateway.slots_per_account, |count| json!(count)),
+            listed("gateway.pace", &gateway.pace, |pace| match pace {
+                PaceRule::Off => json!("off"),
+                PaceRule::Adaptive => json!("adaptive"),
+                PaceRule::PerMinute(number) => json!(number),
+            }),
             listed("gateway.queue", &gateway.queue, |count| json!(count)),
             seconds("gateway.interactive_deadline_seconds", &gateway.interactive_deadline),
             seconds("gateway.agent_deadline_seconds", &gateway.agent_deadline),

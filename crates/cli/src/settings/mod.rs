@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ripcord_gateway::{AdminToken, Trim};
+use ripcord_rules::admit::PaceRule;
 use ripcord_rules::quota::{Paygo, WhenUnknown};
 use ripcord_rules::recommend::Weigh;
 use ripcord_rules::units::NanoUsd;
@@ -116,6 +117,7 @@ pub(crate) struct GatewaySettings {
     /// Where the ledger is kept; `None` if neither the settings nor the environment name a place.
     pub(crate) state_directory: Sourced<Option<PathBuf>>,
     pub(crate) slots_per_account: Sourced<u64>,
+    pub(crate) pace: Sourced<PaceRule>,
     pub(crate) queue: Sourced<u64>,
     pub(crate) interactive_deadline: Sourced<Duration>,
     pub(crate) agent_deadline: Sourced<Duration>,
@@ -212,6 +214,7 @@ impl Settings {
                 admin_token: unset(None),
                 state_directory: unset(None),
                 slots_per_account: unset(0),
+                pace: unset(PaceRule::Off),
                 queue: unset(0),
                 interactive_deadline: unset(Duration::ZERO),
                 agent_deadline: unset(Duration::ZERO),

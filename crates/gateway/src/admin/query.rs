@@ -2,46 +2,15 @@
 
 use crate::refusal::Refusal;
 use http::StatusCode;
-use ripcord_rules::quota::Work;
+use ripcord_rules::admit::Priority;
 
 /// The longest query that is read.
 const LONGEST: usize = 4_096;
 
-/// For whom work is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Priority {
-    Interactive,
-    Agent,
-    Batch,
-}
-
-// === impl Priority ===
-
-impl Priority {
-    /// What the parameter `priority` says.
-    pub(super) fn read(text: Option<&str>) -> Result<Self, Refusal> {
-        match text {
-            None | Some("interactive") => Ok(Self::Interactive),
-            Some("agent") => Ok(Self::Agent),
-            Some("batch") => Ok(Self::Batch),
-            Some(_) => Err(wrong("`priority` takes interactive, agent or batch")),
-        }
-    }
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Interactive => "interactive",
-            Self::Agent => "agent",
-            Self::Batch => "batch",
-        }
-    }
-
-    pub(super) const fn work(self) -> Work {
-        match self {
-            Self::Interactive => Work::Interactive,
-            Self::Agent | Self::Batch => Work::Background,
-        }
-    }
+/// What the parameter `priority` says.
+pub(super) fn priority(text: Option<&str>) -> Result<Priority, Refusal> {
+    let Some(text) = text else { return Ok(Priority::default()) };
+    Priority::read(text).ok_or_else(|| wrong("`priority` takes interactive, agent or batch"))
 }
 
 /// The parameters, each at most once and each of these names.

@@ -2,7 +2,7 @@
 
 use super::clients::ClientStatus;
 use super::figures::{decimal, format_time, source_word, unit_word, usd};
-use super::query::{self, Priority};
+use super::query;
 use crate::accounts::Account;
 use crate::accounts::budget::Budget;
 use crate::bearers::Spender;
@@ -11,6 +11,7 @@ use crate::shared::Shared;
 use bytes::Bytes;
 use ripcord_rules::quota::{Aliases, Cap, Plan, Readable, Window};
 use ripcord_rules::recover::Scope;
+use ripcord_rules::time::Mono;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -38,7 +39,26 @@ struct Status<'a> {
 struct Queue {
     waiting: usize,
     places: usize,
+    interactive: usize,
+    agent: usize,
+    batch: usize,
+    /// Those that came first, or the one that was asked for.
+    requests: Vec<QueuedRequest>,
 }
+
+#[derive(Serialize)]
+struct QueuedRequest {
+    request: String,
+    priority: &'static str,
+    /// How many are likely to go before.
+    ahead: usize,
+    waited_seconds: f64,
+    /// How long it is likely to go on waiting; null while too little is known.
+    likely_wait_seconds: Option<f64>,
+}
+
+/// The most requests in the queue that are shown.
+const SHOWN: usize = 100;
 
 #[derive(Serialize)]
 struct AccountStatus<'a> {
@@ -51,6 +71,10 @@ struct AccountStatus<'a> {
     /// Those that any program of this machine holds, this one included.
     slots_held_on_machine: Option<usize>,
     slots: u32,
+    /// Requests in the queue that it could serve.
+    waiting: usize,
+    /// Attempts that it may start in a minute; null while there is no bound.
+    pace_per_minute: Option<f64>,
     /// `open`, `unguarded` (open, though nobody knows what is left), `not_read_yet`, `settling` (closed until it is known
     /// what calls under way cost), `closed`.
     budget: &'static str,
@@ -118,11 +142,12 @@ struct LedgerStatus {
 
 /// The report as JSON, for work of the priority that the query names.
 pub(crate) fn report(shared: &Shared, query: Option<&str>) -> Result<Bytes, Refusal> {
-    let parameters = query::read(query, &["priority"])?;
-    let priority = Priority::read(parameters.first().map(|(_, value)| value.as_str()))?;
+    let parameters = query::read(query, &["priority", "request"])?;
+    let parameter =
+        |name| parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+    let priority = query::priority(parameter("priority"))?;
     let now = shared.clock.now();
-    let wall_of =
-        |mono: ripcord_rules::time::Mono| format_time(now.wall.after(mono.since(now.mono)));
+    let wall_of = |mono: Mono| format_time(now.wall.after(mono.since(now.mono)));
     let rests = shared.rests.lock();
     let anyone = Spender::new(shared.bearers.anyone().bearer, priority.work());
     let models_resting = rests
@@ -157,7 +182,12 @@ pub(crate) fn report(shared: &Shared, query: Option<&str>) -> Result<Bytes, Refu
             as_of: snapshot.as_ref().map(|snapshot| format_time(snapshot.as_of)),
             slots_in_use: shared.gate.in_use(index),
             slots_held_on_machine: shared.gate.held_on_machine(index),
-            slots: shared.limits.slots_per_account,
+            slots: shared.gate.slots(index),
+            waiting: shared.gate.queued_for(index),
+            pace_per_minute: shared
+                .gate
+                .pace_per_thousand_minutes(index)
+                .map(|pace| pace as f64 / 1_000.0),
             budget: match (standing.budget, standing.may_settle) {
                 (Budget::Open(_), _) => "open",
                 (Budget::Unguarded, _) => "unguarded",
@@ -203,7 +233,7 @@ pub(crate) fn report(shared: &Shared, query: Option<&str>) -> Result<Bytes, Refu
         server_clock_ahead_seconds: shared.clock.server_ahead_seconds(),
         requests_in_flight: shared.metrics.requests_in_flight.get(),
         calling_ports: shared.under_way.ports(),
-        queue: Queue { waiting: shared.gate.queued(), places: shared.limits.queue },
+        queue: Queue::of(shared, parameter("request"), now.mono),
         accounts: accounts.collect(),
         wants_client_key: shared.bearers.wants_key(),
         clients: clients.collect(),
@@ -219,6 +249,27 @@ pub(crate) fn report(shared: &Shared, query: Option<&str>) -> Result<Bytes, Refu
     };
     // Plain values always serialise.
     Ok(serde_json::to_vec_pretty(&status).unwrap_or_default().into())
+}
+
+impl Queue {
+    fn of(shared: &Shared, request: Option<&str>, now: Mono) -> Self {
+        let [interactive, agent, batch] = shared.gate.queued_by_priority();
+        let requests = shared.gate.queue(SHOWN, request).into_iter().map(|queued| QueuedRequest {
+            request: queued.request.to_string(),
+            priority: queued.priority.name(),
+            ahead: queued.stands.ahead,
+            waited_seconds: now.since(queued.stands.since).as_secs_f64(),
+            likely_wait_seconds: queued.stands.wait.map(|wait| wait.as_secs_f64()),
+        });
+        Self {
+            waiting: interactive + agent + batch,
+            places: shared.limits.queue,
+            interactive,
+            agent,
+            batch,
+            requests: requests.collect(),
+        }
+    }
 }
 
 impl WindowStatus {

@@ -4,12 +4,14 @@ use crate::clock::Clock;
 use crate::driver::shared_slots::SharedSlots;
 use parking_lot::{Mutex, MutexGuard};
 use ripcord_rules::admit::{
-    Candidate, Class, Closure, Gate, GateLimits, Grant, Offer, Refused, Ticket, Wake, Waking,
+    AccountLimits, Allowance, Asker, Candidate, Class, Closure, Gate, Grant, Offer,
+    Place as Stands, Priority, Refused, Ticket, Wake, Waking,
 };
 use ripcord_rules::time::Mono;
 use ripcord_store::{LINE_POLL, Slot, Slots};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +27,30 @@ struct State {
     gate: Gate,
     /// By account.
     shared_slots: Vec<SharedSlots>,
-    waiters: HashMap<Ticket, oneshot::Sender<Woken>>,
+    waiters: HashMap<Ticket, Waiting>,
+}
+
+/// Somebody in the queue.
+struct Waiting {
+    request: Arc<str>,
+    wake: oneshot::Sender<Woken>,
+}
+
+/// A request in the queue, to be shown.
+pub(crate) struct Queued {
+    pub(crate) request: Arc<str>,
+    pub(crate) priority: Priority,
+    pub(crate) stands: Stands,
+}
+
+/// What an attempt taught.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lesson {
+    Answered,
+    /// The load balancers, or the service, want fewer.
+    TooFast,
+    /// Its model is full.
+    ModelFull,
 }
 
 /// What a waiter is told, with the slot that comes with a grant.
@@ -37,9 +62,9 @@ struct Woken {
 /// A slot. Given back when dropped, on every path.
 pub(crate) struct Permit {
     driver: Arc<GateDriver>,
-    pub(crate) account: usize,
-    /// What of the candidate whoever asked chose with it.
-    pub(crate) choice: u16,
+    pub(crate) grant: Grant,
+    /// An attempt was made on it.
+    is_used: bool,
     /// Among the programs of the machine; `None` where they cannot share.
     slot: Option<Slot>,
 }
@@ -48,8 +73,8 @@ pub(crate) struct Permit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotAdmitted {
     Refused(Refused),
-    /// Waited, and the deadline came first.
-    Expired,
+    /// Waited, and the deadline came first; and how long the wait would have gone on, if that can be told.
+    Expired(Option<Duration>),
 }
 
 /// A place in the queue. Left when dropped.
@@ -62,14 +87,15 @@ struct Place<'a> {
 // === impl GateDriver ===
 
 impl GateDriver {
-    /// A gate before as many accounts as there are `slots`, which other programs may use, too.
+    /// A gate with so many places in the queue before these accounts, whose slots other programs may use, too.
     pub(crate) fn new(
         clock: Arc<Clock>,
-        limits: GateLimits,
-        slots: Vec<Arc<dyn Slots>>,
+        places: usize,
+        accounts: Vec<(AccountLimits, Arc<dyn Slots>)>,
     ) -> Arc<Self> {
+        let (limits, slots): (Vec<_>, Vec<_>) = accounts.into_iter().unzip();
         let state = State {
-            gate: Gate::new(limits, slots.len()),
+            gate: Gate::new(places, limits),
             shared_slots: slots.into_iter().map(SharedSlots::new).collect(),
             waiters: HashMap::new(),
         };
@@ -80,14 +106,15 @@ impl GateDriver {
     pub(crate) async fn admit(
         self: &Arc<Self>,
         candidates: Vec<Candidate>,
-        deadline: Option<Mono>,
+        asker: Asker,
+        request: &Arc<str>,
     ) -> Result<Permit, NotAdmitted> {
         let mut place = {
             let mut state = self.state.lock();
             let State { gate, shared_slots, .. } = &mut *state;
             let claim = |account: usize| shared_slots[account].claim();
             // If others hold what was asked for and it is not queued for either, the next offer asks anew.
-            match gate.offer(self.clock.mono(), candidates, deadline, claim) {
+            match gate.offer(self.clock.mono(), candidates, asker, claim) {
                 Offer::Granted(grant) => {
                     let slot = shared_slots[grant.account].take();
                     return Ok(self.permit(grant, slot));
@@ -95,18 +122,19 @@ impl GateDriver {
                 Offer::Refused(refused) => return Err(NotAdmitted::Refused(refused)),
                 Offer::Queued(ticket) => {
                     let (sender, wake) = oneshot::channel();
-                    state.waiters.insert(ticket, sender);
+                    let waiting = Waiting { request: Arc::clone(request), wake: sender };
+                    state.waiters.insert(ticket, waiting);
                     Place { driver: self, ticket, wake }
                 }
             }
         };
         self.moved.notify_one();
         // The sender is only dropped with the driver.
-        let Ok(woken) = (&mut place.wake).await else { return Err(NotAdmitted::Expired) };
+        let Ok(woken) = (&mut place.wake).await else { return Err(NotAdmitted::Expired(None)) };
         match woken.waking {
             Waking::Granted(grant) => Ok(self.permit(grant, woken.slot)),
             Waking::Closed(first) => Err(NotAdmitted::Refused(Refused::ClosedPastDeadline(first))),
-            Waking::Expired => Err(NotAdmitted::Expired),
+            Waking::Expired(wait) => Err(NotAdmitted::Expired(wait)),
         }
     }
 
@@ -129,8 +157,54 @@ impl GateDriver {
         self.moved.notify_one();
     }
 
+    /// The service prints how many requests a minute the account may make.
+    pub(crate) fn hear_printed_pace(&self, account: usize, per_minute: u64) {
+        let now = self.clock.mono();
+        self.state.lock().gate.hear_printed_pace(now, account, per_minute);
+    }
+
     pub(crate) fn queued(&self) -> usize {
         self.state.lock().gate.queued()
+    }
+
+    /// Requests in the queue, by priority.
+    pub(crate) fn queued_by_priority(&self) -> [usize; Priority::ALL.len()] {
+        let state = self.state.lock();
+        Priority::ALL.map(|priority| state.gate.queued_of(priority))
+    }
+
+    /// Those in the queue that came first, at most so many; or the one with this id.
+    pub(crate) fn queue(&self, most: usize, only: Option<&str>) -> Vec<Queued> {
+        let state = self.state.lock();
+        let wanted = |(_, waiting): &(&Ticket, &Waiting)| {
+            only.is_none_or(|request| *waiting.request == *request)
+        };
+        let now = self.clock.mono();
+        let mut first: Vec<(&Ticket, &Waiting)> = state.waiters.iter().filter(wanted).collect();
+        first.sort_unstable_by_key(|(ticket, _)| state.gate.waits_since(**ticket));
+        let shown = first.into_iter().take(most).filter_map(|(&ticket, waiting)| {
+            Some(Queued {
+                request: Arc::clone(&waiting.request),
+                priority: ticket.priority(),
+                stands: state.gate.place(ticket, now)?,
+            })
+        });
+        shown.collect()
+    }
+
+    /// Requests in the queue that name the account.
+    pub(crate) fn queued_for(&self, account: usize) -> usize {
+        self.state.lock().gate.queued_for(account)
+    }
+
+    /// Attempts that the account bears at once.
+    pub(crate) fn slots(&self, account: usize) -> u32 {
+        self.state.lock().gate.slots(account)
+    }
+
+    /// Attempts that the account may start in a thousand minutes, if there is a bound.
+    pub(crate) fn pace_per_thousand_minutes(&self, account: usize) -> Option<u64> {
+        self.state.lock().gate.pace_per_thousand_minutes(account)
     }
 
     pub(crate) fn in_use(&self, account: usize) -> u32 {
@@ -176,8 +250,7 @@ impl GateDriver {
     }
 
     fn permit(self: &Arc<Self>, grant: Grant, slot: Option<Slot>) -> Permit {
-        let Grant { account, choice, .. } = grant;
-        Permit { driver: Arc::clone(self), account, choice, slot }
+        Permit { driver: Arc::clone(self), grant, is_used: false, slot }
     }
 
     fn deliver(&self, state: &mut State) {
@@ -188,16 +261,16 @@ impl GateDriver {
             let mut given_back = false;
             for Wake { ticket, waking } in wakes {
                 let granted = match waking {
-                    Waking::Granted(grant) => Some(grant.account),
-                    Waking::Expired | Waking::Closed(_) => None,
+                    Waking::Granted(grant) => Some(grant),
+                    Waking::Expired(_) | Waking::Closed(_) => None,
                 };
-                let slot = granted.and_then(|account| shared_slots[account].take());
+                let slot = granted.and_then(|grant| shared_slots[grant.account].take());
                 let woken = Woken { waking, slot };
                 // What nobody hears is dropped, and its slot with it.
                 let is_heard =
-                    waiters.remove(&ticket).is_some_and(|waiter| waiter.send(woken).is_ok());
-                if let (false, Some(account)) = (is_heard, granted) {
-                    gate.release(account);
+                    waiters.remove(&ticket).is_some_and(|waiter| waiter.wake.send(woken).is_ok());
+                if let (false, Some(grant)) = (is_heard, granted) {
+                    gate.release_unused(&grant);
                     given_back = true;
                 }
             }
@@ -207,11 +280,15 @@ impl GateDriver {
         }
     }
 
-    fn release(&self, account: usize, slot: Option<Slot>) {
+    fn release(&self, grant: &Grant, is_used: bool, slot: Option<Slot>) {
         let mut state = self.state.lock();
         // For others first: whoever waits in this program asks for it anew.
         drop(slot);
-        state.gate.release(account);
+        if is_used {
+            state.gate.release(self.clock.mono(), grant);
+        } else {
+            state.gate.release_unused(grant);
+        }
         self.pass_on(state);
     }
 
@@ -245,7 +322,8 @@ impl State {
     /// Leaves the lines for what nobody here wants any more.
     fn leave_lines(&mut self, now: Mono) {
         for (account, shared) in self.shared_slots.iter_mut().enumerate() {
-            if !self.gate.is_wanted(account, now) {
+            let has_asked = shared.has_asked() || self.gate.is_short(account);
+            if has_asked && !self.gate.is_wanted(account, now) {
                 shared.want_nothing();
                 self.gate.slots_may_be_free(account);
             }
@@ -253,9 +331,35 @@ impl State {
     }
 }
 
+impl Permit {
+    /// An attempt is made on it now.
+    pub(crate) const fn begin(&mut self) {
+        self.is_used = true;
+    }
+
+    /// What came of the attempt.
+    pub(crate) fn learn(&self, lesson: Lesson) {
+        let now = self.driver.clock.mono();
+        let gate = &mut self.driver.state.lock().gate;
+        match lesson {
+            Lesson::Answered => gate.answered(now, &self.grant),
+            Lesson::TooFast => gate.edge_refused(now, &self.grant),
+            Lesson::ModelFull => gate.model_refused(now, &self.grant),
+        }
+    }
+
+    /// What the service says is left, in the answer to the attempt.
+    pub(crate) fn hear_allowances(&self, told: impl IntoIterator<Item = Allowance>) {
+        let now = self.driver.clock.mono();
+        self.driver.state.lock().gate.hear_allowances(now, &self.grant, told);
+        // Somebody's wait may have no end in time any more.
+        self.driver.moved.notify_one();
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.driver.release(self.account, self.slot.take());
+        self.driver.release(&self.grant, self.is_used, self.slot.take());
     }
 }
 
@@ -265,11 +369,10 @@ impl Drop for Place<'_> {
         state.waiters.remove(&self.ticket);
         // Whoever leaves at the moment of the grant gives the slot on.
         if !state.gate.cancel(self.ticket)
-            && let Ok(Woken { waking: Waking::Granted(Grant { account, .. }), slot }) =
-                self.wake.try_recv()
+            && let Ok(Woken { waking: Waking::Granted(grant), slot }) = self.wake.try_recv()
         {
             drop(slot);
-            state.gate.release(account);
+            state.gate.release_unused(&grant);
             self.driver.pass_on(state);
         }
     }
@@ -278,19 +381,37 @@ impl Drop for Place<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ripcord_rules::admit::PaceRule;
     use ripcord_store::{AccountTag, Coordination as _, MemoryCoordination};
     use std::time::Duration;
 
     fn driver(slots: u32) -> Arc<GateDriver> {
-        let limits = GateLimits { slots_per_account: slots, queue: 1_000 };
-        let coordination = MemoryCoordination::default();
-        sharing(&coordination, limits)
+        sharing(&MemoryCoordination::default(), slots, 1_000)
     }
 
     /// A gate as it is in another program that shares the slots.
-    fn sharing(coordination: &MemoryCoordination, limits: GateLimits) -> Arc<GateDriver> {
-        let slots = coordination.slots(&AccountTag::of("alice"), limits.slots_per_account);
-        GateDriver::new(Arc::new(Clock::start()), limits, vec![slots.unwrap()])
+    fn sharing(coordination: &MemoryCoordination, slots: u32, places: usize) -> Arc<GateDriver> {
+        let shared = coordination.slots(&AccountTag::of("alice"), slots).unwrap();
+        GateDriver::new(Arc::new(Clock::start()), places, vec![(limits(slots), shared)])
+    }
+
+    fn limits(slots: u32) -> AccountLimits {
+        AccountLimits { slots, pace: PaceRule::Adaptive }
+    }
+
+    /// Whoever asks without a word about it.
+    fn until(deadline: Option<Mono>) -> Asker {
+        Asker { deadline, ..Asker::default() }
+    }
+
+    impl GateDriver {
+        async fn admit_one(
+            self: &Arc<Self>,
+            candidates: Vec<Candidate>,
+            asker: Asker,
+        ) -> Result<Permit, NotAdmitted> {
+            self.admit(candidates, asker, &Arc::from("a request")).await
+        }
     }
 
     fn zero() -> Vec<Candidate> {
@@ -304,12 +425,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slot_given_back_goes_to_whoever_waited_longest() {
         let driver = driver(1);
-        let held = driver.admit(zero(), None).await.ok().unwrap();
+        let held = driver.admit_one(zero(), until(None)).await.ok().unwrap();
         let mut waiting = tokio::task::JoinSet::new();
         for number in 0..3 {
             let driver = Arc::clone(&driver);
             waiting.spawn(async move {
-                driver.admit(zero(), None).await.map(|permit| (number, permit)).ok().unwrap()
+                driver
+                    .admit_one(zero(), until(None))
+                    .await
+                    .map(|permit| (number, permit))
+                    .ok()
+                    .unwrap()
             });
             tokio::task::yield_now().await;
         }
@@ -329,12 +455,13 @@ mod tests {
         let task = tokio::task::JoinSet::from_iter([Arc::clone(&driver).run(stop.clone())]);
         driver.close(0, Closure::Rest, in_(&driver, Duration::from_secs(90)));
         let before = driver.clock.mono();
-        let refused = driver.admit(zero(), in_(&driver, Duration::from_secs(90))).await.err();
+        let refused =
+            driver.admit_one(zero(), until(in_(&driver, Duration::from_secs(90)))).await.err();
         assert!(matches!(
             refused,
             Some(NotAdmitted::Refused(Refused::ClosedPastDeadline(Some(_))))
         ));
-        driver.admit(zero(), in_(&driver, Duration::from_secs(91))).await.ok().unwrap();
+        driver.admit_one(zero(), until(in_(&driver, Duration::from_secs(91)))).await.ok().unwrap();
         assert_eq!(driver.clock.mono().since(before).as_secs(), 90);
         stop.cancel();
         drop(task);
@@ -345,9 +472,10 @@ mod tests {
         let driver = driver(1);
         let stop = CancellationToken::new();
         let task = tokio::task::JoinSet::from_iter([Arc::clone(&driver).run(stop.clone())]);
-        let _held = driver.admit(zero(), None).await.ok().unwrap();
-        let waited = driver.admit(zero(), in_(&driver, Duration::from_secs(5))).await.err();
-        assert_eq!(waited, Some(NotAdmitted::Expired));
+        let _held = driver.admit_one(zero(), until(None)).await.ok().unwrap();
+        let waited =
+            driver.admit_one(zero(), until(in_(&driver, Duration::from_secs(5)))).await.err();
+        assert_eq!(waited, Some(NotAdmitted::Expired(None)));
         stop.cancel();
         drop(task);
     }
@@ -360,7 +488,7 @@ mod tests {
             let driver = Arc::clone(&driver);
             tasks.spawn(async move {
                 let hold = async {
-                    let _permit = driver.admit(zero(), None).await;
+                    let _permit = driver.admit_one(zero(), until(None)).await;
                     tokio::time::sleep(Duration::from_millis(number % 7)).await;
                 };
                 let _ = tokio::time::timeout(Duration::from_millis(number % 5), hold).await;
@@ -374,8 +502,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn two_programs_share_the_slots_of_an_account_and_both_come_on() {
         let coordination = MemoryCoordination::default();
-        let limits = GateLimits { slots_per_account: 2, queue: 1_000 };
-        let gates = [sharing(&coordination, limits), sharing(&coordination, limits)];
+        let (slots, places) = (2, 1_000);
+        let gates = [sharing(&coordination, slots, places), sharing(&coordination, slots, places)];
         let stop = CancellationToken::new();
         let mut running = tokio::task::JoinSet::new();
         gates.iter().for_each(|gate| drop(running.spawn(Arc::clone(gate).run(stop.clone()))));
@@ -383,7 +511,7 @@ mod tests {
         for number in 0..200_usize {
             let gates = gates.clone();
             requests.spawn(async move {
-                let permit = gates[number % 2].admit(zero(), None).await.ok().unwrap();
+                let permit = gates[number % 2].admit_one(zero(), until(None)).await.ok().unwrap();
                 let most = gates[0].in_use(0) + gates[1].in_use(0);
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 drop(permit);
@@ -407,17 +535,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_waiter_that_leaves_takes_no_slot_from_the_others_of_the_machine() {
         let coordination = MemoryCoordination::default();
-        let limits = GateLimits { slots_per_account: 1, queue: 1_000 };
-        let (here, there) = (sharing(&coordination, limits), sharing(&coordination, limits));
+        let (slots, places) = (1, 1_000);
+        let (here, there) =
+            (sharing(&coordination, slots, places), sharing(&coordination, slots, places));
         let stop = CancellationToken::new();
         let task = tokio::task::JoinSet::from_iter([Arc::clone(&here).run(stop.clone())]);
-        let held = there.admit(zero(), None).await.ok().unwrap();
-        let refused = here.admit(zero(), in_(&here, Duration::from_secs(1))).await.err();
-        assert_eq!(refused, Some(NotAdmitted::Expired));
+        let held = there.admit_one(zero(), until(None)).await.ok().unwrap();
+        let refused = here.admit_one(zero(), until(in_(&here, Duration::from_secs(1)))).await.err();
+        assert_eq!(refused, Some(NotAdmitted::Expired(None)));
         drop(held);
         // Nobody stands in line any more, so it is there at once.
-        drop(there.admit(zero(), None).await.ok().unwrap());
-        let permit = here.admit(zero(), in_(&here, Duration::from_secs(1))).await.ok().unwrap();
+        drop(there.admit_one(zero(), until(None)).await.ok().unwrap());
+        let permit =
+            here.admit_one(zero(), until(in_(&here, Duration::from_secs(1)))).await.ok().unwrap();
         assert_eq!(there.held_on_machine(0), Some(1));
         drop(permit);
         stop.cancel();
@@ -435,14 +565,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_grant_that_nobody_takes_is_not_lost_to_those_behind_when_others_come_first() {
         let coordination = MemoryCoordination::default();
-        let limits = GateLimits { slots_per_account: 1, queue: 10 };
-        let gate = sharing(&coordination, limits);
+        let (slots, places) = (1, 10);
+        let gate = sharing(&coordination, slots, places);
         let elsewhere = coordination.slots(&AccountTag::of("alice"), 1).unwrap();
         let stop = CancellationToken::new();
         let task = tokio::task::JoinSet::from_iter([Arc::clone(&gate).run(stop.clone())]);
-        let held = gate.admit(zero(), None).await.ok().unwrap();
-        let mut first = Box::pin(gate.admit(zero(), None));
-        let mut second = Box::pin(gate.admit(zero(), None));
+        let held = gate.admit_one(zero(), until(None)).await.ok().unwrap();
+        let mut first = Box::pin(gate.admit_one(zero(), until(None)));
+        let mut second = Box::pin(gate.admit_one(zero(), until(None)));
         begins_to_wait(first.as_mut()).await;
         begins_to_wait(second.as_mut()).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -465,35 +595,40 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_a_queue_a_slot_that_others_held_is_used_when_it_is_free() {
         let coordination = MemoryCoordination::default();
-        let limits = GateLimits { slots_per_account: 1, queue: 0 };
-        let gate = sharing(&coordination, limits);
+        let (slots, places) = (1, 0);
+        let gate = sharing(&coordination, slots, places);
         let elsewhere = coordination.slots(&AccountTag::of("alice"), 1).unwrap();
         let slot = elsewhere.try_take().unwrap().unwrap();
-        let refused = gate.admit(zero(), None).await.err();
-        assert_eq!(refused, Some(NotAdmitted::Refused(Refused::QueueFull)));
+        let refused = gate.admit_one(zero(), until(None)).await.err();
+        assert_eq!(refused, Some(NotAdmitted::Refused(Refused::QueueFull(None))));
         drop(slot);
-        drop(gate.admit(zero(), None).await.ok().unwrap());
+        drop(gate.admit_one(zero(), until(None)).await.ok().unwrap());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_line_that_was_there_for_a_moment_sends_no_later_call_to_the_account_that_pays() {
         let coordination = MemoryCoordination::default();
-        let limits = GateLimits { slots_per_account: 5, queue: 10 };
+        let (slots, places) = (5, 10);
         let [plan, pays] = ["plan", "pays"]
             .map(|account| coordination.slots(&AccountTag::of(account), 5).unwrap());
-        let gate = GateDriver::new(Arc::new(Clock::start()), limits, vec![Arc::clone(&plan), pays]);
+        let gate = GateDriver::new(
+            Arc::new(Clock::start()),
+            places,
+            vec![(limits(slots), Arc::clone(&plan)), (limits(slots), pays)],
+        );
         let both = || {
             let pays = Candidate { account: 1, tier: 2, ..Candidate::default() };
             vec![Candidate::default(), pays]
         };
         let line = plan.line().unwrap();
-        let first = gate.admit(both(), None).await.ok().unwrap();
+        let first = gate.admit_one(both(), until(None)).await.ok().unwrap();
         drop(line);
         let mut permits = Vec::new();
         for _ in 0..5 {
-            permits.push(gate.admit(both(), None).await.ok().unwrap());
+            permits.push(gate.admit_one(both(), until(None)).await.ok().unwrap());
         }
-        let used = |permits: &[Permit]| permits.iter().map(|one| one.account).collect::<Vec<_>>();
-        assert_eq!((first.account, used(&permits)), (1, vec![0; 5]));
+        let used =
+            |permits: &[Permit]| permits.iter().map(|one| one.grant.account).collect::<Vec<_>>();
+        assert_eq!((first.grant.account, used(&permits)), (1, vec![0; 5]));
     }
 }

@@ -79,6 +79,11 @@ impl SharedSlots {
         Ok(slot)
     }
 
+    /// Whether there is anything to give back, or a line to leave.
+    pub(crate) const fn has_asked(&self) -> bool {
+        self.ready.is_some() || self.line.is_some()
+    }
+
     /// Gives back what nobody wants, and leaves the line.
     pub(crate) fn want_nothing(&mut self) {
         self.ready = None;

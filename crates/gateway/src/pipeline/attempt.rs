@@ -2,10 +2,12 @@
 
 use super::call::{Call, Route};
 use super::itinerary::Link;
+use super::pacing;
 use super::relay::Relay;
 use super::source::Opening;
 use super::watch::Break;
 use crate::accounts::AccountKey;
+use crate::driver::gate::Permit;
 use crate::shared::Shared;
 use crate::story::Story;
 use bytes::Bytes;
@@ -27,6 +29,7 @@ pub(crate) struct Order<'a> {
     pub(crate) call: &'a Arc<Call>,
     pub(crate) link: &'a Link,
     pub(crate) key: &'a AccountKey,
+    pub(crate) permit: &'a Permit,
     /// Until the first byte goes to the client.
     pub(crate) deadline: Option<Mono>,
     /// Over a connection of its own: the one before may have been the trouble.
@@ -94,6 +97,7 @@ pub(crate) async fn make(
         failed
     })?;
     story.answered(response.status().as_u16());
+    pacing::hear(shared, &order, response.headers());
     if !response.status().is_success() {
         return Err(refused(shared, link, response).await);
     }

@@ -8,8 +8,8 @@ use crate::refusal::Refusal;
 use crate::shared::Shared;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use ripcord_rules::admit::{Asker, Priority};
 use ripcord_rules::quota::CallShape;
-use ripcord_rules::quota::Work;
 use ripcord_rules::recover::AttemptLimits;
 use ripcord_rules::route::Continuation;
 use ripcord_rules::route::Fingerprint;
@@ -50,6 +50,8 @@ pub(crate) struct Call {
     pub(crate) patience: Option<Duration>,
     /// Who may continue an answer that broke off.
     pub(crate) continuation: Continuation,
+    /// How urgent it is in the queue.
+    pub(crate) priority: Priority,
     pub(crate) attempts: AttemptLimits,
     /// What it waits for, while it does.
     pub(crate) waiting: Arc<Waiting>,
@@ -136,8 +138,9 @@ impl Call {
             request: Arc::new(scanned),
             requested_model: requested,
             model,
-            spender: Spender::new(bearer, steering.work),
             patience: steering.deadline,
+            spender: Spender::new(bearer, steering.priority.work()),
+            priority: steering.priority,
             deadline: steering.deadline.map(|deadline| arrived.after(deadline)),
             attempts,
             waiting: Arc::default(),
@@ -154,6 +157,11 @@ impl Call {
         let shape = shape(self.route, &request);
         Some((Self { request: Arc::new(request), shape, ..self.clone() }, cut))
     }
+
+    /// As what it asks for a slot.
+    pub(crate) fn asker(&self, deadline: Option<Mono>) -> Asker {
+        Asker { priority: self.priority, client: self.spender.bearer.client, deadline }
+    }
 }
 
 fn shape(route: Route, request: &RequestBody) -> CallShape {
@@ -167,7 +175,7 @@ fn shape(route: Route, request: &RequestBody) -> CallShape {
 
 /// What a caller may decide with `x-ripcord-*` headers.
 struct Steering {
-    work: Work,
+    priority: Priority,
     deadline: Option<Duration>,
     attempts: AttemptLimits,
     tee_required: bool,
@@ -183,17 +191,21 @@ impl Steering {
             Refusal::of_request(StatusCode::BAD_REQUEST, "invalid_header", &message)
         };
         let asked = match text("x-ripcord-priority") {
-            None | Some("interactive") => ClientPriority::Interactive,
-            Some("agent") => ClientPriority::Agent,
-            Some("batch") => ClientPriority::Batch,
-            Some(_) => return Err(wrong("x-ripcord-priority", "interactive, agent or batch")),
+            None => Priority::default(),
+            Some(text) => Priority::read(text)
+                .ok_or_else(|| wrong("x-ripcord-priority", "interactive, agent or batch"))?,
         };
-        let (work, by_priority) = match asked.min(bearer.rights.highest_priority) {
-            ClientPriority::Interactive => {
-                (Work::Interactive, Some(shared.limits.interactive_deadline))
-            }
-            ClientPriority::Agent => (Work::Background, Some(shared.limits.agent_deadline)),
-            ClientPriority::Batch => (Work::Background, None),
+        let highest = match bearer.rights.highest_priority {
+            ClientPriority::Interactive => Priority::Interactive,
+            ClientPriority::Agent => Priority::Agent,
+            ClientPriority::Batch => Priority::Batch,
+        };
+        // The more urgent is the lesser.
+        let priority = asked.max(highest);
+        let by_priority = match priority {
+            Priority::Interactive => Some(shared.limits.interactive_deadline),
+            Priority::Agent => Some(shared.limits.agent_deadline),
+            Priority::Batch => None,
         };
         let deadline = match text("x-ripcord-deadline") {
             None => by_priority,
@@ -227,6 +239,6 @@ impl Steering {
             .and_then(|count| count.parse::<u32>().ok())
             .unwrap_or(0);
         let attempts = shared.limits.recovery.attempts.after_callers_retries(sdk_retries);
-        Ok(Self { work, deadline, attempts, tee_required, trim, fallback_off })
+        Ok(Self { priority, deadline, attempts, tee_required, trim, fallback_off })
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod attempt;
 pub(crate) mod call;
 pub(crate) mod early;
 pub(crate) mod itinerary;
+mod pacing;
 pub(crate) mod pursuit;
 mod refuse;
 pub(crate) mod relay;
@@ -74,7 +75,7 @@ fn answer(
     mut story: Story,
 ) -> Answer {
     let Granted { arrived, permit, link, unguarded, cut } = granted;
-    let account = Arc::clone(&shared.accounts[permit.account].label);
+    let account = Arc::clone(&shared.accounts[permit.grant.account].label);
     let attempts = story.attempts();
     let (status, content_type, body) = match arrived {
         Arrived::Whole { status, content_type, bytes } => {

@@ -8,7 +8,7 @@ use super::refuse::{self, several::Refusals};
 use crate::accounts::AccountKey;
 use crate::charge::{Bill, Charge, Denied};
 use crate::config::Trim;
-use crate::driver::gate::Permit;
+use crate::driver::gate::{Lesson, Permit};
 use crate::refusal::Refusal;
 use crate::shared::{Apart, Shared};
 use crate::story::{Story, WaitedFor};
@@ -169,27 +169,29 @@ impl Pursuit {
         }
         let waits_for = self.waits_for(&able, now);
         self.call.waiting.begins(waits_for);
-        let slot = self.shared.gate.admit(able, self.deadline);
+        let asker = self.call.asker(self.deadline);
+        let slot = self.shared.gate.admit(able, asker, &story.request_id);
         let admitted = self.while_in_force(slot).await;
         self.call.waiting.ends();
         story.waited(waits_for, self.shared.clock.mono().since(now));
         admitted?.map(Some).map_err(|why| self.refused(Some(why)))
     }
 
-    async fn attempt(&mut self, permit: Permit, story: &mut Story) -> Tryout {
+    async fn attempt(&mut self, mut permit: Permit, story: &mut Story) -> Tryout {
         let shared = Arc::clone(&self.shared);
-        let Some(link) = self.itinerary.link(permit.choice).map(Arc::clone) else {
+        let taken = permit.grant.account;
+        let Some(link) = self.itinerary.link(permit.grant.choice).map(Arc::clone) else {
             return Tryout::GoesOn;
         };
-        let account = &shared.accounts[permit.account];
+        let account = &shared.accounts[taken];
         // A circuit may have opened meanwhile, or somebody else makes its probe.
-        let Ok(passing) = shared.health.pass(&shared.clock, permit.account, &link.key) else {
+        let Ok(passing) = shared.health.pass(&shared.clock, taken, &link.key) else {
             return Tryout::GoesOn;
         };
-        let charge = match Charge::reserve(&shared, permit.account, &self.call, &link) {
+        let charge = match Charge::reserve(&shared, taken, &self.call, &link) {
             Ok(charge) => charge,
             Err(Denied::Budget(budget)) => {
-                let stays_away = shared.close_for(permit.account, &self.call, &link, &budget);
+                let stays_away = shared.close_for(taken, &self.call, &link, &budget);
                 drop(permit);
                 self.apart.extend(stays_away);
                 return Tryout::GoesOn;
@@ -200,7 +202,7 @@ impl Pursuit {
             }
         };
         // The last one may have been set aside meanwhile; then the account is no candidate any more.
-        let Some(key) = usable_key(&shared, permit.account) else {
+        let Some(key) = usable_key(&shared, taken) else {
             charge.settle(Bill::Nothing, None);
             return Tryout::GoesOn;
         };
@@ -209,26 +211,35 @@ impl Pursuit {
             shared.health.earn_retries(&link.service.label, shared.clock.mono());
         }
         let is_fresh = self.attempts.wants_fresh_connection();
-        self.attempts.begin(permit.account, &link.key);
+        permit.begin();
+        self.attempts.begin(taken, &link.key);
         let served_by = ServedBy {
             model: Some(Arc::clone(&link.key)),
             account: Some(Arc::clone(&account.label)),
             key: Some(Arc::clone(&key.label)),
         };
         story.begin_attempt(served_by, charge);
-        let order = Order { call: &self.call, link: &link, key, deadline: self.deadline, is_fresh };
+        let order = Order {
+            call: &self.call,
+            link: &link,
+            key,
+            permit: &permit,
+            deadline: self.deadline,
+            is_fresh,
+        };
         let failed = match attempt::make(&shared, order, story).await {
             Ok(arrived) => {
                 passing.works();
-                shared.answered(permit.account, key, &link.key);
-                self.remember_who(permit.account, &link);
+                permit.learn(Lesson::Answered);
+                shared.answered(taken, key, &link.key);
+                self.remember_who(taken, &link);
                 let cut = self.cut;
                 return Tryout::Answered(Granted { arrived, permit, link, unguarded, cut });
             }
             Err(failed) => failed,
         };
         let cause = classify(&failed.failure);
-        self.last_failure = Some((permit.account, Arc::clone(&link), cause));
+        self.last_failure = Some((taken, Arc::clone(&link), cause));
         if !is_recognised(&failed.failure) {
             shared.metrics.unknown_cause(&link.service.label, failed.failure.status);
         }
@@ -241,20 +252,23 @@ impl Pursuit {
             cause = cause.name(),
             "attempt failed"
         );
-        let tried = Tried { account: permit.account, key: key.number, model: &link.key };
+        let tried = Tried { account: taken, key: key.number, model: &link.key };
         passing.failed(&failed.failure);
         shared.record_failure(tried, &failed.failure);
-        if cause == Cause::ContextTooLong {
-            self.itinerary.was_too_short(&link);
+        match cause {
+            Cause::Capacity => permit.learn(Lesson::ModelFull),
+            Cause::EdgeRateLimit | Cause::RateLimited => permit.learn(Lesson::TooFast),
+            Cause::ContextTooLong => self.itinerary.was_too_short(&link),
+            _ => {}
         }
         let now = shared.clock.mono();
         let elsewhere = self.goes_elsewhere(&link, now);
-        let pair = (permit.account, &*link.key);
+        let pair = (taken, &*link.key);
         let jitter = jitter_permille();
         let next = self.attempts.failed(now, pair, &failed.failure, elsewhere, jitter);
-        let refusal = refuse::after(&shared, &self.call, &link, permit.account, cause, failed);
+        let refusal = refuse::after(&shared, &self.call, &link, taken, cause, failed);
         self.refusals.add(
-            usize::from(permit.choice),
+            usize::from(permit.grant.choice),
             &link.key,
             refuse::in_few_words(cause),
             refuse::weight(&link, cause),
@@ -398,7 +412,7 @@ impl Pursuit {
                     choice,
                     not_before: pause.max(shared.health.not_before(now.mono, number, &link.key)),
                     is_preferred: self.itinerary.is_stuck_to(number),
-                    model: None,
+                    model: Some(shared.model_number(&link.key)),
                 });
             }
         }

@@ -131,18 +131,22 @@ pub(super) fn nobody(
     let now = shared.clock.now();
     let is_left_alone = |link: &Arc<Link>| shared.health.is_left_alone(now.mono, &link.key);
     match why {
-        Some(NotAdmitted::Refused(Refused::QueueFull)) => {
-            return Refusal::queue_full(shared.limits.queue);
+        Some(NotAdmitted::Refused(Refused::QueueFull(wait))) => {
+            return Refusal::queue_full(shared.limits.queue, wait);
+        }
+        Some(NotAdmitted::Refused(Refused::TooLong(wait))) => {
+            let why = format!("about {} s is the likely wait in the queue", wait.as_secs().max(1));
+            return Refusal::deadline(&why, Some(wait));
         }
         // It did not wait for a slot.
         _ if itinerary.links().iter().all(is_left_alone) => {
             return of_links(shared, call, itinerary, now);
         }
-        Some(NotAdmitted::Expired) => {
+        Some(NotAdmitted::Expired(wait)) => {
             if let Some(account) = first_settling(shared, call, now) {
                 return settling(&shared.accounts[account].label);
             }
-            return busy(None);
+            return busy(wait);
         }
         Some(NotAdmitted::Refused(Refused::ClosedPastDeadline(_) | Refused::NoAccount)) | None => {}
     }

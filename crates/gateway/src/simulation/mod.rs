@@ -24,7 +24,7 @@ use load::{Fate, Foreign, MEAN_OF_MEDIAN, MODELS, OwnCall, Scenario, WINDOW};
 use random::Random;
 use ripcord_client::endpoints::{Endpoints, PlainHttp};
 use ripcord_client::key::Key;
-use ripcord_rules::admit::Candidate;
+use ripcord_rules::admit::{Candidate, Priority};
 use ripcord_rules::quota::{
     AccountSnapshot, BodyDigest, CallShape, Paygo, Readable, SpendingPolicy, WhenUnknown,
 };
@@ -241,17 +241,19 @@ impl World {
         patience: Option<Duration>,
         random: &mut Random,
     ) -> bool {
-        let now = self.shared.clock.mono();
+        let (now, request) = (self.shared.clock.mono(), Arc::from("simulated"));
         let call = self.call(own, patience.map(|patience| now.after(patience)));
         let link = Link::of_test(&self.shared, &call, BodyDigest(own.body));
         loop {
             let tier = self.shared.accounts[0].tier(&call.spender, self.shared.clock.now().wall);
             let able =
                 vec![Candidate { class: call.spender.class(), tier, ..Candidate::default() }];
-            let Ok(permit) = self.shared.gate.admit(able, call.deadline).await else {
+            let Ok(permit) =
+                self.shared.gate.admit(able, call.asker(call.deadline), &request).await
+            else {
                 return false;
             };
-            match Charge::reserve(&self.shared, permit.account, &call, &link) {
+            match Charge::reserve(&self.shared, permit.grant.account, &call, &link) {
                 Ok(charge) => {
                     let bill = self.attempt(own, random).await;
                     charge.settle(bill, Some(&call.model));
@@ -259,7 +261,8 @@ impl World {
                     return true;
                 }
                 Err(Denied::Budget(budget)) => {
-                    let _stays_away = self.shared.close_for(permit.account, &call, &link, &budget);
+                    let account = permit.grant.account;
+                    let _stays_away = self.shared.close_for(account, &call, &link, &budget);
                 }
                 Err(Denied::Share(full, _)) => panic!("nobody here has a share: {full:?}"),
             }
@@ -331,6 +334,7 @@ impl World {
             deadline,
             patience: None,
             continuation: ripcord_rules::route::Continuation::Off,
+            priority: Priority::Interactive,
             attempts: AttemptLimits::default(),
             waiting: Arc::default(),
             tee_required: false,

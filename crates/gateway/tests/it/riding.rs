@@ -128,7 +128,8 @@ impl Ride {
             .balance_usd(5.0);
         spec.four_hour_used_usd = self.used_before() as f64 / 1e9;
         let mut plan = Plan::new();
-        plan.limits = Limits { drain: Duration::from_secs(1), ..Limits::default() };
+        let (drain, pace) = (Duration::from_secs(1), plan.limits.pace);
+        plan.limits = Limits { drain, pace, ..Limits::default() };
         plan.accounts = vec![account("first", &[0])];
         plan.accounts[0].paygo = Paygo::Never;
         plan.scenario.starts_at =

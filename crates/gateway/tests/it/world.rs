@@ -13,6 +13,7 @@ use ripcord_client::transport::{Body, Target, Transport, TransportLimits, Transp
 use ripcord_gateway::{
     AccountConfig, AdminToken, Config, Gateway, Limits, RoutingConfig, WatchConfig,
 };
+use ripcord_rules::admit::PaceRule;
 use ripcord_rules::events::WatchSettings;
 use ripcord_rules::quota::BookSettings;
 use ripcord_rules::quota::{Paygo, SpendingPolicy, WhenUnknown};
@@ -83,6 +84,8 @@ impl Plan {
             body_timeout: Duration::from_millis(400),
             header_timeout: Duration::from_millis(600),
             drain: Duration::from_secs(5),
+            // Tests send more in a second than Chutes bears in a minute.
+            pace: PaceRule::Off,
             ..Limits::default()
         };
         Self {

@@ -2,11 +2,12 @@
 
 use crate::accounts::Account;
 use crate::admin::models;
-use crate::admin::query::{self, Priority};
+use crate::admin::query;
 use crate::bearers::{Bearer, Spender};
 use crate::catalogue::Quote;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
+use ripcord_rules::admit::Priority;
 use ripcord_rules::quota::{CallCost, CallSize};
 use ripcord_rules::units::MilliUnits;
 use ripcord_store::UsualCall;
@@ -80,7 +81,7 @@ impl Question {
         let number = |name, least, most| {
             get(name).map(|text| query::number(name, text, least, most)).transpose()
         };
-        let priority = Priority::read(get("priority"))?;
+        let priority = query::priority(get("priority"))?;
         let mut question = Self {
             account: get("account").map(|label| account(shared, label)).transpose()?,
             model: None,

@@ -199,6 +199,9 @@ fn connections_to(port: u16) -> usize {
     table.lines().filter(established).count()
 }
 
+/// Rounds of answers until a model that was full has all slots again.
+const ROUNDS_TO_ALL_SLOTS: usize = 10;
+
 /// As many as there are slots are served at once.
 async fn every_slot_serves(world: &Arc<World>) {
     for model in [MODEL, OTHER_MODEL] {
@@ -216,16 +219,23 @@ async fn every_slot_serves(world: &Arc<World>) {
         .filter(|account| !account["resting_because"].is_null())
         .count();
     let slots = (ACCOUNTS - resting) * SLOTS as usize;
-    let before = world.upstream_calls().len();
-    let mut clients: JoinSet<Answered> = JoinSet::new();
-    for _ in 0..slots {
-        let world = Arc::clone(world);
-        clients.spawn(async move { world.chat(&streamed(OTHER_MODEL)).await });
+    let mut most = None;
+    // A model that was full is given more again only round by round.
+    for _ in 0..ROUNDS_TO_ALL_SLOTS {
+        let before = world.upstream_calls().len();
+        let mut clients: JoinSet<Answered> = JoinSet::new();
+        for _ in 0..slots {
+            let world = Arc::clone(world);
+            clients.spawn(async move { world.chat(&streamed(OTHER_MODEL)).await });
+        }
+        while let Some(answered) = clients.join_next().await {
+            answered.unwrap().assert_whole_stream();
+        }
+        let calls = world.upstream_calls();
+        most = calls[before..].iter().map(|call| call.model_in_flight).max();
+        if most == u32::try_from(slots).ok() {
+            return;
+        }
     }
-    while let Some(answered) = clients.join_next().await {
-        answered.unwrap().assert_whole_stream();
-    }
-    let calls = world.upstream_calls();
-    let most = calls[before..].iter().map(|call| call.model_in_flight).max();
     assert_eq!(most, u32::try_from(slots).ok(), "all slots at once");
 }

@@ -1,0 +1,169 @@
+use super::*;
+use proptest::prelude::*;
+use std::collections::HashMap;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Offer(Vec<usize>, Option<u64>),
+    Release,
+    Cancel,
+    Close(usize, u64),
+    Advance(u64),
+    /// Another program takes a free slot of the account, or gives all its own back.
+    Elsewhere(usize, bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    // Small limits and boundary times on purpose: that is where such machines break.
+    prop_oneof![
+        4 => (prop::collection::vec(0_usize..3, 1..3), prop::option::of(prop_oneof![Just(0_u64), Just(1), Just(2), Just(60)]))
+            .prop_map(|(accounts, deadline)| Step::Offer(accounts, deadline)),
+        3 => Just(Step::Release),
+        1 => Just(Step::Cancel),
+        1 => (0_usize..3, prop_oneof![Just(0_u64), Just(1), Just(59), Just(60)]).prop_map(|(account, time)| Step::Close(account, time)),
+        2 => prop_oneof![Just(0_u64), Just(1), Just(59), Just(60), Just(61)].prop_map(Step::Advance),
+        2 => (0_usize..3, any::<bool>()).prop_map(|(account, takes)| Step::Elsewhere(account, takes)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_slot_is_lost_or_given_twice(steps in prop::collection::vec(step(), 1..120)) {
+        let mut gate = Yard::new(2, 4, 3);
+        let mut now = 0;
+        let mut held: Vec<usize> = Vec::new();
+        let mut waiting: HashMap<Ticket, ()> = HashMap::new();
+        let mut elsewhere = [0_usize; 3];
+        for step in steps {
+            let mut free: Vec<usize> = (0..3).map(|account| 2 - elsewhere[account] - gate.in_use(account) as usize).collect();
+            let mut claim = |account: usize| free[account].checked_sub(1).map(|left| free[account] = left).is_some();
+            match step {
+                Step::Offer(accounts, deadline) => match gate.offer(at(now), all(&accounts), deadline.map(|wait| at(now + wait)), &mut claim) {
+                    Offer::Granted(Grant { account, .. }) => { prop_assert!(accounts.contains(&account)); held.push(account); }
+                    Offer::Queued(ticket) => { waiting.insert(ticket, ()); }
+                    Offer::Refused(_) => {}
+                },
+                Step::Release => if let Some(account) = held.pop() { gate.release(account); },
+                Step::Cancel => if let Some(ticket) = waiting.keys().next().copied() {
+                    prop_assert!(gate.cancel(ticket));
+                    waiting.remove(&ticket);
+                },
+                Step::Close(account, time) => gate.close(account, Closure::Rest, Some(at(now + time))),
+                Step::Advance(time) => now += time,
+                Step::Elsewhere(account, true) => elsewhere[account] += usize::from(free[account] > 0),
+                Step::Elsewhere(account, false) => { elsewhere[account] = 0; gate.slots_may_be_free(account); }
+            }
+            let mut free: Vec<usize> = (0..3).map(|account| 2 - elsewhere[account] - gate.in_use(account) as usize).collect();
+            let mut claim = |account: usize| free[account].checked_sub(1).map(|left| free[account] = left).is_some();
+            for wake in gate.tick(at(now), &mut claim) {
+                prop_assert!(waiting.remove(&wake.ticket).is_some(), "told once");
+                if let Waking::Granted(Grant { account, .. }) = wake.waking { held.push(account); }
+            }
+            prop_assert_eq!(gate.queued(), waiting.len());
+            for (account, elsewhere) in elsewhere.into_iter().enumerate() {
+                let mine = held.iter().filter(|&&index| index == account).count();
+                prop_assert_eq!(gate.in_use(account) as usize, mine);
+                prop_assert!(mine + elsewhere <= 2);
+            }
+            if let Some(next) = gate.next_deadline(at(now)) { prop_assert!(next > at(now)); }
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum ClassStep {
+    Offer(Vec<usize>, usize, Option<u64>),
+    Release,
+    Close(usize, usize, Option<u64>),
+    Open(usize, usize),
+    Advance(u64),
+}
+
+const CLASSES: [Class; 3] = [ALL, BATCH, Class { bearer: 7, work: Work::Interactive }];
+
+fn class_step() -> impl Strategy<Value = ClassStep> {
+    let time = || prop_oneof![Just(1_u64), Just(2), Just(60)];
+    prop_oneof![
+        4 => (prop::collection::vec(0_usize..2, 1..3), 0_usize..3, prop::option::of(time()))
+            .prop_map(|(accounts, class, deadline)| ClassStep::Offer(accounts, class, deadline)),
+        3 => Just(ClassStep::Release),
+        2 => (0_usize..2, 0_usize..3, prop::option::of(time()))
+            .prop_map(|(account, class, end)| ClassStep::Close(account, class, end)),
+        1 => (0_usize..2, 0_usize..3).prop_map(|(account, class)| ClassStep::Open(account, class)),
+        2 => prop_oneof![Just(1_u64), Just(59), Just(60)].prop_map(ClassStep::Advance),
+    ]
+}
+
+proptest! {
+    /// Whoever may go goes, in the order in which they came, and nobody else does.
+    #[test]
+    fn a_class_is_served_in_order_as_soon_as_it_may(steps in prop::collection::vec(class_step(), 1..120)) {
+        let mut gate = Yard::new(1, 20, 2);
+        let mut now = 0;
+        let mut held: Vec<usize> = Vec::new();
+        let mut closed: HashMap<(usize, usize), Option<u64>> = HashMap::new();
+        let mut waiting: Vec<(Ticket, Vec<usize>, usize)> = Vec::new();
+        for step in steps {
+            match step {
+                ClassStep::Offer(accounts, class, deadline) => {
+                    let wants = accounts.iter().map(|&account| Candidate { account, class: CLASSES[class], ..Candidate::default() });
+                    match gate.offer(at(now), wants.collect(), deadline.map(|wait| at(now + wait)), always) {
+                        Offer::Granted(Grant { account, .. }) => {
+                            prop_assert!(is_open(&closed, account, class, now), "no closed class is let in");
+                            held.push(account);
+                        }
+                        Offer::Queued(ticket) => waiting.push((ticket, accounts, class)),
+                        Offer::Refused(_) => {}
+                    }
+                }
+                ClassStep::Release => if let Some(account) = held.pop() { gate.release(account); },
+                ClassStep::Close(account, class, wait) => {
+                    let until = wait.map(|wait| now + wait);
+                    closed.insert((account, class), until);
+                    gate.close(account, Closure::Budget(CLASSES[class]), until.map(at));
+                }
+                ClassStep::Open(account, class) => {
+                    closed.remove(&(account, class));
+                    gate.open(account, Closure::Budget(CLASSES[class]));
+                }
+                ClassStep::Advance(time) => now += time,
+            }
+            let before = waiting.clone();
+            for wake in gate.tick(at(now), always) {
+                let index = waiting.iter().position(|(ticket, ..)| *ticket == wake.ticket);
+                let (_, accounts, class) = waiting.remove(index.unwrap());
+                if let Waking::Granted(Grant { account, .. }) = wake.waking {
+                    prop_assert!(is_open(&closed, account, class, now));
+                    held.push(account);
+                    let passed = before.iter().find(|(ticket, others, other)| {
+                        *ticket < wake.ticket && *other == class && *others == accounts
+                            && waiting.iter().any(|(still, ..)| still == ticket)
+                    });
+                    prop_assert!(passed.is_none(), "whoever came first goes first");
+                }
+            }
+            for (_, accounts, class) in &waiting {
+                for &account in accounts {
+                    let could_go = is_open(&closed, account, *class, now) && gate.in_use(account) == 0;
+                    prop_assert!(!could_go, "nobody waits for what is free");
+                }
+            }
+            // What opens by itself is looked at then: nobody has to say so.
+            let opens = waiting.iter().flat_map(|(_, accounts, class)| {
+                accounts.iter().filter_map(|&account| closed.get(&(account, *class)).copied().flatten())
+            });
+            if let Some(first) = opens.filter(|&opens| opens > now).min() {
+                prop_assert!(gate.next_deadline(at(now)).is_some_and(|next| next <= at(first)));
+            }
+        }
+    }
+}
+
+fn is_open(
+    closed: &HashMap<(usize, usize), Option<u64>>,
+    account: usize,
+    class: usize,
+    now: u64,
+) -> bool {
+    closed.get(&(account, class)).is_none_or(|until| until.is_some_and(|until| until <= now))
+}
