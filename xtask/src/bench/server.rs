@@ -19,7 +19,10 @@ impl Server {
     pub(super) fn gateway(project: &Project, key: &str, api: &str, llm: &str) -> Outcome<Self> {
         let home = project.target.join("bench-home");
         let written = std::fs::create_dir_all(home.join("ripcord")).and_then(|()| {
-            std::fs::write(home.join("ripcord/config.toml"), "[gateway]\nslots_per_account = 64\npace = \"off\"\n")
+            std::fs::write(
+                home.join("ripcord/config.toml"),
+                "[gateway]\nslots_per_account = 64\npace = \"off\"\n",
+            )
         });
         written.map_err(|error| format!("cannot write below `{}`: {error}", home.display()))?;
         let mut gateway = Command::new(project.target.join("release/ripcord"));

@@ -4,7 +4,8 @@
 use super::attempt::{self, Arrived, Order};
 use super::call::Call;
 use super::itinerary::{Itinerary, Link};
-use super::refuse::{self, several::Refusals};
+use super::refuse;
+use super::refuse::several::{Refusals, Weight};
 use crate::accounts::AccountKey;
 use crate::charge::{Bill, Charge, Denied};
 use crate::config::Trim;
@@ -137,8 +138,8 @@ impl Pursuit {
             return Err(refusal);
         }
         loop {
-            if let Some(refusal) = self.all_rest() {
-                return Err(self.refusals.take().unwrap_or(refusal));
+            if self.all_rest() {
+                return Err(self.refused(None));
             }
             let Some(permit) = self.admitted(story).await? else { continue };
             match self.attempt(permit, story).await {
@@ -267,13 +268,9 @@ impl Pursuit {
         let jitter = jitter_permille();
         let next = self.attempts.failed(now, pair, &failed.failure, elsewhere, jitter);
         let refusal = refuse::after(&shared, &self.call, &link, taken, cause, failed);
-        self.refusals.add(
-            usize::from(permit.grant.choice),
-            &link.key,
-            refuse::in_few_words(cause),
-            refuse::weight(&link, cause),
-            refusal,
-        );
+        let weight = refuse::weight(&self.itinerary, &link, cause);
+        let because = refuse::in_few_words(cause);
+        self.refusals.add(usize::from(permit.grant.choice), &link.key, because, weight, refusal);
         // The slot is not held while waiting.
         drop(permit);
         // What is too long does not fit by waiting either: only less of it is another request.
@@ -282,6 +279,13 @@ impl Pursuit {
             self.trimming.is_due(cause, elsewhere) && may_go_on && self.trim(cause, story);
         match next {
             Next::GiveUp if trimmed => {}
+            // Only a stand-in does not take it: others may.
+            Next::GiveUp
+                if weight == Weight::StandIn
+                    && self.attempts.made() < self.call.attempts.attempts =>
+            {
+                self.attempts.leave(&link.key, cause);
+            }
             Next::GiveUp => return Tryout::Ends(self.refused(None)),
             Next::Retry { .. } => self.take_retry(&link, cause, now),
         }
@@ -356,26 +360,23 @@ impl Pursuit {
 
     /// Why nobody takes the request; after an attempt, what that came to.
     fn refused(&mut self, why: Option<crate::driver::gate::NotAdmitted>) -> Refusal {
-        self.refusals
-            .take()
-            .unwrap_or_else(|| refuse::nobody(&self.shared, &self.call, &self.itinerary, why))
+        let refusals = std::mem::take(&mut self.refusals);
+        refuse::told(&self.shared, &self.call, &self.itinerary, refusals, why)
     }
 
-    /// Models that are known not to answer in time are not asked: what to say if that is all of them.
-    fn all_rest(&self) -> Option<Refusal> {
+    /// Whether every model is known not to answer in time: such a one is not asked.
+    fn all_rest(&self) -> bool {
         let now = self.shared.clock.mono();
         let rests = self.shared.rests.lock();
-        let is_too_long = |rest: &Rest| {
+        let is_too_long = |rest: Rest| {
             !rest.may_be_waited_for()
                 || self.deadline.is_some_and(|deadline| rest.until >= deadline)
         };
-        let rest = |link: &Arc<Link>| {
+        let mut links = self.itinerary.links().iter();
+        links.all(|link| {
             let rest = rests.resting(&Scope::Model(link.key.to_string()), now);
-            Some((Arc::clone(link), rest.filter(is_too_long)?))
-        };
-        let resting: Option<Vec<_>> = self.itinerary.links().iter().map(rest).collect();
-        let (link, rest) = resting?.into_iter().min_by_key(|(_, rest)| rest.until)?;
-        Some(refuse::resting_model(&link, rest, now))
+            rest.is_some_and(is_too_long)
+        })
     }
 
     /// The accounts that may be asked. Plans go before figures that nobody can see, and those before the balance.

@@ -4,7 +4,7 @@ pub(crate) mod several;
 
 use super::attempt::Failed;
 use super::call::Call;
-use super::itinerary::{Itinerary, Link};
+use super::itinerary::{Itinerary, LeftOut, Link};
 use super::pursuit::usable_key;
 use crate::accounts::budget::Budget;
 use crate::driver::gate::NotAdmitted;
@@ -50,7 +50,7 @@ pub(super) fn after(
                 }
             }
         }
-        Cause::NotEntitled => not_entitled(label, &link.key),
+        Cause::NotEntitled => not_entitled(link, label),
         Cause::FreeModelLimit => free_model_limit(label, now),
         Cause::Cold | Cause::Disabled => {
             match shared.rests.lock().resting(&model_scope(link), now.mono) {
@@ -58,12 +58,13 @@ pub(super) fn after(
                 None => Refusal::model_cold(&link.key, shared.limits.recovery.rests.cold),
             }
         }
-        Cause::ModelNotFound => {
+        Cause::ModelNotFound if link.service.is_chutes() => {
             Refusal::model_not_found(&call.requested_model, &shared.catalogue.near(&call.model))
         }
+        Cause::ModelNotFound => Refusal::model_not_found(&link.key, &[]),
         Cause::DeadKey => Refusal::upstream_auth(&who, label),
         Cause::ContextTooLong | Cause::ContentFilter | Cause::BadRequest => {
-            as_upstream(failed, cause)
+            as_upstream(link, failed, cause)
         }
         Cause::Silent => Refusal::timed_out(&format!(
             "`{}` did not answer in time: {}",
@@ -79,14 +80,33 @@ pub(super) fn after(
 }
 
 /// What the reason of a failed attempt is worth beside others.
-pub(super) const fn weight(link: &Link, cause: Cause) -> Weight {
+pub(super) fn weight(itinerary: &Itinerary, link: &Arc<Link>, cause: Cause) -> Weight {
+    // A name for a chain has no model of its own: the first of them speaks for it.
+    let speaks = match link.kind {
+        Kind::Asked | Kind::Sibling => true,
+        Kind::Chain => itinerary.links().first().is_some_and(|first| Arc::ptr_eq(first, link)),
+        Kind::Provider => false,
+    };
     match cause {
-        Cause::BadRequest | Cause::ContentFilter if matches!(link.kind, Kind::Asked) => {
-            Weight::Request
-        }
+        Cause::BadRequest | Cause::ContentFilter if speaks => Weight::Request,
         Cause::BadRequest | Cause::ContentFilter | Cause::ModelNotFound => Weight::StandIn,
         _ => Weight::Link,
     }
+}
+
+/// What to say in the end: what the failed attempts came to, and what keeps the links that were not asked.
+pub(super) fn told(
+    shared: &Shared,
+    call: &Call,
+    itinerary: &Itinerary,
+    mut refusals: Refusals,
+    why: Option<NotAdmitted>,
+) -> Refusal {
+    if refusals.is_empty() {
+        return nobody(shared, call, itinerary, why);
+    }
+    add_links(shared, call, itinerary, &mut refusals);
+    refusals.take().unwrap_or_else(|| busy(None))
 }
 
 /// What to say if nothing may serve the request, whoever is free; `None` if something may.
@@ -140,7 +160,7 @@ pub(super) fn nobody(
         }
         // It did not wait for a slot.
         _ if itinerary.links().iter().all(is_left_alone) => {
-            return of_links(shared, call, itinerary, now);
+            return of_links(shared, call, itinerary);
         }
         Some(NotAdmitted::Expired(wait)) => {
             if let Some(account) = first_settling(shared, call, now) {
@@ -156,17 +176,33 @@ pub(super) fn nobody(
             Some(Duration::from_secs(1)),
         );
     }
-    of_links(shared, call, itinerary, now)
+    of_links(shared, call, itinerary)
 }
 
-fn of_links(shared: &Shared, call: &Call, itinerary: &Itinerary, now: Now) -> Refusal {
+/// Why no link serves.
+fn of_links(shared: &Shared, call: &Call, itinerary: &Itinerary) -> Refusal {
     let mut refusals = Refusals::default();
+    add_links(shared, call, itinerary, &mut refusals);
+    refusals.take().unwrap_or_else(|| busy(None))
+}
+
+/// Adds what keeps the links of which it is not known yet, and those that may not serve the request.
+fn add_links(shared: &Shared, call: &Call, itinerary: &Itinerary, refusals: &mut Refusals) {
+    let now = shared.clock.now();
     for (choice, link) in itinerary.links().iter().enumerate() {
+        if refusals.knows(choice) {
+            continue;
+        }
         if let Some((because, refusal)) = of_link(shared, call, itinerary, link, now) {
             refusals.add(choice, &link.key, because, Weight::Link, refusal);
         }
     }
-    refusals.take().unwrap_or_else(|| busy(None))
+    for LeftOut { key, why } in &itinerary.left_out {
+        // What a client key may not use is nothing that its bearer need hear of.
+        if !matches!(why, WhyNot::Forbidden | WhyNot::FallbackOff) {
+            refusals.leave_out(key, &why.to_string());
+        }
+    }
 }
 
 /// Why nobody serves this link: of the accounts that could, the one that can first.
@@ -194,7 +230,7 @@ fn of_link(
     let accounts: Vec<usize> = its.map(|(_, account)| account).collect();
     let able = accounts.iter().copied().filter(|&account| usable_key(shared, account).is_some());
     match able.min_by_key(|&account| opens(account)) {
-        Some(account) => Some(of_account(shared, call, link, account, now)),
+        Some(account) => of_account(shared, call, link, account, now),
         None if accounts.is_empty() => None,
         None => {
             let labels: Vec<&str> =
@@ -225,31 +261,31 @@ fn left_alone(shared: &Shared, link: &Link, now: Mono) -> Option<(&'static str, 
     })
 }
 
-/// Why this account does not take the request.
+/// Why this account does not take the request; `None` if nobody is in the way but other requests.
 fn of_account(
     shared: &Shared,
     call: &Call,
     link: &Link,
     account: usize,
     now: Now,
-) -> (&'static str, Refusal) {
+) -> Option<(&'static str, Refusal)> {
     const NO_ROOM: &str = in_few_words(Cause::WindowUsedUp(None));
     let label = &shared.accounts[account].label;
     let standing = shared.accounts[account].standing(&call.spender, None, now.wall);
     match standing.budget {
-        Budget::Closed(_) if standing.may_settle => return (NO_ROOM, settling(label)),
+        Budget::Closed(_) if standing.may_settle => return Some((NO_ROOM, settling(label))),
         Budget::Closed(verdict) | Budget::TooDear(verdict) => {
-            return (NO_ROOM, of_verdict(shared, call, account, &verdict));
+            return Some((NO_ROOM, of_verdict(shared, call, account, &verdict)));
         }
         Budget::NotReadYet => {
             let why = format!("the figures of account `{label}` have not been read yet");
-            return (NO_ROOM, Refusal::deadline(&why, Some(Duration::from_secs(5))));
+            return Some((NO_ROOM, Refusal::deadline(&why, Some(Duration::from_secs(5)))));
         }
         Budget::Open(_) | Budget::Unguarded => {}
     }
     let rest = shared.accounts[account].resting(now.mono).map(|rest| (rest.cause, rest.until));
     let pair = pair_rest(shared, link, account, now).map(|rest| (rest.cause, rest.until));
-    let Some((cause, until)) = rest.or(pair) else { return ("busy", busy(None)) };
+    let (cause, until) = rest.or(pair)?;
     let refusal = match cause {
         Cause::WindowUsedUp(kind) => {
             let reset = now.wall.after(until.since(now.mono));
@@ -259,9 +295,9 @@ fn of_account(
         Cause::EdgeRateLimit | Cause::RateLimited => pause(shared, link, account, now),
         Cause::FreeModelLimit => free_model_limit(label, now),
         _ if rest.is_some() => pause(shared, link, account, now),
-        _ => not_entitled(label, &link.key),
+        _ => not_entitled(link, label),
     };
-    (in_few_words(cause), refusal)
+    Some((in_few_words(cause), refusal))
 }
 
 /// Nobody is in the way but other requests.
@@ -352,7 +388,7 @@ pub(super) fn of_verdict(
 const OF_REQUESTS: [u16; 12] = [400, 403, 404, 405, 411, 413, 414, 415, 422, 426, 431, 451];
 
 /// The upstream's own words, in OpenAI's shape.
-fn as_upstream(failed: Failed, cause: Cause) -> Refusal {
+fn as_upstream(link: &Link, failed: Failed, cause: Cause) -> Refusal {
     let code = (cause == Cause::ContextTooLong).then_some("context_length_exceeded");
     let is_filter = cause == Cause::ContentFilter;
     let (status, said) = match failed.said {
@@ -365,7 +401,11 @@ fn as_upstream(failed: Failed, cause: Cause) -> Refusal {
         .filter(|status| OF_REQUESTS.contains(&status.as_u16()))
         .unwrap_or(StatusCode::BAD_REQUEST);
     let code_without = if is_filter { "content_filter" } else { "bad_request" };
-    let refusal = Refusal::of_request(status, code.unwrap_or(code_without), &failed.message);
+    let message = match link.service.is_chutes() {
+        true => failed.message,
+        false => format!("{}: {}", link.service.in_words(), failed.message),
+    };
+    let refusal = Refusal::of_request(status, code.unwrap_or(code_without), &message);
     let Some(said) = said else { return refusal };
     refusal.with_reply(|mut reply| {
         if code.is_none()
@@ -395,8 +435,11 @@ fn pause(shared: &Shared, link: &Link, account: usize, now: Now) -> Refusal {
     Refusal::deadline(&why, until.map(|until| until.since(now.mono)))
 }
 
-fn not_entitled(label: &str, model: &str) -> Refusal {
-    let message = format!("the plan of account `{label}` does not cover `{model}`");
+fn not_entitled(link: &Link, label: &str) -> Refusal {
+    let message = match link.service.is_chutes() {
+        true => format!("the plan of account `{label}` does not cover `{}`", link.key),
+        false => format!("{} does not let its account use `{}`", link.service.in_words(), link.key),
+    };
     Refusal::of_request(StatusCode::FORBIDDEN, "not_allowed", &message)
 }
 

@@ -10,6 +10,8 @@ const MANY: usize = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     told: Vec<Told>,
+    /// Links that may not serve the request, and why.
+    left_out: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -48,10 +50,27 @@ impl Refusals {
         self.told.push(Told { choice, key: Arc::clone(key), because, weight, refusal });
     }
 
+    /// Whether no link has told anything yet.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    /// Whether it is known why this link does not serve.
+    pub(crate) fn knows(&self, choice: usize) -> bool {
+        self.told.iter().any(|told| told.choice == choice)
+    }
+
+    /// Notes that a link may not serve the request, whatever becomes of the others.
+    pub(crate) fn leave_out(&mut self, key: &Arc<str>, why: &str) {
+        if self.left_out.len() < MANY {
+            self.left_out.push(format!("`{key}`: {why}"));
+        }
+    }
+
     /// The most useful of them: what opens first, and where nothing opens by itself, why the best link does not serve.
     /// The others are named in its words.
     pub(crate) fn take(&mut self) -> Option<Refusal> {
-        let told = std::mem::take(&mut self.told);
+        let Self { told, left_out } = std::mem::take(self);
         let best = told.iter().enumerate().min_by_key(|(_, told)| {
             let opens_in = told.refusal.opens_in();
             (told.weight, opens_in.is_none(), opens_in, told.choice)
@@ -60,13 +79,12 @@ impl Refusals {
         let mut others: Vec<&Told> =
             told.iter().enumerate().filter(|(at, _)| *at != best).map(|(_, told)| told).collect();
         others.sort_by_key(|told| told.choice);
-        let mut words: Vec<String> = others
-            .iter()
-            .take(MANY)
-            .map(|told| format!("`{}`: {}", told.key, told.because))
-            .collect();
-        if others.len() > MANY {
-            words.push(format!("and {} more", others.len() - MANY));
+        let others = others.iter().map(|told| format!("`{}`: {}", told.key, told.because));
+        let mut words: Vec<String> = others.chain(left_out).collect();
+        let more = words.len().saturating_sub(MANY);
+        words.truncate(MANY);
+        if more > 0 {
+            words.push(format!("and {more} more"));
         }
         let refusal = told.into_iter().nth(best)?.refusal;
         Some(if words.is_empty() || is_final { refusal } else { refusal.beside(&words.join("; ")) })
@@ -139,6 +157,15 @@ mod tests {
         let mut told = refusals(&[("sibling", "full", full(40))]);
         told.add(1, &Arc::from("a"), "does not take it", Weight::Request, wrong());
         assert_eq!(told.take().unwrap().message(), "x");
+    }
+
+    #[test]
+    fn who_may_not_serve_is_named_behind_the_others() {
+        let mut told = refusals(&[("a", "full", full(40)), ("b", "full", full(50))]);
+        told.leave_out(&Arc::from("c"), "it takes no tools");
+        assert!(told.knows(1) && !told.knows(2));
+        let message = told.take().unwrap().message().to_owned();
+        assert!(message.ends_with("(not by others either: `b`: full; `c`: it takes no tools)"));
     }
 
     #[test]
