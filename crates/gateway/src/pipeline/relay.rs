@@ -60,7 +60,7 @@ impl Relay {
         Self {
             shared: Arc::clone(shared),
             call: Arc::clone(order.call),
-            source: Some(Source::new(upstream, order.call)),
+            source: Some(Source::new(upstream, order.call, order.link)),
             going_on: None,
             ready: VecDeque::new(),
             waiting_since: None,

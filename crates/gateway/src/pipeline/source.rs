@@ -4,6 +4,7 @@
 //! turns out to be an error can be kept from the client. Only a stream that continues another is changed on its way.
 
 use super::call::Call;
+use super::itinerary::Link;
 use super::watch::{Break, Sight, StreamWatch};
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
@@ -58,6 +59,14 @@ pub(super) enum Part {
     Rest(Way),
 }
 
+/// What changes in the middle of what came.
+enum Turn {
+    /// The answer is told again after this much of it was sent.
+    ToldAgain(Option<Transcript>),
+    /// An event that ends there is not for the client.
+    Hidden(u64),
+}
+
 /// What the beginning of a stream showed.
 pub(crate) enum Opening {
     /// Part of an answer came.
@@ -79,11 +88,15 @@ pub(super) enum Arrival {
 }
 
 impl Source {
-    pub(super) fn new(upstream: Body, call: &Arc<Call>) -> Self {
+    pub(super) fn new(upstream: Body, call: &Arc<Call>, link: &Link) -> Self {
+        let mut watch = StreamWatch::new(call.choices);
+        if link.service.include_usage && !call.request.wants_usage() {
+            watch.hide_figures();
+        }
         Self {
             upstream,
             reader: EventReader::new(MAX_EVENT_BYTES),
-            watch: StreamWatch::new(call.choices),
+            watch,
             call: Arc::clone(call),
             splicing: None,
             held: BytesMut::new(),
@@ -218,7 +231,8 @@ impl Source {
     fn take_in(&mut self, data: Bytes) -> Option<Break> {
         let mut complete = self.released;
         let mut broken = None;
-        let mut told_again = None;
+        let mut turns = Vec::new();
+        let mut is_told_again = false;
         let mut is_over = self.is_over;
         let watch = &mut self.watch;
         let fed = self.reader.feed_located(&data, |event, place| {
@@ -234,9 +248,10 @@ impl Source {
                 is_over = true;
                 return;
             }
-            if sight == Sight::Broken(Break::BeganAgain) && told_again.is_none() {
+            if sight == Sight::Broken(Break::BeganAgain) && !is_told_again {
+                is_told_again = true;
                 complete = complete.max(place.start);
-                told_again = Some((complete, watch.take_transcript()));
+                turns.push((complete, Turn::ToldAgain(watch.take_transcript())));
                 watch.begin_again();
                 sight = watch.observe(event);
             }
@@ -248,6 +263,10 @@ impl Source {
                 // Other lines may stand inside of an event and wait for its end. A comment does not if between it and
                 // the last complete event there is at most a blank line.
                 _ if !(is_data || is_comment && place.start.saturating_sub(complete) <= 2) => {}
+                Sight::Figures => {
+                    turns.push((place.start.max(complete), Turn::Hidden(place.end)));
+                    complete = complete.max(place.end);
+                }
                 Sight::Useful | Sight::Done | Sight::Passing => complete = complete.max(place.end),
             }
         });
@@ -259,12 +278,17 @@ impl Source {
         }
         self.is_over = is_over;
         let mut data = data;
-        if let Some((place, sent)) = told_again {
+        for (place, turn) in turns {
             if let Some(broken) = self.release(std::mem::take(&mut data), place) {
                 return Some(broken);
             }
-            if let Err(broken) = self.tell_again(sent) {
-                return Some(broken);
+            match turn {
+                Turn::Hidden(end) => self.drop_until(end),
+                Turn::ToldAgain(sent) => {
+                    if let Err(broken) = self.tell_again(sent) {
+                        return Some(broken);
+                    }
+                }
             }
         }
         if let Some(diverged) = self.release(data, complete) {
@@ -310,6 +334,13 @@ impl Source {
         broken
     }
 
+    /// Leaves out what is held back, up to a place in the stream.
+    fn drop_until(&mut self, place: u64) {
+        let count = usize::try_from(place.saturating_sub(self.released)).unwrap_or(usize::MAX);
+        let dropped = self.held.split_to(count.min(self.held.len()));
+        self.released += dropped.len() as u64;
+    }
+
     /// Whole events go to the client, as they are or as the rest of an answer.
     fn hand_on(&mut self, events: Bytes) -> Option<Break> {
         let Some(splicing) = &mut self.splicing else {
@@ -330,11 +361,17 @@ impl Source {
         let mut broken = None;
         let sent = self.watch.take_transcript();
         let watch = &mut self.watch;
-        let finished = self.reader.finish(|event| {
-            if let Sight::Broken(how) = watch.observe(event) {
+        let mut is_hidden = false;
+        let finished = self.reader.finish(|event| match watch.observe(event) {
+            Sight::Broken(how) => {
                 broken.get_or_insert(how);
             }
+            Sight::Figures => is_hidden = true,
+            Sight::Passing | Sight::Useful | Sight::Done => {}
         });
+        if is_hidden {
+            self.held.clear();
+        }
         if let Some(sent) = sent {
             self.watch.put_back(sent);
         }

@@ -12,6 +12,8 @@ use ripcord_wire::sse::{DONE, Event};
 pub(crate) enum Sight {
     /// Goes on to the client; says nothing yet (a role, a comment, running totals).
     Passing,
+    /// The figures that were asked for here and not by the client. They do not go on.
+    Figures,
     /// Goes on to the client; part of the answer.
     Useful,
     /// The `[DONE]` of a whole answer.
@@ -47,6 +49,8 @@ pub(crate) struct StreamWatch {
     /// Choices seen, and choices with a finish reason, as bits. Choices past the 64th share the last bit.
     seen: u64,
     finished: u64,
+    /// Whether an event that tells nothing but what was used is kept from the client.
+    hides_figures: bool,
     /// What went on to the client. An answer of several choices is not continued.
     transcript: Option<Transcript>,
 }
@@ -56,6 +60,11 @@ impl StreamWatch {
     pub(crate) fn new(choices: u64) -> Self {
         let transcript = (choices == 1).then(Transcript::default);
         Self { choices: choices.clamp(1, 64), transcript, ..Self::default() }
+    }
+
+    /// Keeps to itself what the client did not ask for.
+    pub(crate) const fn hide_figures(&mut self) {
+        self.hides_figures = true;
     }
 
     /// From here on what goes to the client is written down elsewhere, or not at all. What it was so far.
@@ -158,6 +167,9 @@ impl StreamWatch {
         self.is_useful |= says_something;
         if let Some(transcript) = &mut self.transcript {
             transcript.observe(&chunk);
+        }
+        if self.hides_figures && chunk.is_only_usage() {
+            return Sight::Figures;
         }
         if says_something { Sight::Useful } else { Sight::Passing }
     }

@@ -5,6 +5,9 @@ use crate::world::{Answered, MODEL, Plan, World, post, streamed};
 use chutes_emulator::{Fault, FaultKind, Prefill};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
+use ripcord_client::endpoints::{BaseUrl, PlainHttp, Service};
+use ripcord_gateway::ProviderConfig;
+use ripcord_rules::route::{Continuation, Place};
 use ripcord_store::Outcome;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -586,4 +589,91 @@ async fn a_document_is_no_rest() {
     let answered = world.chat(&streamed(MODEL)).await;
     Told::of(&answered).assert_broken("The harbour");
     world.wait_until_idle().await;
+}
+
+/// Chutes, and a provider behind it that counts or says something else.
+async fn with_provider(provider: &Provider, policy: Continuation, include_usage: bool) -> World {
+    let mut plan = counting();
+    let base_url = format!("{}/v1", provider.url);
+    plan.routing.providers = vec![ProviderConfig {
+        name: "other".to_owned(),
+        base_url: BaseUrl::parse(Service::Provider, &base_url, PlainHttp::LoopbackOnly).unwrap(),
+        key: None,
+        place: Place::Behind,
+        models: vec![(MODEL.to_owned(), "their-writer".to_owned())],
+        tee: true,
+        slots: None,
+        prices: Vec::new(),
+        daily_usd: None,
+        include_usage,
+    }];
+    plan.routing.policy.continuation = policy;
+    plan.limits.interactive_deadline = Duration::from_secs(5);
+    plan.start().await
+}
+
+fn counts(asked: &Asked) -> Script {
+    let all = stream_of("theirs", &numbered(12), 4);
+    Script { name: asked.model.clone(), ..script(&[&all]) }
+}
+
+#[tokio::test]
+async fn another_model_goes_on_only_where_that_is_allowed() {
+    for (policy, calls) in [(Continuation::AnyModel, 1), (Continuation::SameModel, 0)] {
+        let provider = Provider::start(counts).await;
+        let world = with_provider(&provider, policy, false).await;
+        let cut = Fault::new(FaultKind::Cut).times(1).after_chunks(6);
+        world.control().add_model_fault(MODEL, cut).unwrap();
+        world.control().add_model_fault(MODEL, Fault::new(FaultKind::Disabled)).unwrap();
+        let answered = world.chat(&streamed(MODEL)).await;
+        let told = Told::of(&answered);
+        match policy {
+            Continuation::AnyModel => told.assert_one_answer(&numbered(12)),
+            _ => told.assert_broken(&numbered(12)),
+        }
+        assert_eq!(provider.calls(), calls, "{policy:?}");
+        let models: Vec<String> = provider.seen().into_iter().map(|seen| seen.model).collect();
+        assert!(models.iter().all(|model| model == "their-writer"), "{models:?}");
+    }
+}
+
+#[tokio::test]
+async fn switched_off_it_is_an_error() {
+    let mut plan = counting();
+    plan.routing.policy.continuation = Continuation::Off;
+    let world = plan.start().await;
+    for fault in [FaultKind::Cut, FaultKind::Restart] {
+        let fault = Fault::new(fault).times(1).after_chunks(6);
+        world.control().add_model_fault(MODEL, fault).unwrap();
+        Told::of(&world.chat(&streamed(MODEL)).await).assert_broken(&numbered(12));
+    }
+    assert_eq!(world.upstream_calls().len(), 2);
+}
+
+#[tokio::test]
+async fn figures_that_only_the_gateway_asked_for_do_not_reach_the_client() {
+    for in_pieces in [false, true] {
+        let provider = Provider::start(move |_| {
+            let all = stream_of("theirs", &numbered(12), 4);
+            if !in_pieces {
+                return script(&[&all]);
+            }
+            let pieces: Vec<Vec<u8>> = all.as_bytes().chunks(37).map(<[u8]>::to_vec).collect();
+            Script::pieces("pieces", &pieces).after(Act::Send(STREAM_HEAD.as_bytes().to_vec()))
+        })
+        .await;
+        let world = with_provider(&provider, Continuation::SameModel, true).await;
+        world.control().add_model_fault(MODEL, Fault::new(FaultKind::Disabled)).unwrap();
+        let answered = world.chat(&streamed(MODEL)).await;
+        let told = Told::of(&answered);
+        told.assert_one_answer(&numbered(12));
+        assert_eq!(told.usage, None, "{}", answered.text());
+        let request = world.story(&answered).await.request.unwrap();
+        assert_eq!(request.tokens.prompt, Some(10), "they are in the record");
+        let mut asks = streamed(MODEL);
+        asks["stream_options"] = json!({ "include_usage": true });
+        let told = Told::of(&world.chat(&asks).await);
+        told.assert_one_answer(&numbered(12));
+        assert!(told.usage.is_some());
+    }
 }

@@ -145,6 +145,8 @@ impl Plan {
             routing: self.routing,
         };
         let ledger = self.ledger;
+        // Providers have none.
+        let with_figures = config.accounts.len();
         let gateway =
             Gateway::start(config, ledger.clone(), &MemoryCoordination::default()).await.unwrap();
         let address = gateway.address();
@@ -175,6 +177,7 @@ impl Plan {
                     .as_array()
                     .unwrap()
                     .iter()
+                    .take(with_figures)
                     .all(|account| account["figures"] != "not_read_yet")
                     && (self.llm_url.is_some() || !status["models_listed"].is_null())
             })
