@@ -215,13 +215,23 @@ fn one_that_was_refused_broke_or_has_not_ended() {
         tokens: Tokens { prompt: Some(12), completion: Some(3), cached: None, estimated: true },
         ..attempt("req_03broken", 1, 0, "zai-org/GLM-5.2", "work")
     };
+    let chosen = StepRow {
+        subject: Some("zai-org/GLM-5.2".into()),
+        target: Some("zai-org/GLM-5.1".into()),
+        ..step("req_03broken", 1, 0, 0, StepKind::Chosen, "busy")
+    };
     let continued = StepRow {
         subject: Some("prefill".into()),
         before: Some(1_234),
         after: Some(1_234),
-        ..step("req_03broken", 1, 1, 300, StepKind::Continued, "broken_stream")
+        ..step("req_03broken", 2, 1, 300, StepKind::Continued, "broken_stream")
     };
-    rows.extend([Row::Request(broken), Row::Attempt(broke), Row::Step(continued)]);
+    rows.extend([
+        Row::Request(broken),
+        Row::Attempt(broke),
+        Row::Step(chosen),
+        Row::Step(continued),
+    ]);
     let left = RequestRow {
         outcome: Outcome::Cancelled,
         status: None,

@@ -7,9 +7,10 @@ use crate::config::Trim;
 use crate::shared::Shared;
 use crate::terms::Terms;
 use bytes::Bytes;
+use ripcord_rules::model_state::ModelState;
 use ripcord_rules::quota::{BodyDigest, Paygo};
 use ripcord_rules::route::{
-    self, Kind, ModelFacts, Prospect, Requirements, RoutePolicy, Shape, Stop, Stuck, WhyNot,
+    self, Kind, ModelFacts, Plan, Prospect, Requirements, RoutePolicy, Shape, Stop, Stuck, WhyNot,
 };
 use ripcord_wire::body::{RequestBody, Rewrite};
 use std::hash::BuildHasher as _;
@@ -46,6 +47,8 @@ pub(crate) struct LeftOut {
 pub(crate) struct Itinerary {
     links: Vec<Arc<Link>>,
     pub(crate) left_out: Vec<LeftOut>,
+    /// What comes first by its configuration and not now, and why.
+    pub(crate) not_first: Option<(Arc<str>, &'static str)>,
     /// What is allowed on the way.
     pub(crate) policy: RoutePolicy,
     /// Whether a part of the context may be left out.
@@ -165,7 +168,10 @@ impl Itinerary {
         let left_out = |(place, why): &(usize, WhyNot)| {
             Some(LeftOut { key: Arc::clone(&links.get(*place)?.key), why: *why })
         };
+        let not_first = why_not_first(&prospects, &plan)
+            .and_then(|why| Some((Arc::clone(&links.first()?.key), why)));
         Self {
+            not_first,
             left_out: plan.left_out.iter().filter_map(left_out).collect(),
             links: plan.order.iter().filter_map(link).collect(),
             policy,
@@ -228,6 +234,26 @@ impl Itinerary {
             *link = Arc::new(link.with_request(&request_for(link)));
         }
     }
+}
+
+/// Why the first of the lineup is not the first of the plan, if it is not.
+fn why_not_first(lineup: &[Prospect], plan: &Plan) -> Option<&'static str> {
+    const FIRST: usize = 0;
+    if plan.order.first() == Some(&FIRST) {
+        return None;
+    }
+    if let Some((_, why)) = plan.left_out.iter().find(|(place, _)| *place == FIRST) {
+        return Some(why.name());
+    }
+    let shape = lineup.first()?.shape;
+    Some(match shape.state {
+        _ if shape.is_shut => "keeps_failing",
+        ModelState::Busy => "busy",
+        ModelState::Cold => "cold",
+        ModelState::Down => "disabled",
+        // As good as what was taken instead, which has the beginning of the prompt in its cache.
+        ModelState::Hot | ModelState::Unknown => "sticky",
+    })
 }
 
 fn requirements(call: &Call, policy: &RoutePolicy) -> Requirements {

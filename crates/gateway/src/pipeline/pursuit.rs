@@ -1,6 +1,8 @@
 //! The attempts of one request: asks the gate for a slot, makes an attempt, and decides after each failure. It is a
 //! value, so that it can go on after an answer that broke, within the same limits.
 
+mod telling;
+
 use super::attempt::{self, Arrived, Order};
 use super::call::Call;
 use super::itinerary::{Itinerary, Link};
@@ -134,6 +136,14 @@ impl Pursuit {
     /// Makes attempts until one is answered, or until none is left that may be made. Called again, it goes on within the
     /// limits of the request: attempts made before count.
     pub(crate) async fn next_answer(&mut self, story: &mut Story) -> Result<Granted, Refusal> {
+        let outcome = self.try_all(story).await;
+        if outcome.is_err() {
+            self.tell_left_out(story);
+        }
+        outcome
+    }
+
+    async fn try_all(&mut self, story: &mut Story) -> Result<Granted, Refusal> {
         if let Some(refusal) = refuse::left_out(&self.call, &self.itinerary) {
             return Err(refusal);
         }
@@ -219,6 +229,7 @@ impl Pursuit {
             account: Some(Arc::clone(&account.label)),
             key: Some(Arc::clone(&key.label)),
         };
+        self.tell_choice(&link, story);
         story.begin_attempt(served_by, charge);
         let order = Order {
             call: &self.call,
@@ -245,6 +256,7 @@ impl Pursuit {
             shared.metrics.unknown_cause(&link.service.label, failed.failure.status);
         }
         story.end_attempt(Outcome::Failed, Some(cause.name()));
+        self.tell_left_out(story);
         // Not the upstream's words: they may repeat the prompt.
         tracing::debug!(
             request = %story.request_id,

@@ -120,8 +120,9 @@ impl Story {
     }
 
     /// What serves it is not what was asked for first.
-    pub(crate) fn chosen(&mut self, candidate: &str, why: &'static str) {
-        self.step(Step { subject: Some(candidate), ..Step::new(StepKind::Chosen, why) });
+    pub(crate) fn chosen(&mut self, candidate: &str, instead_of: &str, why: &'static str) {
+        let step = Step::new(StepKind::Chosen, why);
+        self.step(Step { subject: Some(candidate), target: Some(instead_of), ..step });
     }
 
     /// An answer that broke goes on with the attempt that is next; the client has so many bytes of its text.

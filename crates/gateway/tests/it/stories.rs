@@ -1,10 +1,11 @@
 //! What the ledger tells of a request afterwards: waits, switches, what was cut from it. And trimming itself.
 
-use crate::world::{MODEL, Plan, World, chat, post, streamed};
+use crate::world::{MODEL, OTHER_MODEL, Plan, World, chat, post, streamed};
 use bytes::Bytes;
 use chutes_emulator::{Fault, FaultKind};
 use http::{HeaderValue, Request, StatusCode};
-use ripcord_gateway::{RoutingConfig, Share, Trim};
+use ripcord_gateway::{ChainConfig, RoutingConfig, Share, Trim};
+use ripcord_rules::route::RoutePolicy;
 use ripcord_store::{RequestStory, StepKind, StepRow};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -13,6 +14,10 @@ const SECRET: &str = "the number of the vault is 4711";
 
 /// Six turns of a conversation, so that about a third can go.
 fn long_chat() -> Value {
+    long_chat_to(MODEL)
+}
+
+fn long_chat_to(model: &str) -> Value {
     let mut messages = vec![json!({"role": "system", "content": "be brief"})];
     for turn in 0..6 {
         messages.push(
@@ -21,7 +26,7 @@ fn long_chat() -> Value {
         messages.push(json!({"role": "assistant", "content": "noted"}));
     }
     messages.push(json!({"role": "user", "content": "And now?"}));
-    json!({"model": MODEL, "messages": messages, "max_tokens": 300})
+    json!({"model": model, "messages": messages, "max_tokens": 300})
 }
 
 fn with_header(body: &Value, name: &'static str, value: &str) -> Request<Bytes> {
@@ -184,4 +189,60 @@ async fn a_model_that_is_full_again_gets_less_to_read_where_the_settings_say_so(
     // A request that is not full keeps all of it, and a header says no.
     let whole = world.chat(&streamed(MODEL)).await;
     assert_eq!(whole.header("x-ripcord-trimmed"), "");
+}
+
+fn with_chain() -> Plan {
+    let mut plan = Plan::new();
+    let chain = ChainConfig {
+        name: "coder".to_owned(),
+        models: vec![MODEL.to_owned(), OTHER_MODEL.to_owned()],
+        policy: RoutePolicy { allow_plain: true, ..RoutePolicy::default() },
+        trim: Trim::Off,
+    };
+    plan.routing = RoutingConfig { chains: vec![chain], ..RoutingConfig::default() };
+    plan
+}
+
+#[tokio::test]
+async fn a_switch_is_told_and_counted_and_so_is_what_was_left_out() {
+    let world = with_chain().start().await;
+    world.control().add_model_fault(MODEL, Fault::new(FaultKind::Capacity)).unwrap();
+    let answered = world.chat(&chat("coder")).await;
+    assert_eq!(answered.header("x-ripcord-model"), OTHER_MODEL, "{}", answered.text());
+    let story = world.story(&answered).await;
+    let [switch] = steps_of(&story, StepKind::Switched)[..] else { panic!("{story:?}") };
+    assert_eq!(
+        (switch.subject.as_deref(), switch.target.as_deref()),
+        (Some(MODEL), Some(OTHER_MODEL))
+    );
+    assert_eq!((switch.reason.as_deref(), switch.after_attempt), (Some("capacity"), 1));
+    let metrics = world.get("/metrics").await;
+    let counted = "ripcord_switches_total{of=\"model\",cause=\"capacity\"} 1";
+    assert!(metrics.text().contains(counted), "{}", metrics.text());
+
+    let mut alone = with_header(&chat("coder"), "x-ripcord-fallback", "off");
+    alone.headers_mut().insert("x-ripcord-deadline", HeaderValue::from_static("1"));
+    let refused = world.send(alone).await;
+    assert!(!refused.status.is_success(), "{}", refused.text());
+    let story = world.story(&refused).await;
+    let left_out = steps_of(&story, StepKind::LeftOut);
+    assert_eq!(left_out.len(), 1, "{story:?}");
+    assert_eq!(left_out[0].subject.as_deref(), Some(OTHER_MODEL));
+    assert_eq!(left_out[0].reason.as_deref(), Some("fallback_off"));
+}
+
+#[tokio::test]
+async fn a_model_that_is_passed_over_before_it_fails_is_named() {
+    let world = with_chain().start().await;
+    world.control().add_model_fault(MODEL, Fault::new(FaultKind::Cold)).unwrap();
+    let first = world.story(&world.chat(&chat("coder")).await).await;
+    assert_eq!(first.attempts.len(), 2, "{first:?}");
+    let second = world.story(&world.chat(&long_chat_to("coder")).await).await;
+    assert_eq!(second.attempts.len(), 1, "{second:?}");
+    let [chosen] = steps_of(&second, StepKind::Chosen)[..] else { panic!("{second:?}") };
+    assert_eq!(
+        (chosen.subject.as_deref(), chosen.target.as_deref()),
+        (Some(OTHER_MODEL), Some(MODEL))
+    );
+    assert_eq!((chosen.reason.as_deref(), chosen.after_attempt), (Some("cold"), 0));
 }

@@ -42,7 +42,7 @@ pub enum StepKind {
     Waited,
     /// `subject`, which could have served it, was left out, for `reason`.
     LeftOut,
-    /// `subject` was chosen although it is not the one that comes first, for `reason`.
+    /// `subject` was asked first, and not `target`, which comes before it, for `reason`.
     Chosen,
     /// It went from `subject` to `target`, because of `reason`.
     Switched,

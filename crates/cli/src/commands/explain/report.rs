@@ -139,7 +139,7 @@ struct StepReport {
     /// What it is about: what was left out, chosen, left or cut (`max_tokens`, `messages`, `bytes`), or how an answer went on
     /// (`prefill`, `restart`).
     subject: Option<String>,
-    /// Where it went.
+    /// Where it went; of what was chosen, what comes before it.
     target: Option<String>,
     /// Why, as one word: what was waited for (`slot`, `room`, `share`, `backoff`, `warming`), or a cause.
     reason: Option<String>,

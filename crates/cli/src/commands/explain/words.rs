@@ -69,18 +69,20 @@ fn left_out(reason: &str) -> &str {
         "no_vision" => "it takes no pictures",
         "no_json_schema" => "it keeps to no JSON schema",
         "too_dear" => "its output costs more than allowed, or nobody knows what",
-        "resting" => "it rests after a failure",
+        "keeps_failing" => "it kept failing",
         other => cause(other),
     }
 }
 
-/// Why something else was chosen than what comes first.
-fn chosen(reason: &str) -> &str {
+/// Why something else was asked than what comes first.
+fn chosen(first: &str, reason: &str) -> String {
     match reason {
-        "sticky" => "it answered this conversation before",
-        "sibling" => "a variant of the model that was asked for",
-        "chain" => "the next of its chain",
-        other => cause(other),
+        "sticky" => format!("instead of {first}: it answered this conversation before"),
+        "busy" => format!("instead of {first}, which was full"),
+        "cold" => format!("instead of {first}, which nothing ran"),
+        "disabled" => format!("instead of {first}, which was switched off"),
+        "closed" => format!("instead of {first}, for which no account was open"),
+        other => format!("instead of {first}: {}", left_out(other)),
     }
 }
 
@@ -106,7 +108,9 @@ pub(super) fn step(step: &StepRow) -> String {
             format!("waited {took} {}", waited_for(reason))
         }
         StepKind::LeftOut => format!("left out {subject}: {}", left_out(reason)),
-        StepKind::Chosen => format!("chose {subject}: {}", chosen(reason)),
+        StepKind::Chosen => {
+            format!("chose {subject} {}", chosen(step.target.as_deref().unwrap_or("?"), reason))
+        }
         StepKind::Switched => {
             let target = step.target.as_deref().unwrap_or("?");
             format!("went from {subject} to {target}: {}", cause(reason))
