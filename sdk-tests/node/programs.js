@@ -125,11 +125,12 @@ export class Emulator extends Program {
 }
 
 export class Gateway extends Program {
-  static start(emulator, keys) {
+  static start(emulator, keys, environment = {}) {
     return super.start(process.env.RIPCORD_BINARY, ['serve', '--listen', '127.0.0.1:0'], {
       CHUTES_API_KEY: keys.join(','),
       CHUTES_API_URL: `http://${emulator.address}`,
       CHUTES_LLM_URL: `http://${emulator.address}/v1`,
+      ...environment,
     });
   }
 

@@ -1,4 +1,4 @@
-//! The official OpenAI clients, each with its own language's test runner.
+//! The official OpenAI clients, each with its own language's test runner, and pages in a browser.
 
 use std::process::Command;
 
@@ -21,6 +21,7 @@ pub(crate) fn node(project: &Project, tools: &Tools) -> Outcome {
     // One file after the other: each starts programs of its own, and some tests are about time.
     command
         .args(["--test", "--test-concurrency=1"])
+        .env("BROWSER_BINARY", &tools.browser)
         .current_dir(project.root.join("sdk-tests/node"));
     run(with_binaries(&mut command, project))
 }

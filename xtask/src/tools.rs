@@ -1,4 +1,4 @@
-//! What the tests need besides Rust: Python, Node and the official clients for both.
+//! What the tests need besides Rust: Python, Node, the official clients for both, and a browser.
 //!
 //! Debian packages are installed where we are root; everything else goes into `.xtask/` and `sdk-tests/node/node_modules`,
 //! which can be deleted at any time. What is there already, in the versions wanted, is left as it is.
@@ -10,7 +10,29 @@ use std::process::Command;
 use crate::program::{output_of, run};
 use crate::recipe::Outcome;
 
-const DEBIAN_PACKAGES: [&str; 3] = ["ca-certificates", "python3", "python3-venv"];
+/// Something that is missing, and the Debian packages that bring it.
+struct Missing {
+    what: &'static str,
+    packages: &'static [&'static str],
+}
+
+const PYTHON: Missing = Missing {
+    what: "Python 3.10 or later with `venv`",
+    packages: &["ca-certificates", "python3", "python3-venv"],
+};
+
+const BROWSER: Missing =
+    Missing { what: "Chromium or Chrome", packages: &["chromium-headless-shell"] };
+
+/// The smallest first: it is asked to show one page, without a window.
+const BROWSERS: [&str; 6] = [
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+];
 
 /// Exits with an error where Python is too old or cannot make environments.
 const PYTHON_PROBE: &str = "import ensurepip, ssl, sys, venv; ensurepip.version(); \
@@ -23,6 +45,7 @@ const NODE_FOLDER_PROBE: &str =
 pub(crate) struct Tools {
     pub(crate) python: PathBuf,
     pub(crate) node: PathBuf,
+    pub(crate) browser: PathBuf,
 }
 
 pub(crate) fn install(root: &Path) -> Outcome<Tools> {
@@ -35,7 +58,8 @@ pub(crate) fn install(root: &Path) -> Outcome<Tools> {
         let version = output_of(Command::new(program).arg("--version"))?;
         println!("{name}: {}", version.trim_start_matches("Python ").trim());
     }
-    Ok(Tools { python, node })
+    let browser = browser()?;
+    Ok(Tools { python, node, browser })
 }
 
 /// `.xtask/venv` with exactly what `requirements.txt` lists.
@@ -84,22 +108,34 @@ fn system_python() -> Outcome<PathBuf> {
     if let Some(python) = found() {
         return Ok(python.into());
     }
-    install_debian_packages()?;
+    install_debian_packages(&PYTHON)?;
     found().map(PathBuf::from).ok_or_else(|| {
         "there is still no Python of 3.10 or later with `venv` and `ensurepip`".to_owned()
     })
 }
 
-fn install_debian_packages() -> Outcome {
-    let packages = DEBIAN_PACKAGES.join(" ");
+/// A browser that can be run without a screen, installed first if need be.
+fn browser() -> Outcome<PathBuf> {
+    let found = || BROWSERS.iter().find(|browser| works(Command::new(browser).arg("--version")));
+    if found().is_none() {
+        install_debian_packages(&BROWSER)?;
+    }
+    let browser = found().ok_or_else(|| format!("there is still no {}", BROWSER.what))?;
+    println!("browser: {}", output_of(Command::new(browser).arg("--version"))?.trim());
+    Ok(browser.into())
+}
+
+fn install_debian_packages(missing: &Missing) -> Outcome {
+    let Missing { what, packages: wanted } = missing;
+    let packages = wanted.join(" ");
     if !works(Command::new("apt-get").arg("--version")) {
         return Err(format!(
-            "Python 3.10 or later with `venv` is missing; install it with this system's package manager (on Debian: {packages})"
+            "{what} is missing; install it with this system's package manager (on Debian: {packages})"
         ));
     }
     if output_of(Command::new("id").arg("-u"))?.trim() != "0" {
         return Err(format!(
-            "Python 3.10 or later with `venv` is missing. Run this, then try again:\n  \
+            "{what} is missing. Run this, then try again:\n  \
              sudo apt-get update && sudo apt-get install --yes --no-install-recommends {packages}"
         ));
     }
@@ -107,7 +143,7 @@ fn install_debian_packages() -> Outcome {
         run(Command::new("apt-get").args(["update", "--quiet"]))?;
         run(Command::new("apt-get")
             .args(["install", "--yes", "--quiet", "--no-install-recommends"])
-            .args(DEBIAN_PACKAGES)
+            .args(*wanted)
             .env("DEBIAN_FRONTEND", "noninteractive"))
     })
 }
