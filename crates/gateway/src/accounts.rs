@@ -80,8 +80,9 @@ impl Account {
     pub(crate) fn all(services: &Services, config: &Config, trusted_for: Duration) -> Vec<Self> {
         let mut accounts =
             Self::at_chutes(&services.chutes, &config.accounts, config.book, trusted_for);
-        let mut number = accounts.iter().map(|account| account.keys.len()).sum();
-        for (service, provider) in services.providers.iter().zip(&config.routing.providers) {
+        let keys: usize = accounts.iter().map(|account| account.keys.len()).sum();
+        let providers = services.providers.iter().zip(&config.routing.providers);
+        for (number, (service, provider)) in (keys..).zip(providers) {
             let key = AccountKey {
                 number,
                 label: "1".into(),
@@ -93,7 +94,6 @@ impl Account {
                 ..SpendingPolicy::default()
             };
             accounts.push(Self::new(service, vec![key], policy, config.book));
-            number += 1;
         }
         accounts
     }

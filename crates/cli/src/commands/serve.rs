@@ -21,6 +21,7 @@ use crate::exit::Exit;
 use crate::hooks::{Hooks, Tell};
 use crate::ledger;
 use crate::printer::text::{Text, Tone};
+use crate::settings::document::Problem;
 use crate::settings::origin::Origin;
 use crate::slots;
 use crate::upstream::{self, Upstream};
@@ -162,7 +163,12 @@ fn config(
             models: settings.models.watch.value.clone(),
             models_refresh_interval: settings.chutes.refresh.value,
         },
-        routing: settings.routing.config(),
+        routing: settings.routing.config(&settings.chains, &settings.providers).map_err(
+            |Problem { place, message, hint }| {
+                let error = CommandError::usage(format!("{place}: {message}"));
+                hint.into_iter().fold(error, CommandError::hint)
+            },
+        )?,
     })
 }
 

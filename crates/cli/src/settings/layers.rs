@@ -12,6 +12,8 @@ use super::environment::{Environment, VARIABLES, variables};
 use super::hooks::{doubled_hooks, read_hook};
 use super::keys::{self, RawKey};
 use super::origin::{Origin, Sourced};
+use super::providers::{provider_problems, read_provider};
+use super::routing::{chain_problems, read_chain};
 use super::{
     AccountSettings, DEFAULT_FILE, GatewaySettings, MissingFile, Settings, named, small_file,
     spending,
@@ -138,6 +140,17 @@ fn read_document(
         problems.extend(doubled_hooks(&hooks));
         settings.hooks = hooks;
         problems.extend(doubled_names(&accounts));
+        let mut providers = Vec::new();
+        root.tables("providers", |section, origin| {
+            providers.extend(read_provider(section, &origin, environment));
+        });
+        let accounts_by_name = accounts.iter().map(|account| &account.name);
+        problems.extend(provider_problems(&providers, accounts_by_name));
+        let mut chains = Vec::new();
+        root.tables("chains", |section, origin| chains.extend(read_chain(section, &origin)));
+        problems.extend(chain_problems(&chains, &providers));
+        settings.providers = providers;
+        settings.chains = chains;
         settings.accounts = accounts;
     }
     problems.extend(root.finish());

@@ -145,7 +145,10 @@ mod tests {
         let mut known: Vec<String> = vocabulary::keys()
             .into_iter()
             .map(|(_, key)| key)
-            .filter(|key| !key.starts_with("accounts.") && !key.starts_with("hooks."))
+            .filter(|key| {
+                let entries = ["accounts.", "hooks.", "chains.", "providers."];
+                !entries.iter().any(|entry| key.starts_with(entry))
+            })
             .collect();
         listed.sort();
         known.sort();

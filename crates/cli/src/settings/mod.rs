@@ -10,6 +10,7 @@ mod layers;
 pub(crate) mod listing;
 pub(crate) mod named;
 pub(crate) mod origin;
+pub(crate) mod providers;
 pub(crate) mod recommend;
 pub(crate) mod routing;
 pub(crate) mod small_file;
@@ -20,7 +21,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ripcord_gateway::{AdminToken, Trim};
+use ripcord_gateway::AdminToken;
 use ripcord_rules::admit::PaceRule;
 use ripcord_rules::quota::{Paygo, WhenUnknown};
 use ripcord_rules::recommend::Weigh;
@@ -33,8 +34,9 @@ use hooks::{EventSettings, HookSettings};
 use keys::RawKey;
 use named::NamedProblem;
 use origin::{Origin, Sourced};
+use providers::ProviderSettings;
 use recommend::{PurposeSettings, RecommendSettings};
-use routing::RoutingSettings;
+use routing::{ChainSettings, RoutingSettings};
 
 /// The defaults, complete and commented: the user's template.
 pub(crate) const DEFAULT_FILE: &str = include_str!("../../../../config/default.toml");
@@ -67,6 +69,10 @@ pub(crate) struct Settings {
     pub(crate) events: EventSettings,
     /// Who is told of events.
     pub(crate) hooks: Vec<HookSettings>,
+    /// Names that stand for several models.
+    pub(crate) chains: Vec<ChainSettings>,
+    /// Services besides Chutes.
+    pub(crate) providers: Vec<ProviderSettings>,
     /// The accounts that the file names.
     pub(crate) accounts: Vec<AccountSettings>,
     /// Keys of the environment, which belong to whatever account they name.
@@ -227,7 +233,7 @@ impl Settings {
                 allowed_hosts: unset(Vec::new()),
                 allowed_origins: unset(Vec::new()),
             },
-            routing: RoutingSettings { trim: unset(Trim::Off) },
+            routing: RoutingSettings::unset(),
             admin_token: None,
             output: OutputSettings {
                 time_zone: unset(String::new()),
@@ -235,6 +241,8 @@ impl Settings {
             },
             events: EventSettings::unset(|| unset(0)),
             hooks: Vec::new(),
+            chains: Vec::new(),
+            providers: Vec::new(),
             accounts: Vec::new(),
             environment_keys: Vec::new(),
             warnings: Vec::new(),
@@ -279,6 +287,61 @@ mod tests {
         let settings = load(Some(&example), &[("CHUTES_KEY_WORK", "cpk_x")]).unwrap();
         assert_eq!(settings.accounts[0].name.value, "work");
         assert_eq!(settings.accounts[0].keys.len(), 1);
+    }
+
+    /// What the file of defaults has as comments in its sections of chains and providers.
+    fn routing_examples() -> String {
+        let is_begin = |line: &&str| !line.starts_with("# --- Chains");
+        let lines = DEFAULT_FILE.lines().skip_while(is_begin);
+        let lines = lines.take_while(|line| !line.starts_with('['));
+        let is_toml = |line: &&str| line.contains(" = ") || line.starts_with("# [[");
+        lines.filter(is_toml).map(|line| format!("{}\n", line.trim_start_matches("# "))).collect()
+    }
+
+    #[test]
+    fn the_examples_of_chains_and_providers_are_right() {
+        let settings = load(Some(&routing_examples()), &[("SPARE_API_KEY", "sk-spare-1234")]);
+        let settings = settings.unwrap();
+        let routing = settings.routing.config(&settings.chains, &settings.providers).unwrap();
+        assert_eq!((routing.chains.len(), routing.providers.len()), (2, 1));
+        assert_eq!(routing.chains[1].models[1], "spare:glm-4.7");
+        let spare = &routing.providers[0];
+        assert_eq!(spare.daily_usd, Some(NanoUsd::from_cents(500)));
+        assert_eq!(spare.base_url.path("/chat/completions"), "/v1/chat/completions");
+        assert!(!format!("{settings:?}").contains("spare-1234"));
+        // None of it is on unless somebody takes the `#` away.
+        let settings = load(None, &[]).unwrap();
+        assert!(settings.chains.is_empty() && settings.providers.is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_with_chains_and_providers_is_told() {
+        let provider = "[[providers]]\nname = \"spare\"\nbase_url = \"https://x.example/v1\"\n";
+        let chain = "[[chains]]\nname = \"c\"\n";
+        for (text, message) in [
+            (format!("{chain}models = [\"nobody:m\"]\n"), "`nobody`, which is not configured"),
+            (format!("{chain}models = []\n"), "1 to 16 models"),
+            (format!("{chain}models = [\"a/b\"]\n{chain}models = [\"a/b\"]\n"), "there twice"),
+            (format!("{chain}models = [\"a/b\"]\ntrim = \"80%\"\n"), "30%"),
+            ("[[chains]]\nmodels = [\"a/b\"]\n".to_owned(), "needs a `name`"),
+            (format!("{provider}{provider}"), "stands for two things"),
+            (format!("{provider}daily_usd = 2\nmodels = {{ \"a/b\" = \"b\" }}\n"), "needs a price"),
+            (format!("{provider}prices = {{ b = 1 }}\n"), "a million tokens"),
+            (format!("{provider}place = \"beside\"\n"), "\"before\""),
+            (provider.replace("spare", "chutes"), "other than \"chutes\""),
+            (provider.replace("x.example", "llm.chutes.ai"), "needs no provider"),
+            (provider.replace("https", "http") + "key = \"env:K\"\n", "clear text"),
+            ("[routing]\ncontinuation = \"sometimes\"\n".to_owned(), "same_model"),
+        ] {
+            let problems = load(Some(&text), &[("K", "secret")]).unwrap_err();
+            let told = problems.iter().any(|problem| problem.message.contains(message));
+            assert!(told, "{text}: {problems:#?}");
+        }
+        // A key that is not there stops the gateway alone.
+        let text = format!("{provider}key = \"env:NOT_SET\"\n");
+        let settings = load(Some(&text), &[]).unwrap();
+        let problem = settings.routing.config(&settings.chains, &settings.providers).unwrap_err();
+        assert!(problem.message.contains("NOT_SET"), "{problem:?}");
     }
 
     /// The blocks of TOML in a page, and what the file of defaults has as a comment.

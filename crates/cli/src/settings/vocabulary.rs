@@ -4,6 +4,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::DEFAULT_FILE;
 use super::hooks::HOOK_KEYS;
+use super::providers::PROVIDER_KEYS;
+use super::routing::CHAIN_KEYS;
 
 /// The keys of an `[[accounts]]` entry, which the embedded file has as a comment only.
 pub(super) const ACCOUNT_KEYS: [&str; 8] =
@@ -16,6 +18,8 @@ pub(super) fn keys() -> Vec<(String, String)> {
     gather(table.get_ref(), "", &mut keys);
     // Those of accounts last: `paygo` is rather meant for all.
     keys.extend(HOOK_KEYS.map(|key| (key.to_owned(), format!("hooks.{key}"))));
+    keys.extend(CHAIN_KEYS.map(|key| (key.to_owned(), format!("chains.{key}"))));
+    keys.extend(PROVIDER_KEYS.map(|key| (key.to_owned(), format!("providers.{key}"))));
     keys.extend(ACCOUNT_KEYS.map(|key| (key.to_owned(), format!("accounts.{key}"))));
     keys
 }

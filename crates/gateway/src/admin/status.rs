@@ -63,8 +63,10 @@ const SHOWN: usize = 100;
 #[derive(Serialize)]
 struct AccountStatus<'a> {
     account: &'a str,
+    /// `chutes`, or the provider.
+    service: &'a str,
     plan: Option<&'static str>,
-    /// `read`, `forbidden` (the key may not), `failed`, `not_read_yet`.
+    /// `read`, `forbidden` (the key may not), `failed`, `not_read_yet`; `none` of a provider, which has no such figures.
     figures: &'static str,
     as_of: Option<String>,
     slots_in_use: u32,
@@ -172,8 +174,10 @@ pub(crate) fn report(shared: &Shared, query: Option<&str>) -> Result<Bytes, Refu
             .unwrap_or_default();
         AccountStatus {
             account: &account.label,
+            service: &account.service.label,
             plan: snapshot.as_ref().and_then(|snapshot| snapshot.plan).map(Plan::code),
             figures: match snapshot.as_ref().map(|snapshot| snapshot.readable) {
+                None if !account.service.is_chutes() => "none",
                 None => "not_read_yet",
                 Some(Readable::Yes) => "read",
                 Some(Readable::Forbidden) => "forbidden",

@@ -28,6 +28,7 @@ mod raw;
 mod refreshing;
 mod refusals;
 mod riding;
+mod routing;
 mod slots;
 mod soak;
 mod spending;

@@ -13,6 +13,7 @@ use crate::session::{Session, in_order};
 use crate::settings::document::Problem;
 use crate::settings::hooks::HookSettings;
 use crate::settings::keys::RawKey;
+use crate::settings::providers::ProviderSettings;
 use crate::settings::{MissingFile, Settings};
 use crate::upstream;
 
@@ -61,6 +62,8 @@ pub(crate) fn run(session: &Session<'_>) -> Result<Exit, CommandError> {
     keys(&settings, &mut problems, &mut warnings);
     gateway(&settings, &mut problems);
     let unusable = settings.hooks.iter().flat_map(HookSettings::problems);
+    problems.extend(unusable.cloned().map(Problem::from));
+    let unusable = settings.providers.iter().filter_map(ProviderSettings::problem);
     problems.extend(unusable.cloned().map(Problem::from));
     if let Err(error) = upstream::endpoints(&settings) {
         // Its text says where the address comes from.

@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use std::collections::BTreeMap;
+
 use super::OriginReport;
 use crate::context::Context;
 use crate::error::CommandError;
@@ -16,6 +18,8 @@ use crate::settings::hooks::HookSettings;
 use crate::settings::keys::RawKey;
 use crate::settings::listing::{usd, when_unknown_word};
 use crate::settings::origin::{Origin, Sourced};
+use crate::settings::providers::ProviderSettings;
+use crate::settings::routing::ChainSettings;
 use crate::settings::spending::{paygo_value, reserve_value};
 use crate::settings::{AccountSettings, Settings};
 
@@ -32,6 +36,10 @@ pub(crate) struct ConfigShowReport {
     settings: Vec<SettingReport>,
     /// The accounts that the file names.
     accounts: Vec<AccountReport>,
+    /// Names that stand for several models.
+    chains: Vec<ChainReport>,
+    /// Services besides Chutes.
+    providers: Vec<ProviderReport>,
     /// Who is told of events.
     hooks: Vec<HookReport>,
     /// Keys of the environment, which belong to whatever account they name.
@@ -60,6 +68,48 @@ struct AccountReport {
     keys: Vec<KeyReport>,
     /// What it sets for itself.
     settings: Vec<SettingReport>,
+}
+
+/// One chain.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ChainReport {
+    /// Its name.
+    name: String,
+    /// Its models, best first.
+    models: Vec<String>,
+    /// What it sets for itself.
+    settings: Vec<SettingReport>,
+    /// Where it stands.
+    origin: OriginReport,
+    #[serde(skip)]
+    shown_origin: String,
+}
+
+/// One provider, without its key.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ProviderReport {
+    /// Its name.
+    name: String,
+    /// Its address.
+    base_url: String,
+    /// `behind` Chutes or `before` it.
+    place: &'static str,
+    /// Chutes' names and its own for the same models.
+    models: BTreeMap<String, String>,
+    /// The models whose prices are known, by its own names.
+    priced: Vec<String>,
+    /// What it may cost a day, in US dollars; null for no bound.
+    daily_usd: Option<Value>,
+    /// Whether it counts as a trusted execution environment.
+    tee: bool,
+    /// Whether it has a key that can be read; null for a service without one.
+    has_key: Option<bool>,
+    /// Why it cannot be used; null if it can.
+    problem: Option<String>,
+    /// Where it stands.
+    origin: OriginReport,
+    #[serde(skip)]
+    shown_origin: String,
 }
 
 /// One hook, without what may be a secret.
@@ -123,6 +173,69 @@ impl KeyReport {
     }
 }
 
+// === impl ChainReport ===
+
+impl ChainReport {
+    fn new(chain: &ChainSettings, file: Option<&str>) -> Self {
+        let own = chain.own().into_iter();
+        Self {
+            name: chain.name.value.clone(),
+            models: chain.models.value.clone(),
+            settings: own
+                .map(|own| SettingReport::new(own.key, own.value, &own.origin, file))
+                .collect(),
+            origin: (&chain.models.origin).into(),
+            shown_origin: shown(&chain.models.origin, file),
+        }
+    }
+
+    fn rows(&self) -> Table {
+        let mut rows = table();
+        add(&mut rows, "models", self.models.join(", ").into(), &self.origin, &self.shown_origin);
+        for own in &self.settings {
+            add(&mut rows, &own.key, words(&own.value), &own.origin, &own.shown_origin);
+        }
+        rows
+    }
+}
+
+// === impl ProviderReport ===
+
+impl ProviderReport {
+    fn new(provider: &ProviderSettings, file: Option<&str>) -> Self {
+        Self {
+            name: provider.name.value.clone(),
+            base_url: provider.base_url.value.to_string(),
+            place: provider.place_word(),
+            models: provider.models.iter().cloned().collect(),
+            priced: provider.prices.iter().map(|(model, _)| model.clone()).collect(),
+            daily_usd: provider.daily_usd.map(usd),
+            tee: provider.tee,
+            has_key: provider.key.as_ref().map(Result::is_ok),
+            problem: provider.problem().map(|problem| problem.message.clone()),
+            origin: (&provider.name.origin).into(),
+            shown_origin: shown(&provider.name.origin, file),
+        }
+    }
+
+    fn rows(&self) -> Table {
+        let mut rows = table();
+        let mut row =
+            |name: &str, value: Text| add(&mut rows, name, value, &self.origin, &self.shown_origin);
+        row("base_url", self.base_url.as_str().into());
+        row("place", self.place.into());
+        let models = self.models.iter().map(|(chutes, own)| format!("{chutes} = {own}"));
+        row("models", models.collect::<Vec<_>>().join(", ").into());
+        if let Some(bound) = &self.daily_usd {
+            row("daily_usd", words(bound));
+        }
+        if let Some(problem) = &self.problem {
+            row("problem", Text::toned(Tone::Bad, problem.as_str()));
+        }
+        rows
+    }
+}
+
 // === impl HookReport ===
 
 impl HookReport {
@@ -166,6 +279,12 @@ fn report(settings: &Settings) -> ConfigShowReport {
             .map(|listed| SettingReport::new(listed.key, listed.value, &listed.origin, of_file))
             .collect(),
         accounts: settings.accounts.iter().map(|entry| account(entry, of_file)).collect(),
+        chains: settings.chains.iter().map(|chain| ChainReport::new(chain, of_file)).collect(),
+        providers: settings
+            .providers
+            .iter()
+            .map(|provider| ProviderReport::new(provider, of_file))
+            .collect(),
         hooks: settings.hooks.iter().map(|hook| HookReport::new(hook, of_file)).collect(),
         environment_keys: keys(&settings.environment_keys),
         file,
@@ -305,6 +424,16 @@ fn page(report: &ConfigShowReport) -> Page {
         page.gap()
             .line(Text::toned(Tone::Strong, "[[accounts]]").plain(format!(" {}", account.name)))
             .table(rows);
+    }
+    for chain in &report.chains {
+        page.gap()
+            .line(Text::toned(Tone::Strong, "[[chains]]").plain(format!(" {}", chain.name)))
+            .table(chain.rows());
+    }
+    for provider in &report.providers {
+        page.gap()
+            .line(Text::toned(Tone::Strong, "[[providers]]").plain(format!(" {}", provider.name)))
+            .table(provider.rows());
     }
     for hook in &report.hooks {
         page.gap()

@@ -44,6 +44,26 @@ fn configured(context: &Context) -> Vec<(&str, &Origin)> {
     if sanity.origin != Origin::Default && !watched.contains(&sanity.value) {
         names.push((&sanity.value, &sanity.origin));
     }
+    for chain in &context.settings.chains {
+        // A chain of a model begins with it.
+        let itself = chain.name.value.contains('/').then_some(&chain.name);
+        names.extend(itself.map(|name| (name.value.as_str(), &name.origin)));
+        let origin = &chain.models.origin;
+        names.extend(chain.models.value.iter().map(|model| (model.as_str(), origin)));
+    }
+    let maps = context.settings.providers.iter();
+    names.extend(maps.flat_map(|provider| {
+        let origin = &provider.name.origin;
+        provider.models.iter().map(move |(model, _)| (model.as_str(), origin))
+    }));
+    let providers = &context.settings.providers;
+    // What a provider has, no list of Chutes shows.
+    names.retain(|(model, _)| {
+        let of = model.split_once(':').map(|(name, _)| name);
+        !providers.iter().any(|provider| Some(provider.name.value.as_str()) == of)
+    });
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|(model, _)| seen.insert(*model));
     names
 }
 
