@@ -59,6 +59,22 @@ test('streamed is the plain answer in parts', async () => {
   assert.equal(chunks.at(-1).usage.completion_tokens, plain.usage.completion_tokens);
 });
 
+test('a stream that breaks upstream is one answer', async () => {
+  for (const kind of ['cut', 'bare_json_error', 'restart']) {
+    const request = { model: QUICK, messages: ask(`goes on after ${kind}`) };
+    const plain = await client.chat.completions.create(request);
+    await emulator.failNext(QUICK, kind, { after_chunks: 9 });
+    const stream = client.chat.completions.stream(request);
+    const ids = new Set();
+    stream.on('chunk', (chunk) => ids.add(chunk.id));
+    const answer = await stream.finalChatCompletion();
+    assert.equal(answer.choices[0].message.content, plain.choices[0].message.content);
+    assert.equal(answer.choices[0].message.role, 'assistant');
+    assert.equal(answer.choices[0].finish_reason, 'stop');
+    assert.equal(ids.size, 1);
+  }
+});
+
 test('the answer says who served it', async () => {
   const { response } = await client.chat.completions
     .create({ model: QUICK, messages: ask('headers') })

@@ -60,6 +60,28 @@ def test_streamed_is_the_plain_answer_in_parts(client):
     assert chunks[-1].usage.prompt_tokens == plain.usage.prompt_tokens
 
 
+@pytest.mark.parametrize("kind", ["cut", "reset", "bare_json_error", "ends_early", "malformed_event", "restart"])
+def test_a_stream_that_breaks_upstream_is_one_answer(client, emulator, mark, kind):
+    plain = client.chat.completions.create(model=QUICK, messages=ask(f"goes on after {kind}"))
+    emulator.fail_next(QUICK, kind, after_chunks=9)
+    with client.chat.completions.stream(
+        model=QUICK, messages=ask(f"goes on after {kind}"), stream_options={"include_usage": True}
+    ) as stream:
+        chunks = [event.chunk for event in stream if event.type == "chunk"]
+        answer = stream.get_final_completion()
+    assert answer.choices[0].message.content == plain.choices[0].message.content
+    assert answer.choices[0].message.role == "assistant"
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage.completion_tokens == plain.usage.completion_tokens
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+    assert len({chunk.id for chunk in chunks}) == 1
+    roles = [chunk.choices[0].delta.role for chunk in chunks if chunk.choices]
+    assert len([role for role in roles if role]) == 1
+    reasons = [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices]
+    assert len([reason for reason in reasons if reason]) == 1
+    assert len(emulator.calls(mark)) == (2 if kind == "restart" else 3)
+
+
 def test_the_answer_says_who_served_it(client):
     answer = client.chat.completions.with_raw_response.create(model=QUICK, messages=ask("headers"))
     assert answer.headers["x-ripcord-request-id"]

@@ -68,7 +68,7 @@ fn the_story_is_whole_and_its_sums_agree() {
         "twice: 503 model_cold, retry after 60 s. Chutes itself was asked once",
         "is full: Chutes answers 429",
         "has room again",
-        "It ends with an error event (stream_broken)",
+        "Ripcord had the model go on from there: one whole answer",
         "16 calls at once: 16 answered",
         "four-hour window of alice has turned",
         "alice works again. In between it had 0 calls",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chutes_emulator::{Control, Ended};
 use ripcord_rules::units::NanoUsd;
-use ripcord_store::{AttemptRow, Outcome, RequestRow, Row};
+use ripcord_store::{AttemptRow, Outcome, RequestRow, Row, StepKind, StepRow};
 
 use super::client::{Answer, Ending};
 use super::crowd::{Burst, Full};
@@ -39,6 +39,8 @@ pub(crate) struct Story {
     absences: Vec<Absence>,
     has_paid: Vec<String>,
     unfinished: Vec<Unfinished>,
+    /// Answers that broke at the service and went on.
+    continued: Vec<StepRow>,
     cold: Vec<usize>,
     full: Full,
     burst: Burst,
@@ -142,8 +144,10 @@ impl Story {
                 self.back(at, &row);
                 self.attempts.push(row);
             }
+            Row::Step(row) if row.kind == StepKind::Continued => self.continued.push(row),
             Row::Step(_) => {}
         }
+        self.went_on(at);
     }
 
     /// A client got its answer.
@@ -199,6 +203,29 @@ impl Story {
         }
         self.burst.answer(&answer);
         self.answers.push(answer);
+        self.went_on(at);
+    }
+
+    /// Of the answers that went on, those that the clients have by now.
+    fn went_on(&mut self, at: Duration) {
+        for step in std::mem::take(&mut self.continued) {
+            let is_it = |answer: &&Answer| *answer.request_id == *step.request_id;
+            let Some(answer) = self.answers.iter().find(is_it) else {
+                self.continued.push(step);
+                continue;
+            };
+            if answer.ending == Ending::Whole {
+                let text = client(answer)
+                    .plain(": the stream of ")
+                    .then(Tone::Accent, answer.call.model)
+                    .plain(format!(
+                        " broke at Chutes after {} of text. Ripcord had the model go on from there: one whole answer",
+                        counted(step.before.unwrap_or(0), "byte", "bytes")
+                    ));
+                self.good(at, text);
+                self.is_new(Moment::Broken);
+            }
+        }
     }
 
     /// The gateway's report and the emulator's books at one moment.
