@@ -1,4 +1,6 @@
 use super::*;
+use crate::admit::model_slots::ModelNumber;
+use crate::admit::pace::Allowance;
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -166,4 +168,169 @@ fn is_open(
     now: u64,
 ) -> bool {
     closed.get(&(account, class)).is_none_or(|until| until.is_some_and(|until| until <= now))
+}
+
+#[derive(Clone, Debug)]
+enum AnyStep {
+    Ask {
+        wants: Vec<(usize, u8, u64, u64)>,
+        priority: Priority,
+        client: u32,
+        patience: Option<u64>,
+    },
+    Release {
+        index: usize,
+        is_used: bool,
+    },
+    Cancel(usize),
+    Close(usize, Option<u64>),
+    Open(usize),
+    Answered(usize),
+    ModelRefused(usize),
+    EdgeRefused(usize),
+    Printed(usize, u64),
+    Allowance {
+        index: usize,
+        left: u64,
+        wait: u64,
+    },
+    Advance(u64),
+}
+
+fn any_step() -> impl Strategy<Value = AnyStep> {
+    const SECOND: u64 = 1_000_000;
+    let time = || {
+        prop_oneof![
+            Just(0_u64),
+            Just(1),
+            Just(SECOND - 1),
+            Just(SECOND),
+            Just(59 * SECOND),
+            Just(60 * SECOND),
+            Just(600 * SECOND)
+        ]
+    };
+    let priority =
+        prop_oneof![Just(Priority::Interactive), Just(Priority::Agent), Just(Priority::Batch)];
+    let want = (0_usize..3, 0_u8..3, 0_u64..2, prop_oneof![3 => Just(0_u64), 1 => time()]);
+    prop_oneof![
+        8 => (prop::collection::vec(want, 1..4), priority, 0_u32..3, prop::option::of(time()))
+            .prop_map(|(wants, priority, client, patience)| AnyStep::Ask { wants, priority, client, patience }),
+        6 => (any::<usize>(), prop::bool::weighted(0.8)).prop_map(|(index, is_used)| AnyStep::Release { index, is_used }),
+        1 => any::<usize>().prop_map(AnyStep::Cancel),
+        1 => (0_usize..3, prop::option::of(time())).prop_map(|(account, until)| AnyStep::Close(account, until)),
+        1 => (0_usize..3).prop_map(AnyStep::Open),
+        2 => any::<usize>().prop_map(AnyStep::Answered),
+        1 => any::<usize>().prop_map(AnyStep::ModelRefused),
+        1 => any::<usize>().prop_map(AnyStep::EdgeRefused),
+        1 => (0_usize..3, prop_oneof![Just(0_u64), Just(1), Just(60)]).prop_map(|(account, number)| AnyStep::Printed(account, number)),
+        1 => (any::<usize>(), 0_u64..3, time()).prop_map(|(index, left, wait)| AnyStep::Allowance { index, left, wait }),
+        4 => time().prop_map(AnyStep::Advance),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// With everything at once: nobody is forgotten, told twice or told too late; slots add up; whoever waits has a moment at
+    /// which it is looked at, or waits for something that somebody has to say.
+    #[test]
+    fn whatever_happens_nobody_is_forgotten(steps in prop::collection::vec(any_step(), 1..150)) {
+        let mut gate = Gate::new(12, std::iter::repeat_n(AccountLimits { slots: 2, pace: PaceRule::Adaptive }, 3));
+        let mut now = 0_u64;
+        let mut held: Vec<Grant> = Vec::new();
+        let mut waiting: HashMap<Ticket, (Vec<Candidate>, Option<u64>)> = HashMap::new();
+        for step in steps {
+            let moment = at(now);
+            match step {
+                AnyStep::Ask { wants, priority, client, patience } => {
+                    let candidates: Vec<Candidate> = wants.into_iter().zip(0..).map(|((account, stage, model, wait), choice)| Candidate {
+                        account, stage, choice,
+                        not_before: (wait > 0).then(|| at(now + wait)),
+                        model: Some(ModelNumber(model)),
+                        ..Candidate::default()
+                    }).collect();
+                    let deadline = patience.map(|patience| now + patience);
+                    let asker = Asker { priority, client, deadline: deadline.map(at) };
+                    match gate.offer(moment, candidates.clone(), asker, always) {
+                        Offer::Granted(grant) => {
+                            let chosen = candidates[usize::from(grant.choice)];
+                            prop_assert!(chosen.not_before.is_none_or(|earliest| earliest <= moment));
+                            prop_assert_eq!((chosen.account, chosen.model, moment), (grant.account, grant.model, grant.at));
+                            held.push(grant);
+                        }
+                        Offer::Queued(ticket) => drop(waiting.insert(ticket, (candidates, deadline))),
+                        Offer::Refused(_) => {}
+                    }
+                }
+                AnyStep::Release { index, is_used } => if !held.is_empty() {
+                    let grant = held.swap_remove(index % held.len());
+                    if is_used { gate.release(moment, &grant) } else { gate.release_unused(&grant) }
+                },
+                AnyStep::Cancel(index) => if let Some(ticket) = waiting.keys().nth(index % waiting.len().max(1)).copied() {
+                    prop_assert!(gate.cancel(ticket) && !gate.cancel(ticket));
+                    waiting.remove(&ticket);
+                },
+                AnyStep::Close(account, wait) => gate.close(account, Closure::Rest, wait.map(|wait| at(now + wait))),
+                AnyStep::Open(account) => gate.open(account, Closure::Rest),
+                AnyStep::Answered(index) => if let Some(grant) = held.get(index % held.len().max(1)) { gate.answered(moment, grant) },
+                AnyStep::ModelRefused(index) => if let Some(grant) = held.get(index % held.len().max(1)) { gate.model_refused(moment, grant) },
+                AnyStep::EdgeRefused(index) => if let Some(grant) = held.get(index % held.len().max(1)) { gate.edge_refused(moment, grant) },
+                AnyStep::Printed(account, number) => gate.hear_printed_pace(moment, account, number),
+                AnyStep::Allowance { index, left, wait } => if let Some(grant) = held.get(index % held.len().max(1)) {
+                    gate.hear_allowances(moment, grant, [Allowance { left, until: at(now + wait) }]);
+                },
+                AnyStep::Advance(time) => now += time,
+            }
+            let moment = at(now);
+            for Wake { ticket, waking } in gate.tick(moment, always) {
+                let told = waiting.remove(&ticket);
+                prop_assert!(told.is_some(), "told once");
+                let (candidates, deadline) = told.unwrap();
+                match waking {
+                    Waking::Granted(grant) => {
+                        let chosen = candidates[usize::from(grant.choice)];
+                        prop_assert!(chosen.not_before.is_none_or(|earliest| earliest <= moment));
+                        prop_assert!(deadline.is_none_or(|deadline| now < deadline), "too late");
+                        held.push(grant);
+                    }
+                    Waking::Expired(_) => prop_assert!(deadline.is_some_and(|deadline| deadline <= now)),
+                    Waking::Closed(_) => prop_assert!(deadline.is_some()),
+                }
+            }
+            prop_assert_eq!(gate.tick(moment, always), [], "a second tick finds nothing to do");
+            prop_assert_eq!(gate.queued(), waiting.len());
+            for account in 0..3 {
+                let mine = held.iter().filter(|grant| grant.account == account).count();
+                prop_assert!(gate.in_use(account) as usize == mine && mine <= 2);
+            }
+            let next = gate.next_deadline(moment);
+            prop_assert!(next.is_none_or(|next| next > moment));
+            for (ticket, (candidates, deadline)) in &waiting {
+                prop_assert!(deadline.is_none_or(|deadline| deadline > now && next.is_some_and(|next| next <= at(deadline))));
+                prop_assert!(gate.place(*ticket, moment).is_some());
+                // Whoever waits for no slot and for no closure that somebody has to end waits for a moment.
+                let waits_for_a_moment = candidates.iter().all(|one| {
+                    gate.in_use(one.account) == 0 && gate.opens_at(one.account, one.class, moment).is_some()
+                });
+                prop_assert!(!(waits_for_a_moment && held.is_empty() && next.is_none()), "{candidates:?} is forgotten");
+            }
+        }
+        // When everything is given back and open, all come on in the end.
+        (0..3).for_each(|account| gate.open(account, Closure::Rest));
+        for _ in 0..10_000 {
+            for grant in std::mem::take(&mut held) { gate.release(at(now), &grant); }
+            for wake in gate.tick(at(now), always) {
+                waiting.remove(&wake.ticket);
+                if let Waking::Granted(grant) = wake.waking { held.push(grant); }
+            }
+            if waiting.is_empty() { break; }
+            if held.is_empty() {
+                let next = gate.next_deadline(at(now));
+                prop_assert!(next.is_some(), "{waiting:?}");
+                now = next.unwrap().as_micros();
+            }
+        }
+        prop_assert!(waiting.is_empty(), "{waiting:?}");
+    }
 }
