@@ -27,6 +27,7 @@ mod quota_stats;
 mod raw;
 mod refreshing;
 mod refusals;
+mod refusals_of_many;
 mod riding;
 mod routing;
 mod slots;
