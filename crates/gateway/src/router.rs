@@ -179,6 +179,7 @@ async fn forward(
         Err(refusal) => return Err(refuse(refusal, &mut story)),
     };
     story.asks_for(&call.requested_model, call.wants_stream);
+    story.is_due(call.priority.name(), call.patience);
     if let Err(refusal) = allowed::check(shared, &call).await {
         return Err(refuse(refusal, &mut story));
     }

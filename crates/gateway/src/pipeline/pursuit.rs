@@ -347,8 +347,11 @@ impl Pursuit {
 
     /// What keeps the request waiting: said to a client whose stream is open already.
     fn waits_for(&self, able: &[Candidate], now: Mono) -> WaitedFor {
-        if able.iter().any(|one| one.not_before.is_none()) {
-            return WaitedFor::Slot;
+        let mut at_once = able.iter().filter(|one| one.not_before.is_none()).peekable();
+        if at_once.peek().is_some() {
+            let gate = &self.shared.gate;
+            let is_open = |one: &Candidate| gate.opens_at(one.account, one.class, now) == Some(now);
+            return if at_once.any(is_open) { WaitedFor::Slot } else { WaitedFor::Account };
         }
         let rests = self.shared.rests.lock();
         let is_cold = |one: &Candidate| {

@@ -22,8 +22,8 @@ impl Waiting {
         match *self.0.lock() {
             Some(WaitedFor::Warming) => b": ripcord is waiting, the model is warming up\n\n",
             Some(WaitedFor::Backoff) => b": ripcord is waiting, the model is busy\n\n",
-            Some(WaitedFor::Room) => {
-                b": ripcord is waiting, no account has room in its windows\n\n"
+            Some(WaitedFor::Room | WaitedFor::Account) => {
+                b": ripcord is waiting, no account may be used yet\n\n"
             }
             Some(WaitedFor::Slot | WaitedFor::Share) | None => HEARTBEAT,
         }

@@ -15,8 +15,10 @@ const LEAST_WAIT: Duration = Duration::from_millis(1);
 /// Why a request waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WaitedFor {
-    /// All slots were taken, or others were first.
+    /// All slots were taken, others were first, or the account's pace held it back.
     Slot,
+    /// Every account that could serve it rested, or had no room.
+    Account,
     /// No account had room for it in its windows.
     Room,
     /// What the client key may spend is held by other calls of its bearer.
@@ -102,10 +104,7 @@ impl Story {
             self.shared.metrics.switched("account", why);
         }
     }
-}
 
-#[expect(dead_code, reason = "for routing and the queue")]
-impl Story {
     /// For whom it is, and how long after its start the first byte is due.
     pub(crate) fn is_due(&mut self, priority: &'static str, deadline: Option<Duration>) {
         self.priority = Some(priority);
@@ -143,6 +142,7 @@ impl WaitedFor {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Slot => "slot",
+            Self::Account => "account",
             Self::Room => "room",
             Self::Share => "share",
             Self::Backoff => "backoff",

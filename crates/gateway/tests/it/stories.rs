@@ -50,6 +50,14 @@ async fn a_plain_request_has_no_steps() {
     let story = world.story(&world.chat(&chat(MODEL)).await).await;
     assert_eq!(story.steps, []);
     assert_eq!(story.attempts.len(), 1);
+    let told = story.request.unwrap();
+    assert_eq!(
+        (told.priority.as_deref(), told.deadline_us),
+        (Some("interactive"), Some(120_000_000))
+    );
+    let batch = world.send(with_header(&chat(MODEL), "x-ripcord-priority", "batch")).await;
+    let told = world.story(&batch).await.request.unwrap();
+    assert_eq!((told.priority.as_deref(), told.deadline_us), (Some("batch"), None));
 }
 
 #[tokio::test]

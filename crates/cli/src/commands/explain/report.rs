@@ -141,7 +141,7 @@ struct StepReport {
     subject: Option<String>,
     /// Where it went; of what was chosen, what comes before it.
     target: Option<String>,
-    /// Why, as one word: what was waited for (`slot`, `room`, `share`, `backoff`, `warming`), or a cause.
+    /// Why, as one word: what was waited for (`slot`, `account`, `room`, `share`, `backoff`, `warming`), or a cause.
     reason: Option<String>,
     /// Of what was cut, how much there was; of a continued answer, how many bytes of text the client had.
     before: Option<u64>,

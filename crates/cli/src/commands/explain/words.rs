@@ -89,6 +89,7 @@ fn chosen(first: &str, reason: &str) -> String {
 fn waited_for(reason: &str) -> &str {
     match reason {
         "slot" => "for a free slot",
+        "account" => "until an account could be used again",
         "room" => "for room in a window",
         "share" => "for room in what the client key may spend",
         "backoff" => "before trying again",
