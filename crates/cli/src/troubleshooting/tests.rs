@@ -214,6 +214,18 @@ fn every_code_of_the_gateway_is_on_the_page() {
     for code in &documented {
         assert!(page.contains(code), "the page does not explain `{code}`");
     }
+    // Whatever the gateway refuses with a code of its own is in the table.
+    let answers = source.split("StatusCode::").skip(1);
+    let named = answers.filter_map(|rest| {
+        let (status, rest) = rest.split_once(", \"")?;
+        let is_status = status.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        is_status.then(|| rest.split('"').next()).flatten()
+    });
+    let named: Vec<&str> = named.collect();
+    assert!(named.len() >= 20, "{named:?}");
+    for code in named {
+        assert!(errors.contains(&format!("`{code}`")), "docs/ERRORS.md does not list `{code}`");
+    }
     // And what the page calls a code of the gateway is one.
     for (anchor, seen) in sightings().iter().filter(|(_, seen)| seen.speaker == "Ripcord") {
         let code = seen.means.unwrap_or_default();
