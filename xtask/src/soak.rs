@@ -6,7 +6,7 @@
 //! | `windows` | not a cent is paid in a thousand simulated windows of each kind | `crates/gateway/src/simulation` |
 //! | `live` | the same in whole windows, over sockets | `crates/gateway/tests/it/zero_paid.rs` |
 //! | `aborts` | 10,000 clients that leave at any moment leave nothing behind | `crates/gateway/tests/it/soak/aborts.rs` |
-//! | `faults` | ten minutes of random faults: nobody is lied to, nobody waits past its deadline | `crates/gateway/tests/it/soak/faults.rs` |
+//! | `faults` | ten minutes of random faults: nobody is lied to, nobody waits past its deadline | `crates/gateway/tests/it/soak/storm.rs` |
 //!
 //! It is no part of CI. Nothing here waits without end: every part has a longest time of its own.
 
@@ -45,7 +45,7 @@ const PARTS: [Part; 4] = [
         name: "faults",
         title: "random faults, ten minutes",
         target: &["--test", "it"],
-        test: "soak::faults::",
+        test: "soak::storm::",
     },
 ];
 

@@ -1,7 +1,7 @@
 //! One situation: what Chutes or another provider does, what the client gets for it, and what the upstream sees.
 
 use crate::provider::{Asked, Provider, Script};
-use crate::world::{Answered, MODEL, Plan, World, account, chat, post, streamed};
+use crate::world::{Answered, MODEL, OTHER_MODEL, Plan, World, account, chat, post, streamed};
 use chutes_emulator::{AccountSpec, PlanSpec};
 use ripcord_gateway::RoutingConfig;
 use ripcord_store::Ledger as _;
@@ -20,6 +20,8 @@ pub(crate) struct Case {
     director: Option<fn(&Asked) -> Script>,
     routes: Option<fn(&str) -> RoutingConfig>,
     before: Option<fn(&World)>,
+    /// Whether the gateway has read the lists of models before. It does when somebody asks.
+    knows_the_lists: bool,
     body: fn(&mut Value),
     headers: Vec<(&'static str, &'static str)>,
     pub(crate) expected: Vec<Expected>,
@@ -114,6 +116,7 @@ impl Case {
             director: None,
             routes: None,
             before: None,
+            knows_the_lists: false,
             body: |_| {},
             headers: Vec::new(),
             expected: Vec::new(),
@@ -128,7 +131,6 @@ impl Case {
     }
 
     /// Who else may serve, told the address of the provider that plays.
-    #[expect(dead_code, reason = "used with the cases of other models")]
     pub(crate) fn routes(mut self, routes: fn(&str) -> RoutingConfig) -> Self {
         self.routes = Some(routes);
         self
@@ -137,6 +139,12 @@ impl Case {
     /// What is done to the emulator before the request.
     pub(crate) fn before(mut self, before: fn(&World)) -> Self {
         self.before = Some(before);
+        self
+    }
+
+    /// After a request for another model, and a look at the lists.
+    pub(crate) fn knows_the_lists(mut self) -> Self {
+        self.knows_the_lists = true;
         self
     }
 
@@ -251,6 +259,7 @@ impl Case {
         if let Some(before) = self.before {
             before(&world);
         }
+        let earlier = if self.knows_the_lists { read_lists(&world).await } else { 0 };
         let mut body = if streams { streamed(MODEL) } else { chat(MODEL) };
         (self.body)(&mut body);
         let mut request = post("/v1/chat/completions", body.to_string());
@@ -259,9 +268,25 @@ impl Case {
         }
         let answered = world.send_patiently(request).await;
         world.wait_until_idle().await;
-        let calls = Call::all(&world);
+        let calls = Call::all(&world).split_off(earlier);
         Outcome { streams, answered, calls, world }
     }
+}
+
+/// Lets the gateway read the lists of models, and says how many calls that took.
+async fn read_lists(world: &World) -> usize {
+    assert_eq!(world.chat(&chat(OTHER_MODEL)).await.status, 200);
+    let are_read = || async {
+        let log = world.control().log();
+        let reads = |path: &str| {
+            log.iter().filter(|entry| entry.path.starts_with(path) && entry.ended.is_some()).count()
+        };
+        reads("/chutes/utilization") > 0 && reads("/chutes/?") > 0
+    };
+    world.wait_for("the lists", are_read).await;
+    // What was sent has arrived a moment later; a status report is answered after that.
+    world.status_report().await;
+    1
 }
 
 // === impl Call ===

@@ -27,6 +27,7 @@ pub(crate) mod answers;
 mod broken;
 mod case;
 mod client;
+mod elsewhere;
 mod flapping;
 mod leaving;
 mod page;

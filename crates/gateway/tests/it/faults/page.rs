@@ -5,8 +5,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 fn rows() -> Vec<Row> {
-    let cases =
-        [super::refused::all(), super::silent::all(), super::broken::all(), super::accounts::all()];
+    let cases = [
+        super::refused::all(),
+        super::silent::all(),
+        super::broken::all(),
+        super::accounts::all(),
+        super::elsewhere::all(),
+    ];
     let mut rows: Vec<Row> = cases.iter().flatten().flat_map(Case::rows).collect();
     rows.extend(super::leaving::rows());
     rows.extend(super::flapping::rows());

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 const EMBEDDER: &str = "acme/Vectors-1";
+const FRESH: &str = "acme/Fresh-3";
 const AT_ONCE: usize = 64;
 const SLOTS: u32 = 5;
 const ACCOUNTS: usize = 3;
@@ -104,6 +105,8 @@ async fn world() -> World {
     plan.scenario.log_entries = 200_000;
     let embedder = ModelSpec { template: Template::Embedding, ..ModelSpec::new(EMBEDDER) };
     plan.scenario.models.push(embedder);
+    // Without a printed number there is no pace until an edge refuses.
+    plan.scenario.quota_headers = false;
     let mut dice = Dice(3);
     for model in &mut plan.scenario.models {
         (model.first_token_ms, model.tokens_per_second) = (4, 1_500.0);
@@ -117,6 +120,8 @@ async fn world() -> World {
     // Only one of them: a second within two minutes would rest them all, and nobody would be served any more.
     let limited = Fault::new(FaultKind::EdgeRateLimit).with_probability(0.01);
     plan.scenario.accounts[ACCOUNTS - 1].faults.push(limited);
+    // Nothing is learned of it before the end.
+    plan.scenario.models.push(ModelSpec::new(FRESH).pace(300, 0.0));
     plan.start().await
 }
 
@@ -204,14 +209,6 @@ const ROUNDS_TO_ALL_SLOTS: usize = 10;
 
 /// As many as there are slots are served at once.
 async fn every_slot_serves(world: &Arc<World>) {
-    for model in [MODEL, OTHER_MODEL] {
-        let slow = chutes_emulator::ModelChange {
-            clear_faults: true,
-            first_token_ms: Some(150),
-            ..chutes_emulator::ModelChange::default()
-        };
-        world.control().change_model(model, slow).unwrap();
-    }
     let resting = world.status_report().await["accounts"]
         .as_array()
         .unwrap()
@@ -226,7 +223,7 @@ async fn every_slot_serves(world: &Arc<World>) {
         let mut clients: JoinSet<Answered> = JoinSet::new();
         for _ in 0..slots {
             let world = Arc::clone(world);
-            clients.spawn(async move { world.chat(&streamed(OTHER_MODEL)).await });
+            clients.spawn(async move { world.chat(&streamed(FRESH)).await });
         }
         while let Some(answered) = clients.join_next().await {
             answered.unwrap().assert_whole_stream();

@@ -3,8 +3,8 @@
 
 mod aborts;
 mod dice;
-mod faults;
 mod slots;
+mod storm;
 mod verdict;
 
 use crate::world::{Plan, account};
