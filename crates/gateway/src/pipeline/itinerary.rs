@@ -62,6 +62,11 @@ pub(crate) struct Itinerary {
 // === impl Link ===
 
 impl Link {
+    /// Whether it gets this very request, but for the model's name.
+    pub(crate) fn sends(&self, request: &Arc<RequestBody>) -> bool {
+        Arc::ptr_eq(&self.request, request)
+    }
+
     fn new(service: &Arc<Service>, stop: &Stop, call: &Call) -> Self {
         let model: Arc<str> = stop.model.as_str().into();
         Self {

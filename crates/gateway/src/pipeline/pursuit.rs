@@ -291,6 +291,12 @@ impl Pursuit {
             self.trimming.is_due(cause, elsewhere) && may_go_on && self.trim(cause, story);
         match next {
             Next::GiveUp if trimmed => {}
+            // It is asked again without the beginning of the answer, before anybody else is waited for.
+            Next::GiveUp
+                if !link.sends(&self.call.request) && continuation::refuses_prefill(cause) =>
+            {
+                return Tryout::Ends(self.refused(None));
+            }
             // Only a stand-in does not take it: others may.
             Next::GiveUp
                 if weight == Weight::StandIn

@@ -37,15 +37,19 @@ fn once(asked: &Asked, fault: fn(&Asked) -> Script) -> Script {
 }
 
 /// The beginning of an answer is refused as a part of the question.
-fn refuses_prefill(asked: &Asked, then: fn(&Asked) -> Script) -> Script {
+pub(crate) fn no_prefill(asked: &Asked, then: fn(&Asked) -> Script) -> Script {
     let text = "Invalid request: Invalid request: {\"detail\": {\"error\": {\"message\": \"Cannot continue the final \
                 message: this model does not support assistant prefill.\", \"type\": \"BadRequestError\", \"param\": \
                 null, \"code\": 400}}}";
-    match (asked.number, begun(asked)) {
-        (0, _) => cut(asked),
-        (_, 0) => then(asked),
+    match begun(asked) {
+        0 => then(asked),
         _ => detail("400 Bad Request", text).named("400 prefill refused"),
     }
+}
+
+/// The same for the rest of an answer that was cut.
+fn refuses_prefill(asked: &Asked, then: fn(&Asked) -> Script) -> Script {
+    if asked.number == 0 { cut(asked) } else { no_prefill(asked, then) }
 }
 
 /// A whole answer in other words.

@@ -104,6 +104,11 @@ fn before(url: &str) -> RoutingConfig {
     RoutingConfig { providers, policy, ..RoutingConfig::default() }
 }
 
+fn any_model() -> RoutePolicy {
+    let continuation = Continuation::AnyModel;
+    RoutePolicy { siblings: false, continuation, ..RoutePolicy::default() }
+}
+
 /// Chutes by what it says, the other service by its answer.
 fn unless_chutes(asked: &Asked, says: impl Fn() -> Script) -> Script {
     if asked.who == "other" { whole(asked) } else { says() }
@@ -239,27 +244,37 @@ cases! {
         )))
         .both(Client::Whole, &then_chutes("401 `invalid_api_key`"));
 
-    /// Any model may go on, as the chain says; the one that does wants no prefill, so it answers from the start, and its
-    /// answer begins with what was sent.
-    a_fallback_that_refuses_prefill = case("cut mid-answer, `continuation = \"any_model\"`, and the fallback refuses prefill")
-        .routes(|url| RoutingConfig {
-            policy: RoutePolicy { siblings: false, continuation: Continuation::AnyModel, ..RoutePolicy::default() },
-            ..behind(url)
+    /// Any model may go on, as the chain says. The next one takes no prefill, so it answers from the start, and its answer
+    /// begins with what was sent.
+    a_fallback_that_refuses_prefill = case("cut mid-answer, `continuation = \"any_model\"`, and the next in the chain refuses prefill")
+        .routes(|_| chain(PLAIN, &[PLAIN, OTHER_MODEL], any_model()))
+        .plays(|asked| match (&*asked.model, asked.number) {
+            (PLAIN, 0) => breaks("cut mid-answer", asked, &[Act::Reset]),
+            (PLAIN, _) => cold(),
+            _ => super::broken::no_prefill(asked, whole),
         })
+        .stream(
+            Client::Whole,
+            &[
+                at_once("first", "cut mid-answer"),
+                paused("first", "503 cold"),
+                paused("first", "400 prefill refused"),
+                paused("first", "whole answer"),
+            ],
+        );
+
+    a_fallback_that_is_not_asked_for_prefill = case("cut mid-answer, `continuation = \"any_model\"`, and a provider behind Chutes")
+        .routes(|url| RoutingConfig { policy: any_model(), ..behind(url) })
         .plays(|asked| match (&*asked.who, asked.number) {
             ("first", 0) => breaks("cut mid-answer", asked, &[Act::Reset]),
             ("first", _) => cold(),
-            _ if super::answers::begun(asked) > 0 => openai_error(
-                "400 Bad Request", "invalid_request_error", "prefill_not_supported",
-                "This model does not support assistant message prefill. The conversation must end with a user message.",
-            ).named("400 prefill refused"),
             _ => whole(asked),
         })
         .stream(
             Client::Whole,
             &[
                 at_once("first", "cut mid-answer"),
-                paused("other", "400 prefill refused"),
+                paused("first", "503 cold"),
                 paused("other", "whole answer"),
             ],
         );
