@@ -394,6 +394,16 @@ fn a_real_request_is_explained_while_the_gateway_runs() {
     assert!(!outcome.stdout.contains("4711"), "{}", outcome.seen());
     let report = world.run(&["explain", id, "--json"]).report("explain");
     assert_eq!(report["requests"][0]["attempts"].as_array().unwrap().len(), 2);
+    // A stream that breaks and goes on is one request with two attempts, which say how.
+    let cut = Fault::new(FaultKind::Cut).times(1).after_chunks(4);
+    world.emulator().control().add_model_fault(model, cut).unwrap();
+    let mut stream = String::new();
+    let body = body.replace("}]", "}],\"stream\":true");
+    server.post(&body).read_to_string(&mut stream).unwrap();
+    let explained = world.run(&["explain", "--last"]);
+    assert!(stream.contains("[DONE]"), "{stream}");
+    assert!(explained.stdout.contains("went on after "), "{}", explained.seen());
+    assert!(!explained.stdout.contains("4711"), "{}", explained.seen());
     drop(server);
     assert_eq!(world.run(&["explain", id]).code, 0);
 }

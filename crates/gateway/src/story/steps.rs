@@ -17,7 +17,7 @@ const LEAST_WAIT: Duration = Duration::from_millis(1);
 pub(crate) enum WaitedFor {
     /// All slots were taken, others were first, or the account's pace held it back.
     Slot,
-    /// Every account that could serve it rested, or had no room.
+    /// Every account that could serve it rested, had no room, or had not been read yet.
     Account,
     /// No account had room for it in its windows.
     Room,

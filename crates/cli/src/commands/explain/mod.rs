@@ -8,6 +8,7 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ripcord_store::ledger::sqlite::LONGEST_DELAY;
 use ripcord_store::{Ledger as _, LedgerError, RequestStory, SqliteLedger};
 
 pub(crate) use report::ExplainReport;
@@ -59,6 +60,10 @@ pub(crate) async fn run(
             )));
         }
         (ledger, None) => {
+            // What ended just now is about to be written.
+            if arguments.last.is_some() && ledger.is_some() {
+                tokio::time::sleep(LONGEST_DELAY + LOOK_EVERY).await;
+            }
             let count =
                 arguments.last.map_or(LISTED, |last| usize::try_from(last).unwrap_or(LISTED));
             let told = newest(ledger.as_ref(), count)?;

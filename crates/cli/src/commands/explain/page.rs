@@ -261,7 +261,9 @@ fn figures(tokens: Tokens, cost: Cost) -> Option<String> {
     if tokens.estimated && !facts.is_empty() {
         facts.push("estimated".to_owned());
     }
-    if let Some(price) = cost.list_price_nano_usd {
+    // A refusal costs nothing, which goes without saying.
+    let is_told = |price: &i64| *price != 0 || !facts.is_empty();
+    if let Some(price) = cost.list_price_nano_usd.filter(is_told) {
         let payer = match cost.coverage {
             Some(Coverage::Covered) => ", covered by the plan",
             Some(Coverage::Paid) => ", paid from the balance",

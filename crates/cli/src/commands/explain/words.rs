@@ -8,12 +8,16 @@ use crate::printer::moment;
 use crate::printer::number::counted;
 use crate::troubleshooting;
 
-/// A time that is seldom as long as a minute: `0.4 s`, `12.0 s`, `2 min 30 s`.
+/// A time that is seldom as long as a minute: `12 ms`, `0.4 s`, `12.0 s`, `2 min 30 s`.
 pub(super) fn seconds(duration: Duration) -> String {
     if duration >= Duration::from_secs(60) {
         return moment::duration(duration);
     }
-    let tenths = duration.as_millis() / 100;
+    let millis = duration.as_millis();
+    if millis < 100 {
+        return format!("{millis} ms");
+    }
+    let tenths = millis / 100;
     format!("{}.{} s", tenths / 10, tenths % 10)
 }
 
@@ -89,7 +93,7 @@ fn chosen(first: &str, reason: &str) -> String {
 fn waited_for(reason: &str) -> &str {
     match reason {
         "slot" => "for a free slot",
-        "account" => "until an account could be used again",
+        "account" => "until an account could be used",
         "room" => "for room in a window",
         "share" => "for room in what the client key may spend",
         "backoff" => "before trying again",
@@ -190,7 +194,7 @@ mod tests {
     #[test]
     fn times_are_as_exact_as_they_are_short() {
         let told = |millis| seconds(Duration::from_millis(millis));
-        assert_eq!([told(49), told(12_345), told(59_999)], ["0.0 s", "12.3 s", "59.9 s"]);
+        assert_eq!([told(49), told(100), told(59_999)], ["49 ms", "0.1 s", "59.9 s"]);
         assert_eq!(told(150_000), "2 min 30 s");
     }
 }
