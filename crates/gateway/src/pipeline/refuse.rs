@@ -190,10 +190,11 @@ fn of_links(shared: &Shared, call: &Call, itinerary: &Itinerary) -> Refusal {
 fn add_links(shared: &Shared, call: &Call, itinerary: &Itinerary, refusals: &mut Refusals) {
     let now = shared.clock.now();
     for (choice, link) in itinerary.links().iter().enumerate() {
-        if refusals.knows(choice) {
+        let Some((because, refusal)) = of_link(shared, call, itinerary, link, now) else {
             continue;
-        }
-        if let Some((because, refusal)) = of_link(shared, call, itinerary, link, now) {
+        };
+        // Of what was known a while ago the time has gone on; of anything else nothing better is known now.
+        if refusals.because(choice).is_none_or(|known| known == because) {
             refusals.add(choice, &link.key, because, Weight::Link, refusal);
         }
     }

@@ -2,7 +2,7 @@
 //! of them is open, there is no refusal.
 
 use crate::provider::{Provider, Script};
-use crate::world::{Answered, MODEL, OTHER_MODEL, Plan, World, chat, post};
+use crate::world::{Answered, MODEL, OTHER_MODEL, Plan, World, chat, post, streamed};
 use chutes_emulator::{AccountSpec, Fault, FaultKind, KeyKind, PlanSpec};
 use http::StatusCode;
 use ripcord_client::endpoints::{BaseUrl, PlainHttp, Service};
@@ -101,6 +101,21 @@ async fn an_open_way_is_taken() {
         assert_eq!(answered.status, StatusCode::OK, "{kind:?}: {}", answered.text());
         assert_eq!(answered.header("x-ripcord-model"), "alpha:their/model", "{kind:?}");
     }
+}
+
+#[tokio::test]
+async fn an_error_in_the_first_event_of_a_provider_is_read_in_its_dialect() {
+    let events = "200 OK\r\ncontent-type: text/event-stream";
+    let full = "data: {\"error\":{\"code\":429,\"message\":\"their/model is temporarily rate-limited upstream\"}}\n\n";
+    let whole = "data: {\"id\":\"a\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"Hello.\"}}]}\n\n\
+                 data: {\"id\":\"a\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let behind = Behind::with_fault(FaultKind::Cold, &[(events, full), (events, whole)]).await;
+    let answered = behind.world.chat(&streamed(OTHER_MODEL)).await;
+    answered.assert_whole_stream();
+    assert_eq!(answered.header("x-ripcord-model"), "beta:their/model");
+    let story = behind.world.story(&answered).await;
+    let causes: Vec<_> = story.attempts.iter().map(|attempt| attempt.cause.as_deref()).collect();
+    assert_eq!(causes, [Some("cold"), Some("capacity"), None]);
 }
 
 #[tokio::test]

@@ -55,9 +55,9 @@ impl Refusals {
         self.told.is_empty()
     }
 
-    /// Whether it is known why this link does not serve.
-    pub(crate) fn knows(&self, choice: usize) -> bool {
-        self.told.iter().any(|told| told.choice == choice)
+    /// Why this link does not serve, if that is known.
+    pub(crate) fn because(&self, choice: usize) -> Option<&'static str> {
+        self.told.iter().find(|told| told.choice == choice).map(|told| told.because)
     }
 
     /// Notes that a link may not serve the request, whatever becomes of the others.
@@ -163,7 +163,7 @@ mod tests {
     fn who_may_not_serve_is_named_behind_the_others() {
         let mut told = refusals(&[("a", "full", full(40)), ("b", "full", full(50))]);
         told.leave_out(&Arc::from("c"), "it takes no tools");
-        assert!(told.knows(1) && !told.knows(2));
+        assert_eq!((told.because(1), told.because(2)), (Some("full"), None));
         let message = told.take().unwrap().message().to_owned();
         assert!(message.ends_with("(not by others either: `b`: full; `c`: it takes no tools)"));
     }
