@@ -87,6 +87,16 @@ impl Refusal {
         Self::waiting(StatusCode::TOO_MANY_REQUESTS, "deadline", &message, retry_after)
     }
 
+    /// The wait in the queue is not likely to fit the deadline by far.
+    pub(crate) fn too_long(wait: Duration) -> Self {
+        let message = format!(
+            "no slot is likely to come free before the deadline: the wait in the queue is about {} s. Send \
+             `x-ripcord-deadline: SECONDS` to wait longer",
+            wait.as_secs().max(1)
+        );
+        Self::waiting(StatusCode::TOO_MANY_REQUESTS, "deadline", &message, Some(wait))
+    }
+
     pub(crate) fn window_exhausted(
         account: &str,
         window: Option<WindowKind>,

@@ -155,8 +155,7 @@ pub(super) fn nobody(
             return Refusal::queue_full(shared.limits.queue, wait);
         }
         Some(NotAdmitted::Refused(Refused::TooLong(wait))) => {
-            let why = format!("about {} s is the likely wait in the queue", wait.as_secs().max(1));
-            return Refusal::deadline(&why, Some(wait));
+            return Refusal::too_long(wait);
         }
         // It did not wait for a slot.
         _ if itinerary.links().iter().all(is_left_alone) => {

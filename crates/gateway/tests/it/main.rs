@@ -23,6 +23,7 @@ mod misbehaving;
 mod own_rows;
 mod pricing;
 mod provider;
+mod queue;
 mod quota_stats;
 mod raw;
 mod refreshing;

@@ -159,11 +159,18 @@ impl Account {
     /// What it has to offer if it opens then, and if the model bears so many attempts at once. `None` if too little is known.
     pub(super) fn supply(&self, now: Mono, opens_at: Mono, model: Option<u32>) -> Option<Supply> {
         let slots = model.map_or(self.slots, |bears| self.slots.min(bears)).max(1);
-        let turnover = self.hold_time.mean()? / slots;
+        // Whoever waits for nothing but the pace waits at least so long, however long slots are held.
+        let waits_for_pace = self.has_slot() && !self.pace.is_ready(now);
+        let turnover = match self.hold_time.mean() {
+            Some(mean) => mean / slots,
+            None if waits_for_pace => Duration::ZERO,
+            None => return None,
+        };
         let interval = self.pace.interval().map_or(turnover, |pace| pace.max(turnover));
         let first_back =
             if self.has_slot() { now } else { self.hold_time.first_back(&self.granted, now) };
         let first_free = first_back.max(self.pace.ready_at(now));
-        Some(Supply { opens_at, first_free, interval, is_sure: self.hold_time.is_well_known() })
+        let is_sure = self.hold_time.is_well_known() || waits_for_pace;
+        Some(Supply { opens_at, first_free, interval, is_sure })
     }
 }

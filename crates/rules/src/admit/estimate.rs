@@ -63,14 +63,66 @@ impl HoldTime {
 pub(super) fn turn_of(ahead: usize, supplies: &[Supply]) -> Option<Mono> {
     let starts = supplies.iter().map(|supply| supply.opens_at.max(supply.first_free));
     let first = starts.min()?;
-    // Attempts in a million seconds: those of all accounts together.
-    let rate = supplies.iter().fold(0_u64, |rate, supply| {
-        let interval = u64::try_from(supply.interval.as_micros()).unwrap_or(u64::MAX).max(1);
-        rate.saturating_add(MILLION_SECONDS / interval)
+    // Of all accounts together, in so long that no fraction matters.
+    let attempts = supplies.iter().fold(0_u128, |attempts, supply| {
+        attempts.saturating_add(LONG / supply.interval.as_micros().max(1))
     });
-    let ahead = u64::try_from(ahead).unwrap_or(u64::MAX);
-    let queue = ahead.saturating_mul(MILLION_SECONDS / rate.max(1));
-    Some(first.after(Duration::from_micros(queue)))
+    let queue = u128::try_from(ahead).unwrap_or(u128::MAX).saturating_mul(LONG) / attempts.max(1);
+    Some(first.after(Duration::from_micros(u64::try_from(queue).unwrap_or(u64::MAX))))
 }
 
-const MILLION_SECONDS: u64 = 1_000_000_000_000;
+/// In microseconds.
+const LONG: u128 = 1_000_000_000_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Mono {
+        Mono::from_micros(seconds * 1_000_000)
+    }
+
+    fn supply(opens_at: u64, first_free: u64, interval: u64) -> Supply {
+        let interval = Duration::from_secs(interval);
+        Supply { opens_at: at(opens_at), first_free: at(first_free), interval, is_sure: true }
+    }
+
+    #[test]
+    fn accounts_together_are_quicker_than_each() {
+        assert_eq!(turn_of(0, &[]), None);
+        assert_eq!(turn_of(0, &[supply(0, 7, 10)]), Some(at(7)));
+        assert_eq!(turn_of(3, &[supply(0, 7, 10)]), Some(at(37)));
+        assert_eq!(turn_of(3, &[supply(0, 7, 10), supply(60, 0, 10)]), Some(at(22)));
+        // An account that serves as quickly as can be is no division by zero, and the slowest no overflow.
+        assert_eq!(turn_of(1_000_000, &[supply(0, 0, 0)]), Some(at(1)));
+        assert!(turn_of(usize::MAX, &[supply(0, 0, u64::MAX / 2_000_000)]) > Some(at(1 << 40)));
+    }
+
+    #[test]
+    fn the_average_follows_the_last_ones_and_needs_some() {
+        let mut hold_time = HoldTime::default();
+        assert_eq!(hold_time.mean(), None);
+        hold_time.add(Duration::from_secs(96));
+        assert_eq!(
+            (hold_time.mean(), hold_time.is_well_known()),
+            (Some(Duration::from_secs(96)), false)
+        );
+        (0..3).for_each(|_| hold_time.add(Duration::ZERO));
+        assert_eq!(
+            (hold_time.mean(), hold_time.is_well_known()),
+            (Some(Duration::from_secs(24)), true)
+        );
+        (0..60).for_each(|_| hold_time.add(Duration::from_secs(8)));
+        assert_eq!(hold_time.mean().map(|mean| mean.as_secs()), Some(8));
+        hold_time.add(Duration::MAX);
+        assert!(hold_time.mean() > Some(Duration::from_secs(1 << 40)));
+    }
+
+    #[test]
+    fn what_is_held_longer_than_usual_may_end_any_moment() {
+        let mut hold_time = HoldTime::default();
+        hold_time.add(Duration::from_secs(10));
+        assert_eq!(hold_time.first_back(&[at(0), at(3)], at(5)), at(10));
+        assert_eq!(hold_time.first_back(&[at(0), at(3)], at(12)), at(12));
+    }
+}

@@ -33,6 +33,17 @@ fn attempts_start_at_the_pace_of_the_account_and_nobody_goes_elsewhere_for_it() 
 }
 
 #[test]
+fn a_wait_for_the_pace_is_known_without_any_history() {
+    let mut yard = Yard::new(5, 100, 1);
+    yard.hear_printed_pace(at(0), 0, 4);
+    assert_eq!(yard.offer(at(0), all(&[0]), None, always), Offer::Granted(on(0)));
+    queued(yard.offer(at(0), all(&[0]), None, always));
+    let refused = yard.offer(at(0), all(&[0]), Some(at(14 * SECOND)), always);
+    assert_eq!(refused, Offer::Refused(Refused::TooLong(Duration::from_secs(30))));
+    queued(yard.offer(at(0), all(&[0]), Some(at(16 * SECOND)), always));
+}
+
+#[test]
 fn a_slot_on_which_nothing_was_sent_does_not_count() {
     let mut yard = Yard::new(1, 100, 1);
     yard.hear_printed_pace(at(0), 0, 4);
