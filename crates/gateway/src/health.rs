@@ -132,15 +132,6 @@ impl Health {
         models.iter().filter_map(up).collect()
     }
 
-    #[expect(dead_code, reason = "for the order of links, which comes next")]
-    /// A lower one is asked first: links that stand well, then those that are full, cold, down, or left alone because they
-    /// keep failing. Nobody's standing is better than that of one of which nothing is known.
-    pub(crate) fn rank(&self, now: Mono, link: &str) -> u8 {
-        let standing = self.standing(now, link).rank();
-        let is_open = self.models.lock().is_open(link, now);
-        standing.max(u8::from(is_open))
-    }
-
     /// Whether the model is left alone because it keeps failing.
     pub(crate) fn is_left_alone(&self, now: Mono, link: &str) -> bool {
         self.models.lock().is_open(link, now)

@@ -70,21 +70,6 @@ const MANY_LISTED: usize = 10_000;
 /// A list that cannot be read is asked for ever more rarely, at least this often.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-// === impl Standing ===
-
-impl Standing {
-    /// A lower one is asked first: well or unknown, full, cold, down.
-    #[must_use]
-    pub const fn rank(self) -> u8 {
-        match self.state {
-            ModelState::Hot | ModelState::Unknown => 0,
-            ModelState::Busy => 1,
-            ModelState::Cold => 2,
-            ModelState::Down => 3,
-        }
-    }
-}
-
 // === impl HealthBook ===
 
 impl HealthBook {
@@ -331,9 +316,9 @@ mod tests {
         book.learn(at(20), [("m".to_owned(), listed(true))]);
         assert_eq!(book.standing(at(20), "m").state, ModelState::Hot);
         book.met(at(30), "m", OwnTraffic::Capacity);
-        assert_eq!(book.standing(at(30), "m").rank(), 1);
+        assert_eq!(book.standing(at(30), "m").state, ModelState::Busy);
         book.met(at(31), "m", OwnTraffic::Answered);
-        assert_eq!(book.standing(at(31), "m").rank(), 0);
+        assert_eq!(book.standing(at(31), "m").state, ModelState::Hot);
         // A list that lags behind does not make cold what has just answered.
         let mut book = self::book(40, listed(false));
         book.met(at(50), "m", OwnTraffic::Answered);

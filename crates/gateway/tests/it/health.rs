@@ -1,14 +1,19 @@
 //! What many requests learn from each other: circuits, limits of the first token, and how often the lists are read.
 
 use crate::faults::answers::{detail, whole};
-use crate::provider::{Act, Asked, Provider, Script};
+use crate::provider::{Act, Asked, Provider, Script, read_request};
 use crate::world::{Answered, MODEL, OTHER_MODEL, Plan, World, chat, post, streamed};
+use chutes_emulator::{Fault, FaultKind};
+use parking_lot::Mutex;
 use ripcord_rules::recover::CircuitLimits;
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 /// Requests at once in a bad minute.
 const MANY: usize = 40;
@@ -144,4 +149,79 @@ async fn the_lists_are_read_while_somebody_asks_and_not_for_each_request() {
         assert_eq!(world.chat(&chat(MODEL)).await.status, 200);
     }
     assert_eq!(reads("/chutes/"), 2);
+}
+
+#[tokio::test]
+async fn without_a_retry_left_a_failure_is_told_at_once() {
+    let mut plan = Plan::new();
+    plan.limits.recovery.retries.most = 0;
+    plan.limits.recovery.retries.per_second = 0;
+    plan.limits.recovery.retries.per_request_permille = 0;
+    let world = plan.start().await;
+    world.control().add_model_fault(MODEL, Fault::new(FaultKind::ServerError).times(1)).unwrap();
+    let answered = world.chat(&chat(MODEL)).await;
+    assert_eq!(answered.refusal(), (502, "upstream_failed".to_owned(), "true"));
+    assert_eq!(world.upstream_calls().len(), 1);
+    // Others are not kept from their first attempt.
+    assert_eq!(world.chat(&chat(MODEL)).await.status, 200);
+}
+
+/// A service that keeps its connections: the requests for answers on each, in order.
+async fn blocking_edge(posts: Arc<Mutex<Vec<(usize, usize)>>>) -> (String, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut connections = JoinSet::new();
+    connections.spawn(async move {
+        let mut inner = JoinSet::new();
+        for number in 0.. {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            let posts = Arc::clone(&posts);
+            inner.spawn(async move {
+                let mut place = 0;
+                while let Some((head, _)) = read_request(&mut stream).await {
+                    let mut count = 1;
+                    if head.starts_with("POST ") {
+                        let mut posts = posts.lock();
+                        posts.push((number, place));
+                        count = posts.len();
+                    }
+                    place += 1;
+                    let answer = match (head.starts_with("POST "), count) {
+                        // The second request is blocked, whichever connection it takes.
+                        (true, 2) => http("403 Forbidden", "text/html", "<html>Forbidden</html>"),
+                        _ => http("200 OK", "application/json", WHOLE),
+                    };
+                    if stream.write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (url, connections)
+}
+
+const WHOLE: &str = r#"{"id":"a","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
+
+fn http(status: &str, content_type: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
+
+#[tokio::test]
+async fn an_edge_block_is_tried_again_over_a_connection_of_its_own() {
+    let posts = Arc::default();
+    let (url, _edge) = blocking_edge(Arc::clone(&posts)).await;
+    let mut plan = Plan::new();
+    plan.llm_url = Some(url);
+    let world = plan.start().await;
+    for attempts in ["1", "2"] {
+        let answered = world.chat(&chat(MODEL)).await;
+        assert_eq!(answered.header("x-ripcord-attempts"), attempts, "{}", answered.text());
+    }
+    let posts = posts.lock().clone();
+    let [_, (blocked_on, place), (answered_on, 0)] = posts[..] else { panic!("{posts:?}") };
+    assert!(place > 0 && blocked_on != answered_on, "{posts:?}");
 }

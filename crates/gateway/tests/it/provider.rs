@@ -179,7 +179,7 @@ impl Stage {
 }
 
 /// Head and body of the next request; `None` when there is none.
-async fn read_request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+pub(crate) async fn read_request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4_096];
     loop {
