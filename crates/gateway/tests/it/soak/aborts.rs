@@ -205,7 +205,7 @@ fn connections_to(port: u16) -> usize {
 }
 
 /// Rounds of answers until a model that was full has all slots again.
-const ROUNDS_TO_ALL_SLOTS: usize = 10;
+const ROUNDS_TO_ALL_SLOTS: usize = 40;
 
 /// As many as there are slots are served at once.
 async fn every_slot_serves(world: &Arc<World>) {
