@@ -261,7 +261,8 @@ const fn by_status_of_chutes(status: u16, endpoint: Endpoint) -> (Cause, bool) {
 /// An answer of something in front of Chutes: a page, a bare status, a body that the application would not send.
 const fn by_status_of_edge(status: u16, endpoint: Endpoint) -> (Cause, bool) {
     match status {
-        401 | 403 if matches!(endpoint, Endpoint::Account) => (Cause::AccountUnreadable, false),
+        // A page with a 403 refuses the connection, whoever calls; it says nothing of a key.
+        401 if matches!(endpoint, Endpoint::Account) => (Cause::AccountUnreadable, false),
         402 => (Cause::WindowUsedUp(None), false),
         403 => (Cause::EdgeBlock, true),
         429 => (Cause::EdgeRateLimit, true),
@@ -435,6 +436,9 @@ mod tests {
         assert_eq!(classify(&failure), Cause::AccountUnreadable);
         // Nor is one that came from something in between.
         assert_eq!(classify(&answer(401, Origin::Edge, Says::Nothing)), Cause::EdgeBlock);
+        // And a page with a 403 is the edge's, also where the account is asked: many have taken it for a dead key.
+        let page = Failure { status: Some(403), origin: Origin::Edge, ..failure };
+        assert_eq!(classify(&page), Cause::EdgeBlock);
     }
 
     #[test]
