@@ -27,7 +27,8 @@
 //!    attempt, and asks `ripcord_rules::recover` what follows from a failure. What to say when nothing could serve it
 //!    is in `pipeline::refuse`, as one table of refusals in `refusal`.
 //! 6. A plain answer is read whole before it goes on. A stream goes on from its first useful event (`pipeline::relay`),
-//!    whole events only; if it breaks, the client gets an error event.
+//!    whole events only; if it breaks, the rest is asked for where that is safe (`pipeline::splice`), and otherwise the
+//!    client gets an error event.
 //! 7. The slot and the record live in the body of the answer. Dropping it, because the client left or because it
 //!    ended, closes the upstream call, gives the slot back and writes the rows (`story`). What happens between attempts
 //!    is written as it happens: waits, switches, what was left out or cut.

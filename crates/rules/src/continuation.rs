@@ -62,6 +62,8 @@ pub enum Hindrance {
     Tools,
     /// It has its finish reason.
     Finished,
+    /// It is as long as it may be.
+    NothingLeft,
     /// What was sent cannot be known exactly.
     Unclear,
     /// It was refused for what it says, not broken off.
@@ -134,6 +136,7 @@ impl Hindrance {
             Self::Thinking => "the model was still thinking".to_owned(),
             Self::Tools => "a call of a tool was under way".to_owned(),
             Self::Finished => "it has its end".to_owned(),
+            Self::NothingLeft => "nothing is left of `max_tokens`".to_owned(),
             Self::Unclear => "what was sent is not plain text".to_owned(),
             Self::Refused => "it was refused for its content".to_owned(),
             Self::Diverged => "the model does not go on where it broke".to_owned(),

@@ -4,6 +4,7 @@ use super::{Answer, Decision};
 use crate::body::AnswerBody;
 use crate::pipeline::waiting::Waiting;
 use bytes::Bytes;
+use ripcord_wire::trim::Cut;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -23,7 +24,7 @@ pub(crate) struct EarlyStream {
 
 enum State {
     Waiting(Pending),
-    Answering(Box<AnswerBody>, Option<Bytes>),
+    Answering(Box<AnswerBody>, Trailer),
     Ended,
 }
 
@@ -61,9 +62,9 @@ impl EarlyStream {
                     return match ready!(poll_body(body, cx)) {
                         Some(bytes) => Poll::Ready(Some(bytes)),
                         None => {
-                            let trailer = trailer.take();
+                            let comment = trailer.comment(body);
                             self.state = State::Ended;
-                            Poll::Ready(trailer)
+                            Poll::Ready(Some(comment))
                         }
                     };
                 }
@@ -72,17 +73,42 @@ impl EarlyStream {
         }
     }
 
-    /// The headers that could not be sent any more follow as a last comment.
     fn answering(answer: Answer) -> State {
-        let trailer = format!(
-            ": x-ripcord-model={} x-ripcord-account={} x-ripcord-attempts={}{}{}\n\n",
-            answer.model,
-            answer.account,
-            answer.attempts,
-            if answer.unguarded { " x-ripcord-unguarded=true" } else { "" },
-            answer.trimmed.map_or_else(String::new, |cut| format!(" x-ripcord-trimmed={cut}")),
+        let trailer = Trailer {
+            model: answer.model,
+            account: answer.account,
+            attempts: answer.attempts,
+            unguarded: answer.unguarded,
+            trimmed: answer.trimmed,
+        };
+        State::Answering(Box::new(answer.body), trailer)
+    }
+}
+
+/// The headers that could not be sent any more. They follow as a last comment.
+struct Trailer {
+    model: Arc<str>,
+    account: Arc<str>,
+    attempts: u32,
+    unguarded: bool,
+    trimmed: Option<Cut>,
+}
+
+impl Trailer {
+    fn comment(&self, body: &AnswerBody) -> Bytes {
+        let attempts = match body {
+            // It may have taken more to have all of it.
+            AnswerBody::Relay(relay) => relay.attempts(),
+            AnswerBody::Whole(_) | AnswerBody::Early(_) | AnswerBody::Events(_) => self.attempts,
+        };
+        let unguarded = if self.unguarded { " x-ripcord-unguarded=true" } else { "" };
+        let trimmed =
+            self.trimmed.map_or_else(String::new, |cut| format!(" x-ripcord-trimmed={cut}"));
+        let (model, account) = (&self.model, &self.account);
+        let comment = format!(
+            ": x-ripcord-model={model} x-ripcord-account={account} x-ripcord-attempts={attempts}{unguarded}{trimmed}\n\n"
         );
-        State::Answering(Box::new(answer.body), Some(trailer.into()))
+        comment.into()
     }
 }
 

@@ -1,8 +1,8 @@
 //! One forwarded request, from its body to its answer.
 //!
 //! [`call`] reads what is asked; [`itinerary`] says what may serve it; [`pursuit`] waits for a slot, makes attempts and
-//! decides after each failure; [`attempt`] is one of them; [`relay`] carries a stream that has begun; [`early`] keeps a stream open that has
-//! not.
+//! decides after each failure; [`attempt`] is one of them; [`relay`] carries a stream that has begun, from its [`source`], and asks for
+//! the rest of one that broke ([`splice`]); [`early`] keeps a stream open that has not begun.
 
 pub(crate) mod allowed;
 pub(crate) mod attempt;

@@ -15,6 +15,7 @@ use crate::story::Story;
 use bytes::Bytes;
 use ripcord_client::transport::Body;
 use ripcord_rules::continuation::Hindrance;
+use ripcord_rules::route::Continuation;
 use ripcord_rules::time::Mono;
 use ripcord_store::Outcome;
 use ripcord_wire::error::ErrorBody;
@@ -48,6 +49,8 @@ pub(crate) struct Relay {
     means: Option<Means>,
     /// How the answer broke of which the rest is asked for.
     broken: Option<Break>,
+    /// How many attempts it took so far.
+    attempts: u32,
     /// The client has all of it, whole or broken.
     has_ended: bool,
     // Dropped in this order: the connection above, then the slot, then the record.
@@ -71,6 +74,7 @@ impl Relay {
             closing: Box::pin(shared.closing.clone().cancelled_owned()),
             means: None,
             broken: None,
+            attempts: 0,
             has_ended: false,
             permit: None,
             story: None,
@@ -89,8 +93,14 @@ impl Relay {
     pub(crate) fn carry(&mut self, permit: Permit, story: Story, means: Means) {
         self.last_sent = self.shared.clock.mono();
         self.permit = Some(permit);
+        self.attempts = story.attempts();
         self.story = Some(story);
         self.means = Some(means);
+    }
+
+    /// How many attempts it took so far.
+    pub(crate) const fn attempts(&self) -> u32 {
+        self.attempts
     }
 
     pub(crate) fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -173,7 +183,10 @@ impl Relay {
             return Err(Hindrance::Unclear);
         };
         let part = source.part();
-        let sent = source.take_transcript().ok_or(Hindrance::Asked("several choices"))?;
+        let sent = source.take_transcript().ok_or(match self.call.continuation {
+            Continuation::Off => Hindrance::Off,
+            _ => Hindrance::Asked("several choices"),
+        })?;
         let plan = Plan::make(&self.shared, &self.call, means, (broken, part), sent)?;
         match (self.means.take(), self.story.take()) {
             (Some(means), Some(story)) => Ok((plan, means, story)),
@@ -189,6 +202,7 @@ impl Relay {
         self.going_on = None;
         let WentOn { means, story, sent, rest } = went_on;
         self.means = Some(means);
+        self.attempts = story.attempts();
         self.story = Some(story);
         match rest {
             Ok(rest) => {
@@ -254,7 +268,11 @@ impl Relay {
         }
         if now >= comment_at {
             // Whatever was sent ends with a whole event, so a comment may follow.
-            return Poll::Ready(Some(Bytes::from_static(HEARTBEAT)));
+            let comment = match self.going_on {
+                Some(_) => self.call.waiting.comment(),
+                None => HEARTBEAT,
+            };
+            return Poll::Ready(Some(Bytes::from_static(comment)));
         }
         // The timer is moved when it rings, not with every event.
         let due = stalls_at.map_or(comment_at, |stalls_at| stalls_at.min(comment_at));

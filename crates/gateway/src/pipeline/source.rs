@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use ripcord_client::transport::{Body, TransportError};
 use ripcord_rules::continuation::Way;
+use ripcord_rules::route::Continuation;
 use ripcord_wire::continuation::{Begins, Splicer, Transcript};
 use ripcord_wire::sse::{Event, EventReader};
 use std::collections::VecDeque;
@@ -62,7 +63,7 @@ pub(super) enum Part {
 /// What changes in the middle of what came.
 enum Turn {
     /// The answer is told again after this much of it was sent.
-    ToldAgain(Option<Transcript>),
+    ToldAgain(Option<Box<Transcript>>),
     /// An event that ends there is not for the client.
     Hidden(u64),
 }
@@ -92,6 +93,9 @@ impl Source {
         let mut watch = StreamWatch::new(call.choices);
         if link.service.include_usage && !call.request.wants_usage() {
             watch.hide_figures();
+        }
+        if call.continuation == Continuation::Off {
+            watch.take_transcript();
         }
         Self {
             upstream,
@@ -251,7 +255,7 @@ impl Source {
             if sight == Sight::Broken(Break::BeganAgain) && !is_told_again {
                 is_told_again = true;
                 complete = complete.max(place.start);
-                turns.push((complete, Turn::ToldAgain(watch.take_transcript())));
+                turns.push((complete, Turn::ToldAgain(watch.take_transcript().map(Box::new))));
                 watch.begin_again();
                 sight = watch.observe(event);
             }
@@ -285,7 +289,7 @@ impl Source {
             match turn {
                 Turn::Hidden(end) => self.drop_until(end),
                 Turn::ToldAgain(sent) => {
-                    if let Err(broken) = self.tell_again(sent) {
+                    if let Err(broken) = self.tell_again(sent.map(|sent| *sent)) {
                         return Some(broken);
                     }
                 }

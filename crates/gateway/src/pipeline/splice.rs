@@ -182,7 +182,7 @@ fn with_beginning(
     };
     match original.for_the_rest(begun) {
         Ok(bytes) => Ok(RequestBody::scan(bytes).ok().map(Arc::new)),
-        Err(CannotAsk::NothingLeft) => Err(Hindrance::Finished),
+        Err(CannotAsk::NothingLeft) => Err(Hindrance::NothingLeft),
         Err(CannotAsk::NoLimit | CannotAsk::Unclear) => Ok(None),
     }
 }

@@ -6,7 +6,7 @@ use super::chunk::WholeUsage;
 use crate::chat::{ChunkGlance, ReasoningName, UsageGlance};
 
 /// The longest text that is kept, in bytes. A longer answer is not continued.
-const MAX_TEXT_BYTES: usize = 1 << 20;
+const MAX_TEXT_BYTES: usize = 512 << 10;
 
 /// What was sent of an answer. Its `Debug` tells sizes, never what was said.
 #[derive(Clone, Default)]
