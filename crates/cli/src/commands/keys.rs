@@ -187,7 +187,7 @@ fn remove(name: &str, context: &Context) -> Result<Exit, CommandError> {
     if !ledger.remove_client_key(name).map_err(unreadable)? {
         let known = read(&ledger)?;
         return Err(match known.iter().find(|key| &*key.name == name) {
-            Some(_) => CommandError::usage(format!("the client key `{name}` is in force"))
+            Some(_) => CommandError::usage(format!("the client key `{name}` is not revoked"))
                 .hint(format!("first: ripcord keys revoke {name}")),
             None => nobody(name, &known),
         });

@@ -113,7 +113,7 @@ fn what_is_wrong_is_told() {
     error: there is no client key `laptp`
     hint: did you mean `laptop`?
 
-    error: the client key `laptop` is in force
+    error: the client key `laptop` is not revoked
     hint: first: ripcord keys revoke laptop
 
     error: invalid value 'a b' for '<NAME>': write 1 to 64 letters, digits, `-`, `_`, `.` or `@`

@@ -114,6 +114,11 @@ impl Service {
         }
     }
 
+    /// Whether it is known what the model costs.
+    pub(crate) fn has_price(&self, model: &str) -> bool {
+        self.prices.contains_key(model)
+    }
+
     /// Whether the model is known to cost nothing.
     pub(crate) fn is_free(&self, model: &str) -> bool {
         let free =

@@ -296,5 +296,10 @@ fn facts(shared: &Shared, call: &Call, link: &Link) -> ModelFacts {
     }
     // Nothing there is covered by a plan, so it is not for those who may not spend.
     let may_pay = bearer.policy.paygo != Paygo::Never || link.service.is_free(&link.model);
-    ModelFacts { is_forbidden: !(is_allowed && may_pay), ..link.service.facts(&link.model) }
+    // What has no price would use up nothing of a budget.
+    let is_counted = !bearer.rights.limits.counts_dollars() || link.service.has_price(&link.model);
+    ModelFacts {
+        is_forbidden: !(is_allowed && may_pay && is_counted),
+        ..link.service.facts(&link.model)
+    }
 }

@@ -486,6 +486,7 @@ impl Pursuit {
         story.waited(WaitedFor::Share, shared.clock.mono().since(now.mono));
         match waited {
             Ok(true) => Tryout::GoesOn,
+            Ok(false) if full.may_settle => Tryout::Ends(Refusal::share_is_taken(bearer)),
             Ok(false) => Tryout::Ends(Refusal::of_share(bearer, full, likely, now.wall)),
             Err(refusal) => Tryout::Ends(refusal),
         }

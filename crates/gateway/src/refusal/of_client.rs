@@ -60,6 +60,15 @@ impl Refusal {
         .with_window(Some(window), full.turns_at)
     }
 
+    /// Calls under way may need all that is left of the bearer's budget, and the deadline came before they were over.
+    pub(crate) fn share_is_taken(bearer: &Bearer) -> Self {
+        let name = bearer.label.as_deref().unwrap_or_default();
+        let why = format!(
+            "calls under way may need all that is left of the budget of client key `{name}`"
+        );
+        Self::deadline(&why, Some(ONE_ENDS_SOON))
+    }
+
     fn too_fast(message: &str, wait: Option<Duration>) -> Self {
         Self::waiting(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message, wait)
     }

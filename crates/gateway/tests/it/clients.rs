@@ -2,9 +2,13 @@
 
 use crate::world::{MODEL, OTHER_MODEL, Plan, World, chat, post, streamed};
 use bytes::Bytes;
-use chutes_emulator::{Fault, FaultKind, ModelSpec};
+use chutes_emulator::{AccountSpec, Emulator, Fault, FaultKind, ModelSpec, PlanSpec, Scenario};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
+use ripcord_client::endpoints::{BaseUrl, PlainHttp, Service};
+use ripcord_client::key::Key;
+use ripcord_gateway::ProviderConfig;
+use ripcord_rules::route::Place;
 use ripcord_store::{
     ClientKey, ClientKeys as _, ClientPriority, ClientRules, ClientShare, Ledger as _, MemoryLedger,
 };
@@ -142,6 +146,7 @@ async fn a_call_waits_while_others_of_its_key_may_leave_room() {
     // One after the other: the gateway has five slots.
     let calls = world.upstream_calls();
     assert_eq!(calls.len(), 2);
+    assert!(calls.iter().all(|call| call.account_in_flight == 1), "{calls:?}");
     world.wait_until_idle().await;
     assert_eq!(client(&world).await["reserved_usd"], 0.0);
 }
@@ -338,4 +343,43 @@ async fn failed_attempts_of_a_request_count_in_its_budget_and_once_in_its_reques
     assert_eq!(client(&world).await["requests_today"], 1);
     assert_eq!(world.send(asked_by("app", &chat(MODEL))).await.refusal().0, 402);
     world.ledger.flush(Duration::from_secs(1)).unwrap();
+}
+
+#[tokio::test]
+async fn a_provider_serves_only_keys_that_may_use_it_and_whose_budget_it_can_count_in() {
+    let prefixed = |models: &[&str]| ClientRules {
+        models: models.iter().map(|&model| model.to_owned()).collect(),
+        ..ClientRules::default()
+    };
+    let budget = ClientShare { monthly_nano_usd: Some(100 * CENT), ..ClientShare::default() };
+    let their_name = "their/Writer";
+    let scenario = Scenario::empty()
+        .account(AccountSpec::new("elsewhere", PlanSpec::Pro))
+        .model(ModelSpec::new(their_name).pace(0, 0.0));
+    let elsewhere = Emulator::start(scenario).await.unwrap();
+    let base_url = format!("{}/v1", elsewhere.url());
+    let mut plan = plan_with([
+        key("free", ClientRules::default()),
+        key("counted", with_share(budget)),
+        key("narrow", prefixed(&["acme/*"])),
+        key("named", prefixed(&["acme/*", "other:their/*"])),
+    ]);
+    plan.routing.providers = vec![ProviderConfig {
+        name: "other".to_owned(),
+        base_url: BaseUrl::parse(Service::Provider, &base_url, PlainHttp::LoopbackOnly).unwrap(),
+        key: Some(Key::parse(&Scenario::key("elsewhere", 0)).unwrap().0),
+        place: Place::Behind,
+        models: vec![(MODEL.to_owned(), their_name.to_owned())],
+        tee: true,
+        slots: None,
+        prices: Vec::new(),
+        daily_usd: None,
+        include_usage: false,
+    }];
+    let world = plan.start().await;
+    world.control().add_model_fault(MODEL, Fault::new(FaultKind::Disabled)).unwrap();
+    for (name, status) in [("free", 200), ("counted", 503), ("narrow", 503), ("named", 200)] {
+        let answered = world.send(asked_by(name, &chat(MODEL))).await;
+        assert_eq!(answered.status.as_u16(), status, "{name}: {}", answered.text());
+    }
 }

@@ -98,10 +98,10 @@ const KNOWN_MONTHS_SECONDS: u64 = 40 * 86_400;
 // === impl ClientLimits ===
 
 impl ClientLimits {
-    /// Whether nothing is bounded.
+    /// Whether dollars are bounded, so that what a call costs has to be known.
     #[must_use]
-    pub fn is_unlimited(&self) -> bool {
-        *self == Self::default()
+    pub const fn counts_dollars(&self) -> bool {
+        self.daily_usd.is_some() || self.monthly_usd.is_some()
     }
 }
 
