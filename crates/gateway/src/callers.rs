@@ -128,7 +128,7 @@ fn not_allowed(message: &str) -> Refusal {
 /// What a page of a listed origin may read of an answer: everything of ours, and when to come back.
 pub(crate) const EXPOSED: HeaderValue = HeaderValue::from_static(
     "x-ripcord-request-id, x-ripcord-model, x-ripcord-account, x-ripcord-attempts, x-ripcord-unguarded, \
-     x-ripcord-trimmed, x-ripcord-continued, retry-after, x-should-retry",
+     x-ripcord-trimmed, retry-after, x-should-retry",
 );
 
 /// Asked by browsers before a page of the internet may reach a machine of the local network.

@@ -495,7 +495,8 @@ fn what_a_client_key_used_is_summed_for_the_day_and_the_month() {
         let (month, day) = (1_000_000, 5_000_000);
         let mut rows = Vec::new();
         // Who, when it began, and what its attempts did cost with the time at which each ended.
-        let requests: [(Option<&str>, i64, &[(i64, Option<i64>)]); 8] = [
+        type Ended = (i64, Option<i64>);
+        let requests: [(Option<&str>, i64, &[Ended]); 8] = [
             (Some("bot"), day, &[(day + 1, Some(10)), (day + 2, None)]),
             (Some("bot"), day - 10, &[(day - 5, Some(100)), (day, Some(1_000))]),
             (Some("bot"), month - 10, &[(month - 1, Some(7)), (month, Some(10_000))]),
