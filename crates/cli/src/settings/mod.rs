@@ -309,6 +309,14 @@ mod tests {
         assert_eq!(spare.daily_usd, Some(NanoUsd::from_cents(500)));
         assert_eq!(spare.base_url.path("/chat/completions"), "/v1/chat/completions");
         assert!(!format!("{settings:?}").contains("spare-1234"));
+        let page = include_str!("../../../../docs/guide/fallbacks.md");
+        let blocks = page.split("```toml\n").skip(1).filter_map(|block| block.split("```").next());
+        for block in blocks {
+            let names = ["SPARE_API_KEY", "FIRST_API_KEY"].map(|name| (name, "sk-1234"));
+            let settings = load(Some(block), &names).unwrap();
+            let routing = settings.routing.config(&settings.chains, &settings.providers).unwrap();
+            assert!(!routing.chains.is_empty() || !routing.providers.is_empty(), "{block}");
+        }
         // None of it is on unless somebody takes the `#` away.
         let settings = load(None, &[]).unwrap();
         assert!(settings.chains.is_empty() && settings.providers.is_empty());
