@@ -200,8 +200,12 @@ pub(crate) fn breaks(name: &str, asked: &Asked, then: &[Act]) -> Script {
     Script::new(name, acts)
 }
 
-/// The beginning of an answer, an event that is no JSON, and the rest.
+/// The beginning of an answer, an event that is no JSON, and the rest. A plain answer is half a document.
 pub(crate) fn malformed(asked: &Asked) -> Script {
+    if !asked.streams {
+        let head = "200 OK\r\ncontent-type: application/json";
+        return Script::whole("a malformed answer", head, "{\"id\":\"chatcmpl-");
+    }
     let mut acts = vec![send("data: {\"id\":\"chatcmpl-\n\n")];
     acts.extend(said(asked, PART_WORDS + 1, WORDS));
     acts.extend(finish(asked, 1));
@@ -213,6 +217,21 @@ pub(crate) fn malformed(asked: &Asked) -> Script {
 pub(crate) fn bare_error(asked: &Asked) -> Script {
     let line = r#"{"error":"Unhandled exception during response stream: infra_overload"}"#;
     breaks("a bare JSON error mid-answer", asked, &[send(line), body_end()])
+}
+
+/// The role, and an RST.
+pub(crate) fn reset_before_any_text(asked: &Asked) -> Script {
+    let mut acts = beginning(asked, 1, 0);
+    acts.push(Act::Reset);
+    Script::new("reset before any text", acts)
+}
+
+/// The role, and Chutes' bare line.
+pub(crate) fn bare_error_before_any_text(asked: &Asked) -> Script {
+    let mut acts = beginning(asked, 1, 0);
+    let line = r#"{"error":"Unhandled exception during response stream: infra_overload"}"#;
+    acts.extend([send(line), body_end()]);
+    Script::new("a bare JSON error before any text", acts)
 }
 
 /// The beginning of an answer, an error as an event, and `[DONE]`.

@@ -1,11 +1,12 @@
 //! Answers that break off, or only look as if.
 
 use super::answers::{
-    again_behind_the_end, bare_error, begun, begun_again, begun_again_otherwise, body_end, breaks,
-    cut_behind_the_end, detail, error_behind_the_end, error_event, from_word, malformed, whole,
-    with_running_totals, without_done,
+    again_behind_the_end, bare_error, bare_error_before_any_text, begun, begun_again,
+    begun_again_otherwise, body_end, breaks, cut_behind_the_end, detail, error_behind_the_end,
+    error_event, from_word, malformed, reset_before_any_text, whole, with_running_totals,
+    without_done,
 };
-use super::case::{Case, Step, at_once, paused};
+use super::case::{Case, Outcome, Step, at_once, paused};
 use super::client::Client;
 use crate::provider::{Act, Asked, Script};
 use serde_json::json;
@@ -71,7 +72,8 @@ cases! {
     an_answer_that_is_cut = Case::new("cut mid-answer")
         .plays(|asked| once(asked, cut))
         .plain(Client::Whole, &asked_again("cut mid-answer"))
-        .stream(Client::Whole, &goes_on("cut mid-answer"));
+        .stream(Client::Whole, &goes_on("cut mid-answer"))
+        .also(Outcome::assert_both_attempts_are_recorded);
 
     an_answer_that_is_reset = Case::new("reset mid-answer")
         .plays(|asked| once(asked, reset))
@@ -95,6 +97,7 @@ cases! {
 
     a_malformed_event = Case::new("malformed event")
         .plays(|asked| once(asked, malformed))
+        .plain(Client::Whole, &asked_again("a malformed answer"))
         .stream(Client::Whole, &goes_on("a malformed event mid-answer"));
 
     a_bare_error = Case::new("bare-JSON error mid-stream")
@@ -104,6 +107,15 @@ cases! {
     an_error_event = Case::new("error event mid-stream")
         .plays(|asked| once(asked, error_event))
         .stream(Client::Whole, &goes_on("an error event mid-answer"));
+
+    /// Nothing of the answer has gone to the client yet, so it is simply asked for again.
+    a_break_before_any_text = Case::new("reset after the role, before any text")
+        .plays(|asked| once(asked, reset_before_any_text))
+        .stream(Client::Whole, &asked_again("reset before any text"));
+
+    a_bare_error_before_any_text = Case::new("bare-JSON error after the role, before any text")
+        .plays(|asked| once(asked, bare_error_before_any_text))
+        .stream(Client::Whole, &asked_again("a bare JSON error before any text"));
 
     an_answer_begun_again = Case::new("begun again mid-stream with a new id")
         .plays(begun_again)

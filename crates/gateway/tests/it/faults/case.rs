@@ -395,6 +395,23 @@ impl Outcome {
         assert_eq!((tokens.prompt, tokens.completion), (Some(prompt), Some(completion)));
     }
 
+    /// One that failed or broke, and one that gave the rest.
+    pub(crate) fn assert_both_attempts_are_recorded(&self) {
+        let id = self.answered.header("x-ripcord-request-id");
+        let story = self.world.ledger.request(id).unwrap().unwrap();
+        let outcomes: Vec<ripcord_store::Outcome> =
+            story.attempts.iter().map(|attempt| attempt.outcome).collect();
+        let first = if self.streams {
+            ripcord_store::Outcome::Broken
+        } else {
+            ripcord_store::Outcome::Failed
+        };
+        assert_eq!(outcomes, [first, ripcord_store::Outcome::Completed]);
+        let request = story.request.unwrap();
+        assert_eq!(request.outcome, ripcord_store::Outcome::Completed);
+        assert_eq!(request.attempt_count, 2);
+    }
+
     /// What an answer that broke shows of the text.
     pub(crate) fn assert_shows_the_beginning(&self) {
         let shown = self.answered.streamed_text();

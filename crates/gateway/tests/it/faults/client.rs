@@ -121,7 +121,12 @@ impl Client {
                     (Some(range), Some(told)) => range.contains(told.start()),
                     (after, told) => after.is_none() && told.is_none(),
                 };
-                (status, code, retries) == (got_status, got_code, got_retries) && is_told
+                // Near the turn of a window it is worth waiting for.
+                let turns_soon = code == "window_exhausted"
+                    && got_after.as_ref().is_some_and(|told| *told.start() <= 60);
+                (status, code) == (got_status, got_code)
+                    && (retries == got_retries || turns_soon && *got_retries)
+                    && is_told
             }
             (Self::AsItIs(part), Self::Wrong(shown)) => shown.contains(part),
             _ => self == got,

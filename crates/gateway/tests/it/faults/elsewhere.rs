@@ -98,7 +98,7 @@ fn behind(url: &str) -> RoutingConfig {
     RoutingConfig { providers, policy, ..RoutingConfig::default() }
 }
 
-fn before(url: &str) -> RoutingConfig {
+pub(crate) fn before(url: &str) -> RoutingConfig {
     let providers = vec![service(&format!("{url}/v1"), Place::Before)];
     let policy = RoutePolicy { siblings: false, ..RoutePolicy::default() };
     RoutingConfig { providers, policy, ..RoutingConfig::default() }

@@ -1,6 +1,6 @@
 //! What goes on over many requests: an upstream that flaps, and what a fail-over costs whom.
 
-use super::answers::{detail, whole};
+use super::answers::{detail, openai_error, whole};
 use super::case::Row;
 use crate::provider::{Asked, Provider, Script};
 use crate::world::{MODEL, Plan, World, chat, streamed};
@@ -32,20 +32,44 @@ async fn flapping() -> World {
 async fn an_upstream_that_flaps_is_not_seen_by_the_clients() {
     for streams in [false, true] {
         let world = flapping().await;
-        for _ in 0..REQUESTS / 2 {
-            let body = if streams { streamed(MODEL) } else { chat(MODEL) };
-            let answered = world.chat(&body).await;
-            let got = super::client::Client::of(&answered, streams);
-            assert_eq!(got, super::client::Client::Whole, "{}", answered.text());
-        }
-        let calls = world.provider.as_ref().unwrap().calls();
-        assert!(
-            calls <= REQUESTS / 2 + MOST_MORE,
-            "{calls} attempts for {} requests",
-            REQUESTS / 2
-        );
-        world.wait_until_idle().await;
+        assert_all_whole(&world, streams).await;
     }
+}
+
+#[tokio::test]
+async fn a_provider_that_flaps_is_not_seen_by_the_clients() {
+    let flaps = |asked: &Asked| {
+        if asked.who == "other" && asked.number_of_pair % (2 * PHASE) < PHASE {
+            let message = "The server had an error while processing your request";
+            return openai_error(
+                "500 Internal Server Error",
+                "server_error",
+                "server_error",
+                message,
+            );
+        }
+        whole(asked)
+    };
+    for streams in [false, true] {
+        let mut plan = Plan::new();
+        let provider = Provider::start(flaps).await;
+        plan.routing = super::elsewhere::before(&provider.url);
+        plan.provider = Some(provider);
+        let world = plan.start().await;
+        assert_all_whole(&world, streams).await;
+    }
+}
+
+async fn assert_all_whole(world: &World, streams: bool) {
+    for _ in 0..REQUESTS / 2 {
+        let body = if streams { streamed(MODEL) } else { chat(MODEL) };
+        let answered = world.chat(&body).await;
+        let got = super::client::Client::of(&answered, streams);
+        assert_eq!(got, super::client::Client::Whole, "{}", answered.text());
+    }
+    let calls = world.provider.as_ref().unwrap().calls();
+    assert!(calls <= REQUESTS / 2 + MOST_MORE, "{calls} attempts for {} requests", REQUESTS / 2);
+    world.wait_until_idle().await;
 }
 
 /// A bad minute is no storm: few requests pay for it with a second attempt.
@@ -99,10 +123,15 @@ pub(crate) fn rows() -> Vec<Row> {
         "the whole answer, each of 30 times",
         "45 requests at most",
     );
+    let provider = row(
+        "a provider before Chutes that flaps for a minute",
+        "the whole answer, each of 30 times",
+        "45 requests at most",
+    );
     let accounting = row(
         "accounting after a fail-over",
         "the whole answer; the ledger has both attempts, and tokens and price of one answer",
         "first: 429 page, counts nothing; second: 200, counts one unit and the price",
     );
-    flapping.into_iter().chain(accounting).collect()
+    flapping.into_iter().chain(provider).chain(accounting).collect()
 }

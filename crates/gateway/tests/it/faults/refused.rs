@@ -30,6 +30,16 @@ fn exhausted() -> Script {
     detail("500 Internal Server Error", "exhausted all available targets to no avail")
 }
 
+fn plain_500() -> Script {
+    let head = "500 Internal Server Error\r\ncontent-type: text/plain; charset=utf-8";
+    Script::whole("500 plain text", head, "Internal Server Error")
+}
+
+fn no_infrastructure() -> Script {
+    detail("500 Internal Server Error", "No infrastructure available to serve request")
+        .named("500 no infrastructure")
+}
+
 fn unavailable() -> Script {
     detail("503 Service Unavailable", "Database connectivity problems")
 }
@@ -104,6 +114,14 @@ cases! {
     a_500_once = Case::new("500 once")
         .plays(|asked| if asked.number == 0 { exhausted() } else { whole(asked) })
         .both(Client::Whole, &[at_once("first", "500"), paused("first", "whole answer")]);
+
+    a_500_of_the_framework_once = Case::new("500 as plain text, and the connection closed")
+        .plays(|asked| if asked.number == 0 { plain_500() } else { whole(asked) })
+        .both(Client::Whole, &[at_once("first", "500 plain text"), paused("first", "whole answer")]);
+
+    no_infrastructure_once = Case::new("500 `No infrastructure available` once")
+        .plays(|asked| if asked.number == 0 { no_infrastructure() } else { whole(asked) })
+        .both(Client::Whole, &[at_once("first", "500 no infrastructure"), paused("first", "whole answer")]);
 
     a_503_for_ever = Case::new("503 for ever")
         .plays(|_| unavailable())
