@@ -1,8 +1,9 @@
 //! What is wrong with an account, a key or the model itself: windows used up, dead keys, models that are not up.
 
 use super::answers::{detail, whole};
-use super::case::{Case, at_once, not_before};
+use super::case::Case;
 use super::client::{Client, refused, refused_for};
+use super::upstream::{at_once, not_before};
 use crate::provider::{Asked, Script};
 use crate::world::{MODEL, Plan, World, account};
 use chutes_emulator::{AccountChange, AccountSpec, Fault, FaultKind, KeyKind, PlanSpec};

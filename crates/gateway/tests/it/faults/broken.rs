@@ -6,8 +6,9 @@ use super::answers::{
     error_event, from_word, malformed, reset_before_any_text, whole, with_running_totals,
     without_done,
 };
-use super::case::{Case, Outcome, Step, at_once, paused};
+use super::case::{Case, Outcome};
 use super::client::Client;
+use super::upstream::{Step, at_once, paused};
 use crate::provider::{Act, Asked, Script};
 use serde_json::json;
 use std::time::Duration;

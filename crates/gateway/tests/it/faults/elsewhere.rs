@@ -2,8 +2,9 @@
 //! does, at once; who must not never does.
 
 use super::answers::{breaks, detail, openai_error, page, silence, whole};
-use super::case::{Case, Step, Upstream, at_once, paused};
+use super::case::Case;
 use super::client::{Client, refused_for};
+use super::upstream::{Step, Upstream, at_once, paused};
 use crate::provider::{Act, Asked, Script};
 use crate::world::{OTHER_MODEL, Plan};
 use chutes_emulator::{ModelSpec, StateSpec};

@@ -33,3 +33,4 @@ mod leaving;
 mod page;
 mod refused;
 mod silent;
+mod upstream;

@@ -1,8 +1,9 @@
 //! Answers that are refusals: statuses and pages instead of an answer.
 
 use super::answers::{detail, empty, error_first, filtered, page, whole};
-use super::case::{Case, Upstream, at_once, not_before, paused};
+use super::case::Case;
 use super::client::{Client, refused, refused_for};
+use super::upstream::{Upstream, at_once, not_before, paused};
 use crate::provider::Script;
 
 const CAPACITY: &str = "Infrastructure is at maximum capacity, try again later";

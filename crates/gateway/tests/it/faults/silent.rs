@@ -1,8 +1,9 @@
 //! No answer, a late one, or a connection that dies before there is one.
 
 use super::answers::{silence, whole};
-use super::case::{Case, at_once, paused};
+use super::case::Case;
 use super::client::{Client, refused, refused_for};
+use super::upstream::{at_once, paused};
 use crate::provider::{Act, Script};
 use crate::world::Plan;
 use std::time::Duration;
