@@ -182,12 +182,20 @@ async fn nothing_is_trimmed_unasked_and_nothing_twice() {
 async fn a_model_that_is_full_again_gets_less_to_read_where_the_settings_say_so() {
     let mut plan = Plan::new();
     plan.routing = RoutingConfig { trim: Trim::Share(Share::LEAST), ..RoutingConfig::default() };
+    // So that the head is sent before there is an answer, if the backoff is not very short.
+    plan.limits.heartbeat = std::time::Duration::from_millis(20);
     let world = plan.start().await;
     world.control().add_model_fault(MODEL, Fault::new(FaultKind::Capacity).times(2)).unwrap();
     let mut body = long_chat();
     body["stream"] = json!(true);
     let answered = world.chat(&body).await;
     answered.assert_whole_stream();
+    // What the head could not say any more, the last comment says.
+    let marked = match answered.header("x-ripcord-trimmed") {
+        "" => answered.text().split_once(" x-ripcord-trimmed=").unwrap().1,
+        marked => marked,
+    };
+    assert!(marked.starts_with('3'), "{marked}");
     let sizes: Vec<usize> = world.upstream_calls().iter().map(|call| call.body_bytes).collect();
     assert_eq!(sizes[0], sizes[1], "once with all of it");
     assert!(sizes[2] * 10 <= sizes[0] * 7, "{sizes:?}");
