@@ -27,6 +27,7 @@ use ripcord_rules::units::NanoUsd;
 use ripcord_store::{Outcome, ServedBy};
 use ripcord_wire::body::RequestBody;
 use ripcord_wire::trim::{Cut, Share};
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -442,20 +443,34 @@ impl Pursuit {
     }
 
     /// Every account that could serve the call has no room for this one: waits until one of them may, or says why not.
-    async fn wait_for_room(&self, story: &mut Story) -> Result<(), Refusal> {
-        let (shared, call) = (&self.shared, &self.call);
+    async fn wait_for_room(&mut self, story: &mut Story) -> Result<(), Refusal> {
+        let shared = &self.shared;
         let now = shared.clock.mono();
-        let known = |one: &&Apart| one.turns.map_or(u64::MAX, Mono::as_micros);
-        let Some(first) = self.apart.iter().min_by_key(known) else { return Ok(()) };
+        let Some(first) = self.apart.iter().min_by_key(|one| turn_of(one)) else { return Ok(()) };
         let is_in_time = |deadline: Mono| first.turns.is_some_and(|turns| turns < deadline);
         if !self.deadline.is_none_or(is_in_time) {
-            return Err(refuse::of_verdict(shared, call, first.account, &first.verdict));
+            return Err(self.no_room());
         }
         let until = self.apart.iter().map(|one| one.until).min().unwrap_or(now);
         let waited = tokio::time::sleep_until(shared.clock.instant(until));
         let waited = self.while_in_force(waited).await;
         story.waited(WaitedFor::Room, shared.clock.mono().since(now));
         waited
+    }
+
+    /// What to say where no account has room for the call in time; for each link, of the account that has some first.
+    fn no_room(&mut self) -> Refusal {
+        self.apart.sort_by_key(|one| Reverse(turn_of(one)));
+        for one in &self.apart {
+            let mut links = self.itinerary.links().iter();
+            if let Some(choice) = links.position(|link| link.key == one.link) {
+                let refusal =
+                    refuse::of_verdict(&self.shared, &self.call, one.account, &one.verdict);
+                let because = refuse::in_few_words(Cause::WindowUsedUp(None));
+                self.refusals.add(choice, &one.link, because, Weight::Link, refusal);
+            }
+        }
+        self.refused(None)
     }
 
     /// The bearer's share has no room for the call: waits for others of the bearer that may cost less than they might
@@ -497,6 +512,11 @@ impl Pursuit {
         let now = || self.shared.clock.now().wall;
         self.call.spender.bearer.while_in_force(now, waits).await
     }
+}
+
+/// When an account may have room again; the end of time where nobody knows.
+fn turn_of(apart: &Apart) -> u64 {
+    apart.turns.map_or(u64::MAX, Mono::as_micros)
 }
 
 /// A key of the account that does not rest.
