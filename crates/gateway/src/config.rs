@@ -100,6 +100,8 @@ pub struct ProviderConfig {
     pub daily_usd: Option<NanoUsd>,
     /// Whether its streams tell what was used only if they are asked to.
     pub include_usage: bool,
+    /// Whether its models go on with a last message of the assistant that they are given with `continue_final_message`.
+    pub prefill: bool,
 }
 
 /// The token of those who run the gateway: what is kept of it is its SHA-256.

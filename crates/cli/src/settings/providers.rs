@@ -15,7 +15,7 @@ use super::origin::{Origin, Sourced};
 const PLACES: &[(&str, Place)] = &[("behind", Place::Behind), ("before", Place::Before)];
 
 /// The keys of an entry, for suggestions.
-pub(super) const PROVIDER_KEYS: [&str; 10] = [
+pub(super) const PROVIDER_KEYS: [&str; 11] = [
     "name",
     "base_url",
     "key",
@@ -26,6 +26,7 @@ pub(super) const PROVIDER_KEYS: [&str; 10] = [
     "prices",
     "daily_usd",
     "include_usage",
+    "prefill",
 ];
 
 /// One `[[providers]]` entry.
@@ -44,6 +45,7 @@ pub(crate) struct ProviderSettings {
     pub(crate) prices: Vec<(String, ModelPrices)>,
     pub(crate) daily_usd: Option<NanoUsd>,
     pub(crate) include_usage: bool,
+    pub(crate) prefill: bool,
 }
 
 // === impl ProviderSettings ===
@@ -79,6 +81,7 @@ impl ProviderSettings {
             prices: self.prices.clone(),
             daily_usd: self.daily_usd,
             include_usage: self.include_usage,
+            prefill: self.prefill,
         })
     }
 }
@@ -110,6 +113,7 @@ pub(super) fn read_provider(
         (amount > NanoUsd::ZERO).then_some(amount).ok_or_else(|| "must be above 0".to_owned())
     });
     let include_usage = value(section.read_new("include_usage", read::flag));
+    let prefill = value(section.read_new("prefill", read::flag));
     let (Some(name), Some(base_url)) = (name, base_url) else {
         let hint = "name = \"spare\", base_url = \"https://api.example.com/v1\"".to_owned();
         let message = "a provider needs a `name` and a `base_url`".to_owned();
@@ -127,6 +131,7 @@ pub(super) fn read_provider(
         prices,
         daily_usd: daily_usd.as_ref().map(|bound| bound.value),
         include_usage: include_usage.unwrap_or(true),
+        prefill: prefill.unwrap_or(false),
     };
     let unpriced = read.models.iter().find(|(_, own)| read.lacks_price(own));
     if let (Some(bound), Some((_, own))) = (&daily_usd, unpriced) {

@@ -23,6 +23,8 @@ pub(crate) struct Service {
     pub(crate) embed: Target,
     /// Whether its streams tell usage only if they are asked to.
     pub(crate) include_usage: bool,
+    /// Whether its models go on with the beginning of an answer.
+    pub(crate) takes_prefill: bool,
     /// What is configured of its models; nothing at Chutes, whose catalogue says more.
     tee: bool,
     prices: HashMap<String, ModelPrices>,
@@ -47,6 +49,7 @@ impl Service {
             llm: transport.target(&endpoints.llm)?,
             embed: transport.target(&endpoints.embed)?,
             include_usage: false,
+            takes_prefill: true,
             tee: false,
             prices: HashMap::new(),
         })
@@ -69,6 +72,7 @@ impl Service {
             llm: target.clone(),
             embed: target,
             include_usage: config.include_usage,
+            takes_prefill: config.prefill,
             tee: config.tee,
             prices: config.prices.iter().cloned().collect(),
         })

@@ -203,7 +203,7 @@ fn how_it_broke(shared: &Shared, link: &Link, broken: &Break, part: Part) -> Bro
 }
 
 fn service(link: &Link) -> Service {
-    Service { takes_prefill: link.service.is_chutes() }
+    Service { takes_prefill: link.service.takes_prefill }
 }
 
 fn asked(asks: Asks) -> Asked {

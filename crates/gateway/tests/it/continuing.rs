@@ -606,6 +606,7 @@ async fn with_provider(provider: &Provider, policy: Continuation, include_usage:
         prices: Vec::new(),
         daily_usd: None,
         include_usage,
+        prefill: false,
     }];
     plan.routing.policy.continuation = policy;
     plan.limits.interactive_deadline = Duration::from_secs(5);

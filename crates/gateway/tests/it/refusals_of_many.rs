@@ -27,6 +27,7 @@ fn config(name: &str, provider: &Provider) -> ProviderConfig {
         prices: Vec::new(),
         daily_usd: None,
         include_usage: false,
+        prefill: false,
     }
 }
 

@@ -63,6 +63,7 @@ fn provider(at: &Provider, place: Place) -> ProviderConfig {
         )],
         daily_usd: None,
         include_usage: true,
+        prefill: false,
     }
 }
 

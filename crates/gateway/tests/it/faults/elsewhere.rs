@@ -90,6 +90,7 @@ fn service(url: &str, place: Place) -> ProviderConfig {
         prices: Vec::new(),
         daily_usd: None,
         include_usage: false,
+        prefill: false,
     }
 }
 
