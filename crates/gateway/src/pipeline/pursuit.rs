@@ -74,7 +74,6 @@ enum Tryout {
 
 impl Pursuit {
     pub(crate) fn new(shared: &Arc<Shared>, call: Arc<Call>) -> Self {
-        shared.health.asked(shared.clock.mono());
         let itinerary = Itinerary::plan(shared, &call);
         let share = match call.trim.unwrap_or(itinerary.trim) {
             Trim::Off => None,
@@ -165,6 +164,7 @@ impl Pursuit {
     async fn admitted(&mut self, story: &mut Story) -> Result<Option<Permit>, Refusal> {
         let mut able = self.candidates();
         let now = self.shared.clock.mono();
+        self.shared.health.asked(now);
         self.apart.retain(|one| one.until > now);
         let has_some = !able.is_empty();
         able.retain(|one| {
