@@ -375,6 +375,7 @@ async fn a_provider_serves_only_keys_that_may_use_it_and_whose_budget_it_can_cou
         prices: Vec::new(),
         daily_usd: None,
         include_usage: false,
+        prefill: false,
     }];
     let world = plan.start().await;
     world.control().add_model_fault(MODEL, Fault::new(FaultKind::Disabled)).unwrap();
