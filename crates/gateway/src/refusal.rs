@@ -155,6 +155,17 @@ impl Refusal {
                 format!("for client key `{name}`"),
                 "A key with another bound is made with `ripcord keys add`",
             ),
+            None if bound.is_provider => {
+                let message = format!(
+                    "of the {} that provider `{}` may cost a day, {} is left, which is too little{}. To allow more, raise \
+                     `daily_usd` below its [[providers]] in the configuration",
+                    bound.bound,
+                    bound.account,
+                    bound.left,
+                    until(reset_at, now)
+                );
+                return Self::of_bound(&message, window, reset_at, now);
+            }
             None => (
                 format!("of account `{}`", bound.account),
                 "To allow more, raise `daily_usd` in `paygo = { daily_usd = … }` below [spending] in the configuration, or \
@@ -168,9 +179,14 @@ impl Refusal {
             bound.left,
             until(reset_at, now)
         );
+        Self::of_bound(&message, window, reset_at, now)
+    }
+
+    /// A budget for a day is spent.
+    fn of_bound(message: &str, window: WindowKind, reset_at: Option<Wall>, now: Wall) -> Self {
         Self {
             retry_after: reset_at.map(|reset| reset.since(now)),
-            ..Self::of_request(StatusCode::PAYMENT_REQUIRED, "budget_exhausted", &message)
+            ..Self::of_request(StatusCode::PAYMENT_REQUIRED, "budget_exhausted", message)
         }
         .with_window(Some(window), reset_at)
     }

@@ -37,6 +37,8 @@ pub(crate) enum Budget {
 /// What the balance may pay a day, and how much of that is left.
 pub(crate) struct DailyBound {
     pub(crate) account: Arc<str>,
+    /// That is a provider, which no window covers.
+    pub(crate) is_provider: bool,
     /// Whose bound it is, if not the account's.
     pub(crate) client_key: Option<Arc<str>>,
     pub(crate) bound: NanoUsd,
@@ -208,6 +210,7 @@ impl Account {
         let left = |bound: NanoUsd, paid: NanoUsd| NanoUsd(bound.0.saturating_sub(paid.0).max(0));
         let of_bearer = spender.bearer.policy.daily_bound().map(|bound| DailyBound {
             account: Arc::clone(&self.label),
+            is_provider: !self.service.is_chutes(),
             client_key: spender.bearer.label.clone(),
             bound,
             left: left(bound, spender.bearer.paid().all(now)),
@@ -215,6 +218,7 @@ impl Account {
         let of_account = match self.policy_for(spender).paygo {
             Paygo::Daily(bound) => Some(DailyBound {
                 account: Arc::clone(&self.label),
+                is_provider: !self.service.is_chutes(),
                 client_key: None,
                 bound,
                 left: left(bound, paid_of_account(&self.state.lock(), now)),

@@ -283,6 +283,11 @@ async fn a_provider_costs_no_more_a_day_than_it_may() {
         served.push(served_by(&answered).to_owned());
     }
     assert_eq!(served, ["spare:poet", PLAIN, PLAIN, PLAIN]);
+    let named =
+        json!({ "model": "spare:poet", "max_tokens": 1_000, "messages": chat(PLAIN)["messages"] });
+    let refused = world.chat(&named).await;
+    assert_eq!(refused.refusal(), (402, "budget_exhausted".to_owned(), "false"));
+    assert!(refused.text().contains("[[providers]]"), "{}", refused.text());
     let budget = &world.status_report().await["accounts"][1];
     assert_eq!(
         (budget["account"].as_str(), budget["service"].as_str()),
