@@ -311,6 +311,29 @@ async fn whoever_waits_with_a_key_that_ends_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn a_stream_that_waits_is_told_in_an_event_when_its_key_ends() {
+    let mut plan = Plan::new();
+    plan.limits.slots_per_account = 1;
+    plan.limits.heartbeat = Duration::from_millis(30);
+    plan.scenario.models[0] =
+        ModelSpec::new(MODEL).price(0.2, 0.8, 0.1).pace(0, 5.0).tokens(10, 400);
+    plan.ledger =
+        ledger_with([key("brief", ClientRules::default()), key("holder", ClientRules::default())]);
+    let world = plan.start().await;
+    let mut stream = world.open(asked_by("holder", &streamed(MODEL))).await.into_body();
+    stream.frame().await.unwrap().unwrap();
+    // It is answered before it has a slot, so that nothing between takes it for dead.
+    let mut waiting = world.open(asked_by("brief", &streamed(OTHER_MODEL))).await.into_body();
+    waiting.frame().await.unwrap().unwrap();
+    world.ledger.revoke_client_key("brief", wall_now()).unwrap();
+    let rest = waiting.collect().await.unwrap().to_bytes();
+    let rest = String::from_utf8_lossy(&rest);
+    assert!(rest.contains("invalid_api_key") && rest.contains("revoked"), "{rest}");
+    assert!(!rest.contains("[DONE]"), "{rest}");
+    assert_eq!(world.gateway().slots_in_use(), 1);
+}
+
+#[tokio::test]
 async fn a_key_that_has_expired_is_refused_as_such() {
     let mut expired = key("old", ClientRules::default());
     expired.expires_at_unix_us = Some(1);
