@@ -285,7 +285,14 @@ fn of_account(
     }
     let rest = shared.accounts[account].resting(now.mono).map(|rest| (rest.cause, rest.until));
     let pair = pair_rest(shared, link, account, now).map(|rest| (rest.cause, rest.until));
-    let (cause, until) = rest.or(pair)?;
+    let Some((cause, until)) = rest.or(pair) else {
+        // The headers of its last answers may say that nothing is left.
+        let opens = shared.gate.opens_at(account, call.spender.class(), now.mono)?;
+        let who = link.service.in_words();
+        let why = format!("{who} says that nothing is left for account `{label}` for now");
+        let refusal = || Refusal::deadline(&why, Some(opens.since(now.mono)));
+        return (opens > now.mono).then(|| (in_few_words(Cause::RateLimited), refusal()));
+    };
     let refusal = match cause {
         Cause::WindowUsedUp(kind) => {
             let reset = now.wall.after(until.since(now.mono));

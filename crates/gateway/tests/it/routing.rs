@@ -8,6 +8,7 @@ use http::StatusCode;
 use ripcord_client::endpoints::{BaseUrl, PlainHttp, Service};
 use ripcord_client::key::Key;
 use ripcord_gateway::{ChainConfig, ProviderConfig, Trim};
+use ripcord_rules::admit::PaceRule;
 use ripcord_rules::quota::ModelPrices;
 use ripcord_rules::route::{Place, RoutePolicy};
 use ripcord_rules::units::NanoUsd;
@@ -331,4 +332,38 @@ async fn a_cold_model_is_not_asked_while_its_sibling_is_up() {
     assert_eq!(served_by(&world.chat(&chat(PLAIN)).await), CHEAP);
     let after = asked(&world).iter().filter(|model| **model == PLAIN).count();
     assert_eq!(before, after);
+}
+
+#[tokio::test]
+async fn a_provider_that_says_what_is_left_is_not_asked_for_more() {
+    let spare = Provider::start(|asked| {
+        let body = json!({ "id": "p", "model": asked.model, "choices": [{ "index": 0, "message": { "role": "assistant", "content": "spare words" }, "finish_reason": "stop" }] });
+        let left = 1_usize.saturating_sub(asked.number);
+        let head = format!(
+            "200 OK\r\ncontent-type: application/json\r\nx-ratelimit-remaining-requests: {left}\r\nx-ratelimit-reset-requests: 90s"
+        );
+        Script::whole("answer", &head, &body.to_string())
+    })
+    .await;
+    let mut plan = plan();
+    plan.limits.pace = PaceRule::Adaptive;
+    plan.routing.policy.siblings = false;
+    plan.routing.providers = vec![provider(&spare, Place::Before)];
+    let world = plan.start().await;
+    for _ in 0..2 {
+        assert_eq!(served_by(&world.chat(&chat(PLAIN)).await), "spare:poet");
+    }
+    // Nothing is left there for a minute and a half, so it is not even asked.
+    assert_eq!(served_by(&world.chat(&chat(PLAIN)).await), PLAIN);
+    assert_eq!((spare.calls(), asked(&world)), (2, vec![PLAIN.to_owned()]));
+    let status = world.status_report().await;
+    assert!(!status["accounts"][1]["opens_at"].is_null(), "{}", status["accounts"][1]);
+    // Whoever may go nowhere else is told when it opens, if that is too late.
+    let mut only = post("/v1/chat/completions", chat("spare:poet").to_string());
+    only.headers_mut().insert("x-ripcord-deadline", "5".parse().unwrap());
+    let refused = world.send(only).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS, "{}", refused.text());
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((60..=90).contains(&wait), "{wait}");
+    assert_eq!(spare.calls(), 2);
 }
