@@ -298,7 +298,9 @@ async fn a_provider_costs_no_more_a_day_than_it_may() {
 
 #[tokio::test]
 async fn a_conversation_stays_where_its_beginning_was_served() {
-    let world = plan().and_second().start().await;
+    let mut plan = plan().and_second();
+    plan.scenario = plan.scenario.model(ModelSpec::new("acme/Slow").pace(60_000, 0.0));
+    let world = plan.start().await;
     let turn = |count: usize| {
         let mut messages = vec![json!({ "role": "user", "content": "Once upon a time" })];
         for number in 0..count {
@@ -307,9 +309,25 @@ async fn a_conversation_stays_where_its_beginning_was_served() {
         }
         json!({ "model": PLAIN, "messages": messages })
     };
-    let first = world.chat(&turn(0)).await.header("x-ripcord-account").to_owned();
+    let account = |answered: Answered| answered.header("x-ripcord-account").to_owned();
+    // One account is busy with something else when it begins, so the other serves it.
+    let slow = chat("acme/Slow");
+    let mut busy = Box::pin(world.chat(&slow));
+    let begun = async {
+        world.wait_for("the slow call", || async { world.gateway().slots_in_use() == 1 }).await;
+        account(world.chat(&turn(0)).await)
+    };
+    let first = tokio::select! {
+        first = begun => first,
+        _ = &mut busy => panic!("the slow call is slow"),
+    };
+    drop(busy);
+    // At Chutes a plain call that is left runs on.
+    world.wait_for("its slot", || async { world.gateway().slots_in_use() == 0 }).await;
+    let other = account(world.chat(&chat(PLAIN)).await);
+    assert_ne!(other, first, "whoever begins anew goes to the first account");
     for count in 1..6 {
-        assert_eq!(world.chat(&turn(count)).await.header("x-ripcord-account"), first);
+        assert_eq!(account(world.chat(&turn(count)).await), first);
     }
 }
 
