@@ -78,7 +78,7 @@ pub(crate) async fn make(
         first_byte: if call.wants_stream {
             first_token.min(until_deadline(sent_at))
         } else {
-            shared.limits.plain_answer
+            shared.limits.plain_answer.min(plain_patience(&order, sent_at))
         },
         // The relay has its own idea of a stall once an answer has begun.
         idle: shared.limits.stall.max(first_token),
@@ -148,6 +148,13 @@ fn request(shared: &Shared, order: &Order<'_>, path: &str) -> Result<Request<Byt
     Ok(request)
 }
 
+/// How long a plain answer may still take. It is billed also if it is left, so only a client that names a deadline has it cut
+/// off there.
+fn plain_patience(order: &Order<'_>, now: Mono) -> Duration {
+    let deadline = order.deadline.filter(|_| order.call.names_deadline);
+    deadline.map_or(Duration::MAX, |deadline| deadline.since(now))
+}
+
 /// A plain answer is read whole before any of it goes on, so that a broken one can be tried again.
 async fn whole(
     shared: &Shared,
@@ -156,9 +163,12 @@ async fn whole(
 ) -> Result<Arrived, Failed> {
     let Order { call, link, .. } = *order;
     let (head, body) = response.into_parts();
-    let bytes = match Limited::new(body, ANSWER_BYTES).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) => return Err(Failed::reading(error.as_ref())),
+    let patience = plain_patience(order, shared.clock.mono());
+    let reading = Limited::new(body, ANSWER_BYTES).collect();
+    let bytes = match tokio::time::timeout(patience, reading).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) => return Err(Failed::reading(error.as_ref())),
+        Err(_) => return Err(Failed::silent()),
     };
     match ChunkGlance::read(&bytes) {
         Some(glance) if glance.error.is_some() => {

@@ -46,6 +46,8 @@ pub(crate) struct Call {
     /// Whose it is, and for whom.
     pub(crate) spender: Spender,
     pub(crate) deadline: Option<Mono>,
+    /// The client named the deadline itself, so a plain answer is not worth more to it than that.
+    pub(crate) names_deadline: bool,
     /// How long that was from its arrival.
     pub(crate) patience: Option<Duration>,
     /// Who may continue an answer that broke off.
@@ -142,6 +144,7 @@ impl Call {
             spender: Spender::new(bearer, steering.priority.work()),
             priority: steering.priority,
             deadline: steering.deadline.map(|deadline| arrived.after(deadline)),
+            names_deadline: steering.names_deadline,
             attempts,
             waiting: Arc::default(),
             tee_required: steering.tee_required,
@@ -177,6 +180,7 @@ fn shape(route: Route, request: &RequestBody) -> CallShape {
 struct Steering {
     priority: Priority,
     deadline: Option<Duration>,
+    names_deadline: bool,
     attempts: AttemptLimits,
     tee_required: bool,
     trim: Option<Trim>,
@@ -239,6 +243,7 @@ impl Steering {
             .and_then(|count| count.parse::<u32>().ok())
             .unwrap_or(0);
         let attempts = shared.limits.recovery.attempts.after_callers_retries(sdk_retries);
-        Ok(Self { priority, deadline, attempts, tee_required, trim, fallback_off })
+        let names_deadline = headers.contains_key("x-ripcord-deadline");
+        Ok(Self { priority, deadline, names_deadline, attempts, tee_required, trim, fallback_off })
     }
 }

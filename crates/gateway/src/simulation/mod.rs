@@ -332,6 +332,7 @@ impl World {
             shape: CallShape { body_bytes: own.body_bytes, max_tokens: own.max_tokens, choices: 1 },
             spender: self.shared.bearers.anyone(),
             deadline,
+            names_deadline: false,
             patience: None,
             continuation: ripcord_rules::route::Continuation::Off,
             priority: Priority::Interactive,

@@ -46,6 +46,27 @@ cases! {
             &[at_once("first", "nothing"), paused("first", "nothing")],
         );
 
+    /// Named by the client. Without that a plain answer, which is billed all the same, may take its time.
+    no_answer_by_the_deadline = Case::new("no answer by the deadline that the client named")
+        .header("x-ripcord-deadline", "1")
+        .plan(|plan| {
+            plan.limits.first_token = Duration::from_secs(20);
+            plan.limits.plain_answer = Duration::from_secs(20);
+            plan.limits.heartbeat = Duration::from_secs(20);
+        })
+        .plays(|_| silence())
+        .both(refused(504, "upstream_timeout", false), &[at_once("first", "nothing")]);
+
+    /// The head of a plain answer, and not the rest.
+    half_an_answer_by_the_deadline = Case::new("half an answer by the deadline that the client named")
+        .header("x-ripcord-deadline", "1")
+        .plan(|plan| plan.limits.stall = Duration::from_secs(20))
+        .plays(|_| {
+            let half = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{\"id\":";
+            Script::new("half", vec![Act::Send(half.as_bytes().to_vec()), Act::Stall])
+        })
+        .plain(refused(504, "upstream_timeout", false), &[at_once("first", "half")]);
+
     no_answer_of_one_account = Case::new("no answer at all on one of two accounts")
         .plan(patience)
         .accounts(2)
