@@ -15,14 +15,14 @@ use crate::driver::gate::{Lesson, Permit};
 use crate::refusal::Refusal;
 use crate::shared::{Apart, Shared};
 use crate::story::{Story, WaitedFor};
-use ripcord_rules::admit::Candidate;
+use ripcord_rules::admit::{Candidate, Grant};
 use ripcord_rules::cause::{Cause, classify, is_recognised};
 use ripcord_rules::clients::Full;
 use ripcord_rules::continuation;
 use ripcord_rules::recover::{Attempts, Next, Rest, RestBook, Scope, Tried, Trimming};
 use ripcord_rules::route::Continuation;
 use ripcord_rules::route::Stuck;
-use ripcord_rules::time::Mono;
+use ripcord_rules::time::{Mono, Now};
 use ripcord_rules::units::NanoUsd;
 use ripcord_store::{Outcome, ServedBy};
 use ripcord_wire::body::RequestBody;
@@ -196,6 +196,9 @@ impl Pursuit {
             return Tryout::GoesOn;
         };
         let account = &shared.accounts[taken];
+        if !self.still_stands(&link, &permit.grant) {
+            return Tryout::GoesOn;
+        }
         // A circuit may have opened meanwhile, or somebody else makes its probe.
         let Ok(passing) = shared.health.pass(&shared.clock, taken, &link.key) else {
             return Tryout::GoesOn;
@@ -276,7 +279,7 @@ impl Pursuit {
             _ => {}
         }
         let now = shared.clock.mono();
-        let elsewhere = self.goes_elsewhere(&link, now);
+        let elsewhere = self.elsewhere(&link, now);
         let pair = (taken, &*link.key);
         let jitter = jitter_permille();
         let next = self.attempts.failed(now, pair, &failed.failure, elsewhere, jitter);
@@ -288,8 +291,9 @@ impl Pursuit {
         drop(permit);
         // What is too long does not fit by waiting either: only less of it is another request.
         let may_go_on = next != Next::GiveUp || cause == Cause::ContextTooLong;
+        let goes_elsewhere = elsewhere.is_some_and(|opens| opens <= now);
         let trimmed =
-            self.trimming.is_due(cause, elsewhere) && may_go_on && self.trim(cause, story);
+            self.trimming.is_due(cause, goes_elsewhere) && may_go_on && self.trim(cause, story);
         match next {
             Next::GiveUp if trimmed => {}
             // It is asked again without the beginning of the answer, before anybody else is waited for.
@@ -342,14 +346,18 @@ impl Pursuit {
         }
     }
 
-    /// Whether another link could be asked now.
-    fn goes_elsewhere(&self, failed: &Link, now: Mono) -> bool {
-        self.candidates().iter().any(|one| {
+    /// When another link could be asked, if one may.
+    fn elsewhere(&self, failed: &Link, now: Mono) -> Option<Mono> {
+        let opens = |one: Candidate| {
             let is_other =
                 self.itinerary.link(one.choice).is_some_and(|link| link.key != failed.key);
             let opens = self.shared.gate.opens_at(one.account, one.class, now);
-            is_other && one.not_before.is_none() && opens == Some(now)
-        })
+            // Whoever has the time may wait for what nobody can foretell.
+            let unknown = || self.deadline.is_none().then(|| now.after(LONGEST_PAUSE));
+            let opens = opens.or_else(unknown).filter(|_| is_other)?;
+            Some(one.not_before.map_or(opens, |earliest| opens.max(earliest)))
+        };
+        self.candidates().into_iter().filter_map(opens).min()
     }
 
     /// What keeps the request waiting: said to a client whose stream is open already.
@@ -403,43 +411,59 @@ impl Pursuit {
 
     /// The accounts that may be asked. Plans go before figures that nobody can see, and those before the balance.
     fn candidates(&self) -> Vec<Candidate> {
+        let now = self.shared.clock.now();
+        let rests = self.shared.rests.lock();
+        let pairs = (0..).zip(self.itinerary.links()).flat_map(|(choice, link)| {
+            let accounts = 0..self.shared.accounts.len();
+            accounts.map(move |number| (choice, link, number))
+        });
+        pairs.filter_map(|pair| self.candidate(&rests, pair, now)).collect()
+    }
+
+    /// What this account is good for at a link; `None` if nothing.
+    fn candidate(
+        &self,
+        rests: &RestBook,
+        (choice, link, number): (u16, &Arc<Link>, usize),
+        now: Now,
+    ) -> Option<Candidate> {
         let (shared, call) = (&self.shared, &self.call);
-        let now = shared.clock.now();
-        let rests = shared.rests.lock();
-        let mut able = Vec::new();
-        for (choice, link) in (0..).zip(self.itinerary.links()) {
-            let rest = rests.resting(&Scope::Model(link.key.to_string()), now.mono);
-            if self.itinerary.is_too_short(link)
-                || rest.is_some_and(|rest| !rest.may_be_waited_for())
-            {
-                continue;
-            }
-            let pause =
-                rest.map(|rest| rest.until).max(self.attempts.not_before(&link.key, now.mono));
-            for (number, account) in shared.accounts.iter().enumerate() {
-                let pair = Scope::AccountModel(number, link.key.to_string());
-                if !Arc::ptr_eq(&account.service, &link.service)
-                    || !self.attempts.may_use(number, &link.key)
-                    || account.keys.iter().all(|key| is_resting(&rests, key, now.mono))
-                    || rests.resting(&pair, now.mono).is_some()
-                {
-                    continue;
-                }
-                able.push(Candidate {
-                    account: number,
-                    class: call.spender.class(),
-                    stage: u8::try_from(choice).unwrap_or(u8::MAX),
-                    // One that has just failed goes behind its equals, and before any that is dearer.
-                    tier: account.tier(&call.spender, now.wall).saturating_mul(2)
-                        + u8::from(self.attempts.has_failed(number, &link.key)),
-                    choice,
-                    not_before: pause.max(shared.health.not_before(now.mono, number, &link.key)),
-                    is_preferred: self.itinerary.is_stuck_to(number),
-                    model: Some(shared.model_number(&link.key)),
-                });
-            }
+        let account = shared.accounts.get(number)?;
+        let rest = rests.resting(&Scope::Model(link.key.to_string()), now.mono);
+        let of_pair = rests.resting(&Scope::AccountModel(number, link.key.to_string()), now.mono);
+        let is_in_time = |rest: Rest| self.deadline.is_none_or(|deadline| rest.until < deadline);
+        if !Arc::ptr_eq(&account.service, &link.service)
+            || self.itinerary.is_too_short(link)
+            || rest.is_some_and(|rest| !rest.may_be_waited_for())
+            || of_pair.is_some_and(|rest| !(rest.may_be_waited_for() && is_in_time(rest)))
+            || !self.attempts.may_use(number, &link.key)
+            || account.keys.iter().all(|key| is_resting(rests, key, now.mono))
+        {
+            return None;
         }
-        able
+        let rested = rest.map(|rest| rest.until).max(of_pair.map(|rest| rest.until));
+        let held = self.attempts.not_before(&link.key, now.mono);
+        let left_alone = shared.health.not_before(now.mono, number, &link.key);
+        Some(Candidate {
+            account: number,
+            class: call.spender.class(),
+            stage: u8::try_from(choice).unwrap_or(u8::MAX),
+            // One that has just failed goes behind its equals, and before any that is dearer.
+            tier: account.tier(&call.spender, now.wall).saturating_mul(2)
+                + u8::from(self.attempts.has_failed(number, &link.key)),
+            choice,
+            not_before: rested.max(held).max(left_alone),
+            is_preferred: self.itinerary.is_stuck_to(number),
+            model: Some(shared.model_number(&link.key)),
+        })
+    }
+
+    /// Whether what was granted may still be asked: others may have found out meanwhile that it rests.
+    fn still_stands(&self, link: &Arc<Link>, grant: &Grant) -> bool {
+        let now = self.shared.clock.now();
+        let rests = self.shared.rests.lock();
+        let candidate = self.candidate(&rests, (grant.choice, link, grant.account), now);
+        candidate.is_some_and(|one| one.not_before.is_none())
     }
 
     /// Every account that could serve the call has no room for this one: waits until one of them may, or says why not.

@@ -22,13 +22,18 @@ fn broken() -> Script {
     detail("500 Internal Server Error", "exhausted all available targets to no avail")
 }
 
-async fn with_deadline(world: &World, body: &Value, seconds: u64) -> Answered {
+pub(crate) async fn with_deadline(world: &World, body: &Value, seconds: u64) -> Answered {
     let mut request = post("/v1/chat/completions", body.to_string());
     request.headers_mut().insert("x-ripcord-deadline", seconds.into());
     world.send(request).await
 }
 
-async fn at_once(world: &World, count: usize, body: &Value, deadline: u64) -> Vec<Answered> {
+pub(crate) async fn at_once(
+    world: &World,
+    count: usize,
+    body: &Value,
+    deadline: u64,
+) -> Vec<Answered> {
     let mut calls: Vec<_> =
         (0..count).map(|_| Box::pin(with_deadline(world, body, deadline))).collect();
     let mut answers = Vec::new();

@@ -29,6 +29,7 @@ mod raw;
 mod refreshing;
 mod refusals;
 mod refusals_of_many;
+mod rests;
 mod riding;
 mod routing;
 mod slots;

@@ -203,14 +203,14 @@ impl Attempts {
         link.not_before = link.not_before.max(moment);
     }
 
-    /// What to do after an attempt on `account` for `link` failed. `elsewhere`: another link could be asked now.
+    /// What to do after an attempt on `account` for `link` failed. `elsewhere`: when another link could be asked, if any.
     /// `jitter_permille` is a random number below 1000.
     pub fn failed(
         &mut self,
         now: Mono,
         (account, link): (usize, &str),
         failure: &Failure,
-        elsewhere: bool,
+        elsewhere: Option<Mono>,
         jitter_permille: u64,
     ) -> Next {
         let cause = classify(failure);
@@ -227,14 +227,13 @@ impl Attempts {
                 // An attempt that is asked to wait waits at least that long.
                 let wait = wait.max(failure.retry_after.unwrap_or_default());
                 self.hold(link, now.after(wait));
-                if elsewhere { now } else { self.first_wait(now) }
+                self.first_held().into_iter().chain(elsewhere).min().unwrap_or(now).max(now)
             }
             Step::Leave => {
                 self.leave(link, cause);
-                match (elsewhere, self.first_held()) {
-                    (true, _) => now,
-                    (false, Some(held)) => held.max(now),
-                    (false, None) => return Next::GiveUp,
+                match self.first_held().into_iter().chain(elsewhere).min() {
+                    Some(first) => first.max(now),
+                    None => return Next::GiveUp,
                 }
             }
         };
@@ -325,10 +324,6 @@ impl Attempts {
     fn first_held(&self) -> Option<Mono> {
         let waits = self.links.iter().filter(|link| link.out.is_none());
         waits.map(|link| link.not_before).min()
-    }
-
-    fn first_wait(&self, now: Mono) -> Mono {
-        self.first_held().map_or(now, |held| held.max(now))
     }
 
     fn link(&self, name: &str) -> Option<&Link> {

@@ -103,10 +103,11 @@ impl Default for RestLimits {
 // === impl Rest ===
 
 impl Rest {
-    /// Whether waiting for its end may help: a cold model wakes up, one that is switched off does not within a request.
+    /// Whether waiting for its end may help: a cold model wakes up, one that is switched off does not within a request,
+    /// and a plan does not begin to cover a model.
     #[must_use]
     pub const fn may_be_waited_for(&self) -> bool {
-        !matches!(self.cause, Cause::Disabled)
+        !matches!(self.cause, Cause::Disabled | Cause::NotEntitled | Cause::FreeModelLimit)
     }
 }
 

@@ -22,7 +22,7 @@ fn lost(phase: Phase) -> Failure {
 /// An attempt for `m` that fails at `now`, with nothing else to go to.
 fn try_once(attempts: &mut Attempts, now: u64, account: usize, failure: &Failure) -> Next {
     attempts.begin(account, "m");
-    attempts.failed(seconds(now), (account, "m"), failure, false, 500)
+    attempts.failed(seconds(now), (account, "m"), failure, None, 500)
 }
 
 const fn retry(at: Mono) -> Next {
@@ -64,17 +64,20 @@ fn a_full_model_is_waited_for_and_a_bad_request_is_not_repeated() {
 fn another_model_is_asked_at_once_and_the_full_one_not_before_its_time() {
     let mut attempts = Attempts::new(AttemptLimits::default(), Some(seconds(2)));
     attempts.begin(0, "m");
-    assert_eq!(attempts.failed(seconds(0), (0, "m"), &full(), true, 999), retry(seconds(0)));
+    assert_eq!(
+        attempts.failed(seconds(0), (0, "m"), &full(), Some(seconds(0)), 999),
+        retry(seconds(0))
+    );
     let pause = attempts.not_before("m", seconds(0)).unwrap();
     assert!(pause > seconds(1) && attempts.not_before("other", seconds(0)).is_none());
     // The other one is full, too, for longer: the first that may be asked again is.
     attempts.begin(0, "other");
     let asks = Failure { retry_after: Some(Duration::from_secs(60)), ..full() };
-    assert_eq!(attempts.failed(seconds(1), (0, "other"), &asks, false, 0), retry(pause));
+    assert_eq!(attempts.failed(seconds(1), (0, "other"), &asks, None, 0), retry(pause));
     assert_eq!((attempts.times_full("m"), attempts.times_full("other")), (1, 1));
     // Both past the deadline.
     attempts.begin(0, "m");
-    assert_eq!(attempts.failed(seconds(1), (0, "m"), &asks, false, 0), Next::GiveUp);
+    assert_eq!(attempts.failed(seconds(1), (0, "m"), &asks, None, 0), Next::GiveUp);
 }
 
 #[test]
@@ -83,7 +86,7 @@ fn the_wait_that_an_answer_asks_for_is_kept() {
     for failure in [full(), failure(503, Origin::Application, Says::Nothing)] {
         let mut attempts = fresh();
         attempts.begin(0, "m");
-        let next = attempts.failed(seconds(0), (0, "m"), &asks(failure), false, 0);
+        let next = attempts.failed(seconds(0), (0, "m"), &asks(failure), None, 0);
         assert_eq!(next, retry(seconds(7)));
     }
 }
@@ -99,7 +102,7 @@ fn a_cold_model_takes_no_attempt_away_and_a_disabled_one_is_left() {
     let off = failure(503, Origin::Application, Says::ModelDisabled);
     let mut attempts = fresh();
     attempts.begin(0, "m");
-    assert_eq!(attempts.failed(seconds(0), (0, "m"), &off, true, 0), retry(seconds(0)));
+    assert_eq!(attempts.failed(seconds(0), (0, "m"), &off, Some(seconds(0)), 0), retry(seconds(0)));
     assert!(!attempts.may_use(0, "m") && !attempts.may_use(1, "m") && attempts.may_use(0, "other"));
     assert_eq!(try_once(&mut fresh(), 0, 0, &off), Next::GiveUp);
 }
@@ -108,10 +111,17 @@ fn a_cold_model_takes_no_attempt_away_and_a_disabled_one_is_left() {
 fn a_link_that_is_left_does_not_end_what_another_one_waits_for() {
     let mut attempts = fresh();
     attempts.begin(0, "m");
-    attempts.failed(seconds(0), (0, "m"), &full(), true, 500);
+    attempts.failed(seconds(0), (0, "m"), &full(), Some(seconds(0)), 500);
     let gone = failure(404, Origin::Application, Says::ModelNotFound);
     attempts.begin(0, "other");
-    assert_eq!(attempts.failed(seconds(0), (0, "other"), &gone, false, 0), retry(seconds(1)));
+    assert_eq!(attempts.failed(seconds(0), (0, "other"), &gone, None, 0), retry(seconds(1)));
+    // Nor what rests, and was not asked yet; unless that takes too long.
+    let next = |elsewhere| {
+        let mut attempts = Attempts::new(AttemptLimits::default(), Some(seconds(30)));
+        attempts.begin(0, "m");
+        attempts.failed(seconds(0), (0, "m"), &gone, Some(seconds(elsewhere)), 0)
+    };
+    assert_eq!((next(20), next(30)), (retry(seconds(20)), Next::GiveUp));
 }
 
 #[test]
@@ -200,9 +210,12 @@ fn an_edge_block_is_tried_once_more_over_another_connection() {
     let mut attempts = fresh();
     try_once(&mut attempts, 0, 0, &block);
     attempts.begin(1, "m");
-    assert_eq!(attempts.failed(seconds(0), (1, "m"), &block, true, 0), retry(seconds(0)));
+    assert_eq!(
+        attempts.failed(seconds(0), (1, "m"), &block, Some(seconds(0)), 0),
+        retry(seconds(0))
+    );
     assert!(!attempts.may_use(1, "m") && attempts.may_use(2, "provider:m"));
-    let _ = attempts.failed(seconds(0), (2, "provider:m"), &full(), false, 0);
+    let _ = attempts.failed(seconds(0), (2, "provider:m"), &full(), None, 0);
     assert!(!attempts.wants_fresh_connection());
 }
 
@@ -261,6 +274,7 @@ proptest! {
             attempts.begin(account, link);
             begun += 1;
             let before = attempts.made();
+            let elsewhere = elsewhere.then_some(now);
             let next = attempts.failed(now, (account, link), &failed, elsewhere, jitter);
             if attempts.made() == before {
                 *counted.entry((account, link)).or_insert(0) += 1;
