@@ -148,6 +148,11 @@ impl Shared {
         self.accounts.get(..others).unwrap_or_default()
     }
 
+    /// What is known of each account at Chutes beside its figures.
+    pub(crate) fn terms(&self) -> Vec<Arc<Terms>> {
+        self.at_chutes().iter().map(|account| account.pricing.terms()).collect()
+    }
+
     /// A number for a model at a service, by the key of its link.
     pub(crate) fn model_number(&self, key: &str) -> ModelNumber {
         ModelNumber(self.body_hasher.hash_one(key))

@@ -25,6 +25,8 @@ pub(crate) struct Service {
     pub(crate) include_usage: bool,
     /// Whether its models go on with the beginning of an answer.
     pub(crate) takes_prefill: bool,
+    /// Whether it may cost only so much a day.
+    pub(crate) is_bounded: bool,
     /// What is configured of its models; nothing at Chutes, whose catalogue says more.
     tee: bool,
     prices: HashMap<String, ModelPrices>,
@@ -50,6 +52,7 @@ impl Service {
             embed: transport.target(&endpoints.embed)?,
             include_usage: false,
             takes_prefill: true,
+            is_bounded: false,
             tee: false,
             prices: HashMap::new(),
         })
@@ -73,6 +76,7 @@ impl Service {
             embed: target,
             include_usage: config.include_usage,
             takes_prefill: config.prefill,
+            is_bounded: config.daily_usd.is_some(),
             tee: config.tee,
             prices: config.prices.iter().cloned().collect(),
         })

@@ -1,6 +1,7 @@
 //! What the list says of its models besides their prices, and which of them are variants of one.
 
 use super::{Catalogue, Listed};
+use crate::terms::Terms;
 use ripcord_rules::quota::ModelPrices;
 use ripcord_rules::recommend::{Kinship, ModelName};
 use ripcord_rules::route::ModelFacts;
@@ -8,9 +9,10 @@ use ripcord_wire::models::Model;
 use std::sync::Arc;
 
 impl Catalogue {
-    /// What is known of a model, or of a list of models, of which the one that has least counts. Its name may tell that
-    /// it runs in a trusted execution environment even where no list has it.
-    pub(crate) fn facts(&self, model: &str) -> ModelFacts {
+    /// What is known of a model, or of a list of models, of which the one that has least counts. An account's own name is
+    /// what any of the accounts means by it. Its name may tell that a model runs in a trusted execution environment even
+    /// where no list has it.
+    pub(crate) fn facts(&self, model: &str, terms: impl Fn() -> Vec<Arc<Terms>>) -> ModelFacts {
         let listing = self.listing();
         let named = |name: &str| {
             let listed = listing.as_ref().and_then(|listing| listing.find(name));
@@ -19,7 +21,18 @@ impl Catalogue {
             ModelFacts { tee: facts.tee.or(says), ..facts }
         };
         let bare = |name: &str| name.trim().split(':').next().unwrap_or_default().to_owned();
-        let mut parts = model.split(',').map(bare).map(|name| named(&name));
+        let meant = |name: &str| {
+            let is_listed = listing.as_ref().is_some_and(|listing| listing.find(name).is_some());
+            let terms = if is_listed { Vec::new() } else { terms() };
+            let own = name.to_lowercase();
+            let by_account = terms.iter().map(|terms| {
+                let members = terms.aliases.as_ref().and_then(|aliases| aliases.get(&own));
+                let members = members.into_iter().flatten().map(|member| named(member));
+                members.reduce(ModelFacts::or_less).unwrap_or_else(|| named(name))
+            });
+            by_account.reduce(ModelFacts::or_less).unwrap_or_else(|| named(name))
+        };
+        let mut parts = model.split(',').map(bare).map(|name| meant(&name));
         let first = parts.next().unwrap_or_default();
         parts.fold(first, ModelFacts::or_less)
     }
@@ -92,7 +105,7 @@ mod tests {
     #[test]
     fn what_the_list_says_and_what_the_name_says() {
         let catalogue = catalogue();
-        let facts = |model| catalogue.facts(model);
+        let facts = |model| catalogue.facts(model, Vec::new);
         let known = facts("acme/Writer-9");
         assert_eq!((known.tee, known.context_tokens), (Some(false), Some(8_192)));
         assert_eq!(
@@ -107,5 +120,31 @@ mod tests {
         let both = facts("acme/Writer-9,acme/Writer-9-TEE:latency");
         assert_eq!((both.tee, both.is_partly_tee), (Some(false), true));
         assert_eq!(facts("acme/Odd-TEE,acme/Writer-9-TEE").tee, Some(true));
+    }
+    #[test]
+    fn an_own_name_is_as_private_as_what_it_stands_for() {
+        let catalogue = catalogue();
+        let terms = |aliases: &[(&str, &[&str])]| {
+            let owned = |members: &[&str]| members.iter().map(|&name| name.to_owned()).collect();
+            let aliases =
+                aliases.iter().map(|(name, members)| ((*name).to_owned(), owned(members)));
+            Arc::new(Terms { aliases: Some(aliases.collect()), ..Terms::default() })
+        };
+        let mine = terms(&[
+            ("secret", &["acme/Writer-9-TEE", "acme/Odd-TEE"]),
+            ("mixed", &["acme/Writer-9-TEE", "acme/Writer-9"]),
+            ("acme/writer-9", &["acme/Odd-TEE"]),
+        ]);
+        let facts = |model: &str| catalogue.facts(model, || vec![Arc::clone(&mine)]);
+        for secret in ["secret", "Secret:latency", "secret,acme/Odd-TEE"] {
+            assert_eq!(facts(secret).tee, Some(true), "{secret}");
+        }
+        for mixed in ["mixed", "mixed:THINKING", "secret,acme/Writer-9"] {
+            assert_eq!((facts(mixed).tee, facts(mixed).is_partly_tee), (Some(false), true));
+        }
+        assert_eq!(facts("acme/Writer-9").tee, Some(false), "a listed name is what the list says");
+        // Another account means nothing by it.
+        let both = catalogue.facts("secret", || vec![Arc::clone(&mine), Arc::default()]);
+        assert_eq!((both.tee, both.is_partly_tee), (None, true));
     }
 }

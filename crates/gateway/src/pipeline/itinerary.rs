@@ -292,14 +292,18 @@ fn facts(shared: &Shared, call: &Call, link: &Link) -> ModelFacts {
         || shared.routing.is_own_name(&call.model)
         || bearer.rights.models.allows(&link.key);
     if link.service.is_chutes() {
-        return ModelFacts { is_forbidden: !is_allowed, ..shared.catalogue.facts(&link.model) };
+        let facts = shared.catalogue.facts(&link.model, || shared.terms());
+        return ModelFacts { is_forbidden: !is_allowed, ..facts };
     }
     // Nothing there is covered by a plan, so it is not for those who may not spend.
     let may_pay = bearer.policy.paygo != Paygo::Never || link.service.is_free(&link.model);
-    // What has no price would use up nothing of a budget.
-    let is_counted = !bearer.rights.limits.counts_dollars() || link.service.has_price(&link.model);
+    // What has no price would use up nothing of a budget, of the provider or of the bearer.
+    let is_bounded = link.service.is_bounded
+        || bearer.rights.limits.counts_dollars()
+        || bearer.policy.daily_bound().is_some();
     ModelFacts {
-        is_forbidden: !(is_allowed && may_pay && is_counted),
+        is_forbidden: !(is_allowed && may_pay),
+        is_uncounted: is_bounded && !link.service.has_price(&link.model),
         ..link.service.facts(&link.model)
     }
 }

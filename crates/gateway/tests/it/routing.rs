@@ -289,6 +289,11 @@ async fn a_provider_costs_no_more_a_day_than_it_may() {
     let refused = world.chat(&named).await;
     assert_eq!(refused.refusal(), (402, "budget_exhausted".to_owned(), "false"));
     assert!(refused.text().contains("[[providers]]"), "{}", refused.text());
+    // What has no price would pass any bound, also where a client knows its name.
+    let unpriced = world.chat(&chat("spare:anything-dear")).await;
+    assert_eq!(unpriced.refusal(), (403, "not_allowed".to_owned(), "false"));
+    assert!(unpriced.text().contains("nobody knows what"), "{}", unpriced.text());
+    assert_eq!(spare.calls(), 1);
     let budget = &world.status_report().await["accounts"][1];
     assert_eq!(
         (budget["account"].as_str(), budget["service"].as_str()),

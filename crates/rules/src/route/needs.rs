@@ -43,6 +43,8 @@ pub struct ModelFacts {
     pub is_partly_tee: bool,
     /// The caller may not use it.
     pub is_forbidden: bool,
+    /// What it costs would count towards a bound in dollars, and nobody knows what it costs.
+    pub is_uncounted: bool,
 }
 
 /// Why a model does not serve a request.
@@ -86,6 +88,7 @@ impl ModelFacts {
             json_schema: lacks(self.json_schema, other.json_schema),
             output_price: self.output_price.zip(other.output_price).map(|(a, b)| a.max(b)),
             is_forbidden: self.is_forbidden || other.is_forbidden,
+            is_uncounted: self.is_uncounted || other.is_uncounted,
         }
     }
 
@@ -168,6 +171,9 @@ impl Requirements {
     pub(super) fn forbids(&self, facts: &ModelFacts) -> Option<WhyNot> {
         if facts.is_forbidden {
             return Some(WhyNot::Forbidden);
+        }
+        if facts.is_uncounted {
+            return Some(WhyNot::TooDear(None));
         }
         (self.tee_required && facts.tee != Some(true)).then_some(WhyNot::NotConfidential)
     }

@@ -226,6 +226,11 @@ mod tests {
             let found = plan(&facts(change), &needs);
             assert_eq!((found.order, found.left_out), (vec![0], vec![(1, why)]));
         }
+        // What would use up nothing of a bound is not asked, whoever named it.
+        let uncounted = ModelFacts { is_uncounted: true, ..ModelFacts::default() };
+        let found =
+            plan(&[Prospect { facts: uncounted, ..link(Kind::Asked) }], &Requirements::default());
+        assert_eq!((found.order, found.left_out), (vec![], vec![(0, WhyNot::TooDear(None))]));
         let fits = plan(&facts(|facts| facts.output_price = Some(NanoUsd::ZERO)), &needs);
         assert_eq!(fits.order, [0, 1], "what is not known is tried");
         let off = Requirements { fallback_off: true, ..Requirements::default() };
