@@ -10,8 +10,11 @@ pub(crate) use steps::{ContinuedBy, WaitedFor};
 use crate::bearers::Visit;
 use crate::charge::{Bill, Charge};
 use crate::shared::Shared;
+use ripcord_rules::cause::{Failure, Phase};
 use ripcord_rules::time::{Mono, Wall};
-use ripcord_store::{AttemptRow, Cost, Outcome, RequestRow, Row, ServedBy, Timing, Tokens};
+use ripcord_store::{
+    AttemptRow, Cost, Coverage, Outcome, RequestRow, Row, ServedBy, Timing, Tokens,
+};
 use ripcord_wire::chat::UsageGlance;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +61,8 @@ struct Attempt {
     started: Mono,
     started_wall: Wall,
     waited: Duration,
+    /// Not all of it went out, so nobody worked on it.
+    is_unsent: bool,
     status: Option<u16>,
     first_byte: Option<Duration>,
     tokens: Tokens,
@@ -127,6 +132,7 @@ impl Story {
             started: now.mono,
             started_wall: now.wall,
             waited: std::mem::take(&mut self.waited_since),
+            is_unsent: false,
             status: None,
             first_byte: None,
             tokens: Tokens::default(),
@@ -173,6 +179,14 @@ impl Story {
         }
     }
 
+    /// The attempt failed.
+    pub(crate) fn attempt_failed(&mut self, failure: &Failure, cause: &'static str) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.is_unsent = failure.phase < Phase::AwaitHead;
+        }
+        self.end_attempt(Outcome::Failed, Some(cause));
+    }
+
     /// The attempt is over.
     pub(crate) fn end_attempt(&mut self, outcome: Outcome, cause: Option<&'static str>) {
         let Some(mut attempt) = self.attempt.take() else { return };
@@ -192,11 +206,7 @@ impl Story {
         }
         self.shared.metrics.attempt_ended(outcome, cause);
         self.tokens = add_tokens(self.tokens, attempt.tokens);
-        self.cost.list_price_nano_usd = add(
-            self.cost.list_price_nano_usd,
-            attempt.cost.list_price_nano_usd,
-            i64::saturating_add,
-        );
+        self.cost = add_cost(self.cost, attempt.cost);
         self.served_by = attempt.served_by.clone();
         self.before = Some((attempt.served_by.clone(), cause));
         let total = self.shared.clock.mono().since(attempt.started);
@@ -244,7 +254,7 @@ impl Attempt {
             // An error inside a 200 is counted (recordings, D44); one instead of it is not.
             (Outcome::Failed | Outcome::Refused, _) => match self.status {
                 Some(200..=299) => Bill::Likely,
-                None if !is_stream => Bill::RunsOn,
+                None if !is_stream && !self.is_unsent => Bill::RunsOn,
                 Some(_) | None => Bill::Nothing,
             },
         }
@@ -291,6 +301,21 @@ fn add<T: Copy>(left: Option<T>, right: Option<T>, sum: impl Fn(T, T) -> T) -> O
         (Some(left), Some(right)) => Some(sum(left, right)),
         (left, right) => left.or(right),
     }
+}
+
+/// One call that the balance paid for makes the request a paid one. Who paid for all of it is known only where that is
+/// known of everything that cost something.
+fn add_cost(left: Cost, right: Cost) -> Cost {
+    let is_nothing = |cost: Cost| cost.list_price_nano_usd.is_none_or(|price| price == 0);
+    let coverage = match (left.coverage, right.coverage) {
+        (Some(Coverage::Paid), _) | (_, Some(Coverage::Paid)) => Some(Coverage::Paid),
+        (None, known) if is_nothing(left) => known,
+        (known, None) if is_nothing(right) => known,
+        (Some(Coverage::Covered), Some(Coverage::Covered)) => Some(Coverage::Covered),
+        _ => None,
+    };
+    let price = (left.list_price_nano_usd, right.list_price_nano_usd);
+    Cost { list_price_nano_usd: add(price.0, price.1, i64::saturating_add), coverage }
 }
 
 fn add_tokens(left: Tokens, right: Tokens) -> Tokens {

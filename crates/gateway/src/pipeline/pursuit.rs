@@ -24,7 +24,7 @@ use ripcord_rules::route::Continuation;
 use ripcord_rules::route::Stuck;
 use ripcord_rules::time::{Mono, Now};
 use ripcord_rules::units::NanoUsd;
-use ripcord_store::{Outcome, ServedBy};
+use ripcord_store::ServedBy;
 use ripcord_wire::body::RequestBody;
 use ripcord_wire::trim::{Cut, Share};
 use std::cmp::Reverse;
@@ -259,7 +259,7 @@ impl Pursuit {
         if !is_recognised(&failed.failure) {
             shared.metrics.unknown_cause(&link.service.label, failed.failure.status);
         }
-        story.end_attempt(Outcome::Failed, Some(cause.name()));
+        story.attempt_failed(&failed.failure, cause.name());
         self.tell_left_out(story);
         // Not the upstream's words: they may repeat the prompt.
         tracing::debug!(

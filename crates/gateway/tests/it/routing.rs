@@ -12,6 +12,7 @@ use ripcord_rules::admit::PaceRule;
 use ripcord_rules::quota::ModelPrices;
 use ripcord_rules::route::{Place, RoutePolicy};
 use ripcord_rules::units::NanoUsd;
+use ripcord_store::Coverage;
 use serde_json::{Value, json};
 
 const PLAIN: &str = "acme/Poet-4";
@@ -389,4 +390,28 @@ async fn a_provider_that_says_what_is_left_is_not_asked_for_more() {
     let wait: u64 = refused.header("retry-after").parse().unwrap();
     assert!((60..=90).contains(&wait), "{wait}");
     assert_eq!(spare.calls(), 2);
+}
+
+#[tokio::test]
+async fn who_paid_for_a_request_is_known_after_a_fail_over_and_what_was_not_sent_costs_nothing() {
+    let spare = Provider::start(answers).await;
+    let mut plan = plan();
+    plan.routing.policy.siblings = false;
+    plan.routing.providers = vec![provider(&spare, Place::Behind)];
+    // Nobody listens there.
+    plan.llm_url = Some("http://127.0.0.1:9".to_owned());
+    let world = plan.start().await;
+    let answered = world.chat(&chat(PLAIN)).await;
+    assert_eq!((answered.status, served_by(&answered)), (StatusCode::OK, "spare:poet"));
+    let story = world.story(&answered).await;
+    let (last, failed) = story.attempts.split_last().unwrap();
+    assert!(!failed.is_empty());
+    for attempt in failed {
+        assert_eq!(attempt.cost.list_price_nano_usd, Some(0), "{attempt:?}");
+        assert!(!attempt.tokens.estimated && attempt.tokens.prompt.is_none(), "{attempt:?}");
+    }
+    assert_eq!(last.cost.coverage, Some(Coverage::Paid));
+    let request = story.request.unwrap();
+    assert_eq!(request.cost, last.cost);
+    assert_eq!(request.tokens, last.tokens);
 }
