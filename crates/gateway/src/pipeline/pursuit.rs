@@ -212,7 +212,11 @@ impl Pursuit {
                 return Tryout::GoesOn;
             }
             Err(Denied::Share(full, likely)) => {
+                let choice = permit.grant.choice;
                 drop((passing, permit));
+                if full.is_too_small() {
+                    return self.is_too_dear(choice, &link, &full, likely);
+                }
                 return self.wait_for_share(&full, likely, story).await;
             }
         };
@@ -529,6 +533,19 @@ impl Pursuit {
             Ok(false) => Tryout::Ends(Refusal::of_share(bearer, full, likely, now.wall)),
             Err(refusal) => Tryout::Ends(refusal),
         }
+    }
+
+    /// What is left of the bearer's share is not enough for this link. Another one may cost less.
+    fn is_too_dear(&mut self, choice: u16, link: &Link, full: &Full, likely: NanoUsd) -> Tryout {
+        let now = self.shared.clock.now().wall;
+        let refusal = Refusal::of_share(&self.call.spender.bearer, full, likely, now);
+        let because = "more than is left of the key's budget";
+        self.refusals.add(usize::from(choice), &link.key, because, Weight::Link, refusal);
+        self.attempts.leave(&link.key, Cause::OutOfCredit);
+        if self.candidates().is_empty() {
+            return Tryout::Ends(self.refused(None));
+        }
+        Tryout::GoesOn
     }
 
     /// Waits for something unless the bearer's key is revoked or expires meanwhile.

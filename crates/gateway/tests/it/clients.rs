@@ -407,3 +407,32 @@ async fn a_provider_serves_only_keys_that_may_use_it_and_whose_budget_it_can_cou
         assert_eq!(answered.status.as_u16(), status, "{name}: {}", answered.text());
     }
 }
+
+#[tokio::test]
+async fn what_is_left_of_a_budget_may_be_enough_for_a_cheaper_variant() {
+    let [dear, cheap] = ["acme/Scribe-2", "acme/Scribe-2-FP8"];
+    let share = ClientShare { daily_nano_usd: Some(CENT), ..ClientShare::default() };
+    let mut plan = plan_with([key("app", with_share(share))]);
+    let model = |name: &str, price: f64| ModelSpec::new(name).price(price, price, price);
+    plan.scenario =
+        plan.scenario.model(model(dear, 2.0).pace(0, 0.0)).model(model(cheap, 0.2).pace(0, 0.0));
+    let world = plan.start().await;
+    // At most 2 cents, or 0.2.
+    let mut body = chat(dear);
+    body["max_tokens"] = 10_000.into();
+    let answered = world.send(asked_by("app", &body)).await;
+    assert_eq!(answered.status, StatusCode::OK, "{}", answered.text());
+    assert_eq!(answered.header("x-ripcord-model"), cheap);
+    assert_eq!(answered.header("x-ripcord-attempts"), "1");
+    // Too much for either, or no other is wanted.
+    body["max_tokens"] = 200_000.into();
+    let refused = world.send(asked_by("app", &body)).await;
+    assert_eq!(refused.refusal(), (402, "budget_exhausted".to_owned(), "false"));
+    body["max_tokens"] = 10_000.into();
+    let mut alone = asked_by("app", &body);
+    alone.headers_mut().insert("x-ripcord-fallback", "off".parse().unwrap());
+    assert_eq!(world.send(alone).await.refusal().0, 402);
+    assert_eq!(world.upstream_calls().len(), 1);
+    world.wait_until_idle().await;
+    assert_eq!(client(&world).await["reserved_usd"], 0.0);
+}

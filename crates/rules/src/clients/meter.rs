@@ -108,6 +108,13 @@ impl ClientLimits {
 // === impl Full ===
 
 impl Full {
+    /// Whether something is left, though not as much as the call may cost, and nothing under way will free more: one that
+    /// costs less may go.
+    #[must_use]
+    pub fn is_too_small(&self) -> bool {
+        self.left > NanoUsd::ZERO && !self.may_settle
+    }
+
     const fn of(bound: Bound) -> Self {
         Self { bound, left: NanoUsd::ZERO, turns_at: None, wait: None, may_settle: false }
     }
