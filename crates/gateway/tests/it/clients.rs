@@ -10,7 +10,8 @@ use ripcord_client::key::Key;
 use ripcord_gateway::ProviderConfig;
 use ripcord_rules::route::Place;
 use ripcord_store::{
-    ClientKey, ClientKeys as _, ClientPriority, ClientRules, ClientShare, Ledger as _, MemoryLedger,
+    ClientKey, ClientKeys as _, ClientPaygo, ClientPriority, ClientRules, ClientShare, Ledger as _,
+    MemoryLedger,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -384,6 +385,10 @@ async fn a_provider_serves_only_keys_that_may_use_it_and_whose_budget_it_can_cou
     let mut plan = plan_with([
         key("free", ClientRules::default()),
         key("counted", with_share(budget)),
+        key(
+            "daily",
+            ClientRules { paygo: ClientPaygo::Daily(100 * CENT), ..ClientRules::default() },
+        ),
         key("narrow", prefixed(&["acme/*"])),
         key("named", prefixed(&["acme/*", "other:their/*"])),
     ]);
@@ -402,7 +407,9 @@ async fn a_provider_serves_only_keys_that_may_use_it_and_whose_budget_it_can_cou
     }];
     let world = plan.start().await;
     world.control().add_model_fault(MODEL, Fault::new(FaultKind::Disabled)).unwrap();
-    for (name, status) in [("free", 200), ("counted", 503), ("narrow", 503), ("named", 200)] {
+    for (name, status) in
+        [("free", 200), ("counted", 503), ("daily", 503), ("narrow", 503), ("named", 200)]
+    {
         let answered = world.send(asked_by(name, &chat(MODEL))).await;
         assert_eq!(answered.status.as_u16(), status, "{name}: {}", answered.text());
     }
