@@ -101,6 +101,7 @@ pub struct RequestBody {
     presence: Presence,
     max_tokens: Option<u64>,
     choice_count: Option<u64>,
+    prompt_count: u64,
     prompt_bytes: usize,
     /// Where the beginning stands, see [`Self::beginning`].
     beginning: Range<usize>,
@@ -202,6 +203,12 @@ impl RequestBody {
     #[must_use]
     pub fn choice_count(&self) -> Option<u64> {
         self.choice_count
+    }
+
+    /// How many prompts `prompt` holds: a list of texts, or of lists of tokens, is several. At least 1.
+    #[must_use]
+    pub fn prompt_count(&self) -> u64 {
+        self.prompt_count
     }
 
     /// About how large the prompt is: the bytes of `messages`, `prompt`, `input` and `tools`.

@@ -124,7 +124,7 @@ impl Call {
             true => steering.attempts.for_stream(),
             false => steering.attempts,
         };
-        let choices = scanned.choice_count().unwrap_or(1).max(1);
+        let choices = choices(route, &scanned);
         let shape = shape(route, &scanned);
         let beginning = scanned
             .beginning()
@@ -172,7 +172,16 @@ fn shape(route: Route, request: &RequestBody) -> CallShape {
         body_bytes: request.bytes().len() as u64,
         // An embedding has no answer to be paid for.
         max_tokens: if route == Route::Embeddings { Some(0) } else { request.max_tokens() },
-        choices: request.choice_count().unwrap_or(1).max(1),
+        choices: choices(route, request),
+    }
+}
+
+/// How many answers are asked for: each prompt of a list gets its own.
+fn choices(route: Route, request: &RequestBody) -> u64 {
+    let of_each = request.choice_count().unwrap_or(1).max(1);
+    match route {
+        Route::Completions => of_each.saturating_mul(request.prompt_count()),
+        Route::ChatCompletions | Route::Embeddings => of_each,
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) struct Scan<'a> {
     presence: Presence,
     max_tokens: Option<u64>,
     choice_count: Option<u64>,
+    prompt_count: u64,
     prompt_bytes: usize,
     beginning: std::ops::Range<usize>,
     /// The first problem that is not one of grammar. Those come first: a body that is no JSON is
@@ -92,6 +93,7 @@ impl<'a> Scan<'a> {
             }
             "prompt" => {
                 self.presence.prompt = self.prompt_part(&value);
+                self.prompt_count = count_of_prompts(&value);
                 let start = value.span.start;
                 let is_long = value.raw.len() > PROMPT_BEGINNING;
                 self.beginning = if is_long { start..start + PROMPT_BEGINNING } else { 0..0 };
@@ -209,6 +211,7 @@ impl<'a> Scan<'a> {
             presence: self.presence,
             max_tokens: self.max_tokens,
             choice_count: self.choice_count,
+            prompt_count: self.prompt_count.max(1),
             prompt_bytes: self.prompt_bytes,
             beginning: self.beginning,
         })
@@ -237,6 +240,25 @@ fn of_conversation(messages: &Found<'_>) -> std::ops::Range<usize> {
         Ok(())
     });
     end.map_or(0..0, |end| messages.span.start..messages.span.start + end)
+}
+
+/// A list of texts, or of lists of tokens, is several prompts; a text or a list of tokens is one.
+fn count_of_prompts(prompt: &Found<'_>) -> u64 {
+    if prompt.kind != Kind::Array {
+        return 1;
+    }
+    let mut count = 0;
+    let mut cursor = Cursor::new(prompt.raw);
+    // An error stops the walk: tokens are many.
+    let walked = cursor.elements(|cursor| {
+        let one = cursor.value()?;
+        count += 1;
+        match one.kind {
+            Kind::Text | Kind::Array | Kind::Object => Ok(()),
+            _ => Err(JsonProblem::Syntax { at: one.span.end, expected: "no more" }),
+        }
+    });
+    if walked.is_ok() { count } else { 1 }
 }
 
 fn role<'a>(message: &Found<'a>) -> Option<std::borrow::Cow<'a, str>> {

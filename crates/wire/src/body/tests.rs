@@ -386,3 +386,20 @@ proptest! {
         let _ = RequestBody::scan(bytes.into());
     }
 }
+
+#[test]
+fn a_list_of_texts_or_of_lists_is_several_prompts() {
+    for (prompt, expected) in [
+        (r#""one""#, 1),
+        ("[]", 1),
+        (r#"["one"]"#, 1),
+        (r#"["one", "two"]"#, 2),
+        ("[1, 2, 3]", 1),
+        ("[[1, 2], [3], []]", 3),
+        ("null", 1),
+    ] {
+        let body = format!(r#"{{"model":"m","prompt":{prompt}}}"#);
+        assert_eq!(RequestBody::scan(body.into()).unwrap().prompt_count(), expected, "{prompt}");
+    }
+    assert_eq!(RequestBody::scan(r#"{"model":"m"}"#.into()).unwrap().prompt_count(), 1);
+}
