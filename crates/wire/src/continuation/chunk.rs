@@ -106,10 +106,12 @@ impl Parts {
         let prompt = told(&self.prompt_tokens).map(|prompt| {
             usage.prompt_tokens.unwrap_or_else(|| prompt.saturating_sub(usage.begun_tokens))
         });
-        let completion = told(&self.completion_tokens).map(|tokens| tokens + usage.before);
+        let completion =
+            told(&self.completion_tokens).map(|tokens| tokens.saturating_add(usage.before));
         let cached = told(&self.cached_tokens).map(|cached| cached.min(prompt.unwrap_or(cached)));
-        let reasoning = told(&self.reasoning_tokens).map(|tokens| tokens + usage.reasoning_before);
-        let total = prompt.unwrap_or(0) + completion.unwrap_or(0);
+        let reasoning = told(&self.reasoning_tokens)
+            .map(|tokens| tokens.saturating_add(usage.reasoning_before));
+        let total = prompt.unwrap_or(0).saturating_add(completion.unwrap_or(0));
         for (figure, value) in [
             (&self.prompt_tokens, prompt),
             (&self.completion_tokens, completion),

@@ -486,3 +486,20 @@ fn a_role_is_cut_out_wherever_it_stands() {
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }
+
+#[test]
+fn an_absurd_count_of_tokens_overflows_nothing() {
+    let most = json!({ "prompt_tokens": u64::MAX, "completion_tokens": u64::MAX,
+        "total_tokens": u64::MAX, "completion_tokens_details": { "reasoning_tokens": u64::MAX } });
+    let mut first = stream("first", &["one", " two"], None);
+    first.truncate(3);
+    first[1]["usage"] = most.clone();
+    let transcript = sent(&first);
+    assert_eq!(transcript.produced().tokens, u64::MAX);
+    let mut splicer = Splicer::new(transcript, Begins::Onward, 1 << 20);
+    let mut second = stream("second", &[" three", " four"], None);
+    second[1]["usage"] = most;
+    let (out, outcome) = spliced(&mut splicer, &bytes_of(&second), 50);
+    assert_eq!((outcome, read(&out).text.as_str()), (Ok(()), " three four"));
+    assert_eq!(splicer.into_transcript().produced().tokens, u64::MAX);
+}

@@ -152,7 +152,9 @@ impl Transcript {
 
     fn tokens(&self) -> u64 {
         let told = self.usage.and_then(|usage| usage.completion_tokens).unwrap_or(0);
-        let counted = self.before.completion_tokens.unwrap_or(0) + told + self.pieces;
+        let before = self.before.completion_tokens.unwrap_or(0);
+        // Whatever an engine says of itself.
+        let counted = before.saturating_add(told).saturating_add(self.pieces);
         counted.max(self.least_tokens)
     }
 
@@ -165,7 +167,7 @@ impl Transcript {
     fn reasoning_tokens(&self) -> Option<u64> {
         let now = self.usage.and_then(|usage| usage.reasoning_tokens);
         match (self.before.reasoning_tokens, now) {
-            (Some(before), Some(now)) => Some(before + now),
+            (Some(before), Some(now)) => Some(before.saturating_add(now)),
             (before, now) => before.or(now),
         }
     }
