@@ -177,7 +177,7 @@ impl Source {
 
     /// Whether the client has all of it, once what is ready is sent.
     pub(super) fn is_whole(&self) -> bool {
-        self.watch.ended().is_ok() && self.ready.is_empty() && self.held.is_empty()
+        self.watch.ended().is_ok() && self.ready.is_empty() && is_blank(&self.held)
     }
 
     /// Which part of the answer it is.
@@ -195,6 +195,11 @@ impl Source {
 
     /// Makes it the rest of an answer of which this was sent.
     pub(super) fn goes_on(&mut self, sent: Transcript, way: Way) {
+        // It was begun again before it was known of what it is the rest. What is ready was said once; how much of what
+        // follows was said before, only the splicer knew that goes now.
+        if self.splicing.is_some() {
+            self.broke.get_or_insert(Break::BeganAgain);
+        }
         let begins = match way {
             Way::Prefill => Begins::Onward,
             Way::Restart => Begins::Again,
@@ -222,7 +227,9 @@ impl Source {
         }
         if !self.held.is_empty() {
             // A last event without its blank line is one that many clients would drop.
-            self.held.extend_from_slice(b"\n\n");
+            if !is_blank(&self.held) {
+                self.held.extend_from_slice(b"\n\n");
+            }
             let last = self.held.split().freeze();
             if let Some(broken) = self.hand_on(last) {
                 return Arrival::Broken(broken);
@@ -247,8 +254,10 @@ impl Source {
             let is_data = matches!(event, Event::Data(_));
             let is_comment = matches!(event, Event::Comment(_));
             let mut sight = watch.observe(event);
+            // What comes before a line inside of an event is no whole event.
+            let whole_before = if is_data { place.start } else { complete };
             if was_finished && matches!(sight, Sight::Broken(_)) {
-                complete = complete.max(place.start);
+                complete = complete.max(whole_before);
                 is_over = true;
                 return;
             }
@@ -261,12 +270,12 @@ impl Source {
             }
             match sight {
                 Sight::Broken(how) => {
-                    complete = complete.max(place.start);
+                    complete = complete.max(whole_before);
                     broken = Some(how);
                 }
                 // Other lines may stand inside of an event and wait for its end. A comment does not if between it and
-                // the last complete event there is at most a blank line.
-                _ if !(is_data || is_comment && place.start.saturating_sub(complete) <= 2) => {}
+                // the last complete event there is at most the end of a line and a blank line.
+                _ if !(is_data || is_comment && place.start.saturating_sub(complete) <= 3) => {}
                 Sight::Figures => {
                     turns.push((place.start.max(complete), Turn::Hidden(place.end)));
                     complete = complete.max(place.end);
@@ -384,4 +393,9 @@ impl Source {
         }
         broken
     }
+}
+
+/// Whether nothing is there but ends of lines, such as the second half of the last one.
+fn is_blank(held: &[u8]) -> bool {
+    held.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
 }

@@ -1,5 +1,7 @@
 //! An answer that breaks off goes on, or ends in an honest error: what the client reads, and what is asked upstream for it.
 
+mod odd;
+
 use crate::provider::{Act, Asked, CHUNKED_HEAD, Provider, STREAM_HEAD, Script, http_chunk, whole};
 use crate::world::{Answered, MODEL, Plan, World, post, streamed};
 use chutes_emulator::{Fault, FaultKind, Prefill};
