@@ -3,7 +3,7 @@
 use super::{Answer, Decision};
 use crate::body::AnswerBody;
 use crate::pipeline::waiting::Waiting;
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use ripcord_wire::trim::Cut;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +20,11 @@ pub(crate) struct EarlyStream {
     waiting: Arc<Waiting>,
     heartbeat: Duration,
     timer: Pin<Box<Sleep>>,
+    /// Nothing of the answer was sent yet.
+    is_start: bool,
 }
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 enum State {
     Waiting(Pending),
@@ -36,6 +40,7 @@ impl EarlyStream {
             waiting,
             heartbeat,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            is_start: true,
         }
     }
 
@@ -60,7 +65,15 @@ impl EarlyStream {
                 }
                 State::Answering(body, trailer) => {
                     return match ready!(poll_body(body, cx)) {
-                        Some(bytes) => Poll::Ready(Some(bytes)),
+                        Some(mut bytes) => {
+                            // It may stand at the start of a stream only, and that was before the first comment.
+                            if std::mem::take(&mut self.is_start)
+                                && bytes.starts_with(BYTE_ORDER_MARK)
+                            {
+                                bytes.advance(BYTE_ORDER_MARK.len());
+                            }
+                            Poll::Ready(Some(bytes))
+                        }
                         None => {
                             let comment = trailer.comment(body);
                             self.state = State::Ended;

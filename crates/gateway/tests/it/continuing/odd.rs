@@ -4,6 +4,7 @@ use super::{Told, before, begun, event, script, stream_of, text_event};
 use crate::provider::{Act, STREAM_HEAD, Script};
 use crate::world::{MODEL, streamed};
 use serde_json::json;
+use std::time::Duration;
 
 #[tokio::test]
 async fn an_error_inside_of_an_event_takes_the_event_with_it() {
@@ -121,4 +122,23 @@ async fn whatever_its_lines_end_with_every_byte_is_passed_on() {
             assert_eq!(text, all, "{line_end:?} in pieces of {size}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_behind_a_comment_hides_nothing() {
+    let text = "The whole answer.";
+    let (world, _) = before(
+        |plan| plan.limits.heartbeat = Duration::from_millis(20),
+        move |_| {
+            let all =
+                format!("\u{feff}{}{}", text_event("answer", text), stream_of("answer", "", 1));
+            let head = Act::Send(STREAM_HEAD.as_bytes().to_vec());
+            let late = Act::Pause(Duration::from_millis(50));
+            Script::new("late", vec![late, head, Act::Send(all.into_bytes())])
+        },
+    )
+    .await;
+    let answered = world.chat(&streamed(MODEL)).await;
+    assert!(answered.text().starts_with(": "), "opened early: {}", answered.text());
+    Told::of(&answered).assert_one_answer(text);
 }
