@@ -223,10 +223,15 @@ impl<'a> ChoiceGlance<'a> {
         }
     }
 
+    /// Some services say it twice, as a message and as a text.
     fn content(&mut self, value: &Found<'a>) {
         self.has_content |= value.is_something();
         match value.kind {
-            Kind::Text => self.raw_content = Some(value.raw),
+            Kind::Text if value.is_something() => {
+                let before = self.raw_content.replace(value.raw).filter(|before| before.len() > 2);
+                self.has_other |= before.is_some_and(|before| before != value.raw);
+            }
+            Kind::Text => _ = self.raw_content.get_or_insert(value.raw),
             _ => self.has_other |= value.is_something(),
         }
     }

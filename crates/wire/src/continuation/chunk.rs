@@ -16,7 +16,8 @@ pub(super) struct Parts {
     model: Option<Range<usize>>,
     /// With the one comma that goes with it.
     role: Option<Range<usize>>,
-    content: Option<Range<usize>>,
+    /// Some services say it twice, as a message and as a text.
+    content: Vec<Range<usize>>,
     reasoning: Vec<Range<usize>>,
     prompt_tokens: Option<Figure>,
     completion_tokens: Option<Figure>,
@@ -91,7 +92,9 @@ impl Parts {
         put(&self.model, change.model.map(quoted));
         put(&self.created, change.created.map(|created| created.to_string()));
         put(&self.role, Some(String::new()));
-        put(&self.content, change.content.map(quoted));
+        for span in &self.content {
+            put(&Some(span.clone()), change.content.map(quoted));
+        }
         for span in self.reasoning.iter().filter(|_| change.without_reasoning) {
             edits.push(Edit::new(span.clone(), "null".to_owned()));
         }
@@ -145,7 +148,7 @@ impl Parts {
                 Some("delta" | "message") if value.kind == Kind::Object => {
                     self.delta(value.raw, start + value.span.start)?;
                 }
-                Some("text") => self.content = Some(shifted(&value.span, start)),
+                Some("text") => self.says(&value, start),
                 _ => {}
             }
             Ok(())
@@ -169,7 +172,7 @@ impl Parts {
                     self.role = Some(shifted(&(from..value.span.end), start));
                     wants_comma_after = member.comma_before.is_none();
                 }
-                Some("content") => self.content = Some(shifted(&value.span, start)),
+                Some("content") => self.says(&value, start),
                 Some("reasoning_content" | "reasoning") => {
                     self.reasoning.push(shifted(&value.span, start));
                 }
@@ -178,6 +181,12 @@ impl Parts {
             Ok(())
         })?;
         Ok(())
+    }
+
+    fn says(&mut self, value: &Found<'_>, start: usize) {
+        if value.is_something() {
+            self.content.push(shifted(&value.span, start));
+        }
     }
 
     fn usage(&mut self, usage: &Found<'_>) -> Result<(), JsonProblem> {

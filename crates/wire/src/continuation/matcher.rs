@@ -1,8 +1,9 @@
 //! What of a new text was sent already.
 //!
 //! A stream that begins again repeats what was sent; one that continues goes on right behind it. An engine that was
-//! asked to continue may begin again all the same, so both are followed until one of them is ruled out. Where neither
-//! is, a long beginning is taken for a second one: hardly an answer says its first sentence twice without a space
+//! asked to continue may begin again all the same, so both are followed until one of them is ruled out. A text that
+//! begins as the answer did and then says something else is another answer, not the rest of this one. Where neither
+//! is ruled out, a long beginning is taken for a second one: hardly an answer says its first sentence twice without a space
 //! between. A short one may, so it is given up rather than guessed.
 
 /// The new text is no continuation of what was sent.
@@ -34,6 +35,8 @@ pub(super) struct Matcher {
 
 /// A beginning of fewer bytes may well be what comes next, too: two words, a short formula.
 const LEAST_BYTES: usize = 16;
+/// A rest that has as much in common with the beginning was not told what had been said.
+const LEAST_IN_COMMON: usize = 8;
 /// So may one of so few different bytes, such as a ruler.
 const LEAST_DIFFERENT: usize = 4;
 
@@ -96,6 +99,7 @@ impl Matcher {
                 Ok(Some(self.decide(Beginning::Again, self.sent.len())))
             }
             (true, _) => Ok(None),
+            (false, true) if begins_like(&self.seen, &self.sent) => Err(Diverged),
             (false, true) if self.seen.len() >= self.margin => {
                 Ok(Some(self.decide(Beginning::Onward, self.margin)))
             }
@@ -120,6 +124,12 @@ impl Matcher {
         self.beginning = Some(beginning);
         &self.seen[dropped..]
     }
+}
+
+/// Whether a text begins as another does, and not by chance.
+fn begins_like(text: &str, other: &str) -> bool {
+    let both = text.bytes().zip(other.bytes());
+    both.take_while(|(one, other)| one == other).count() >= LEAST_IN_COMMON
 }
 
 /// Whether an answer that begins like this may well go on with the same again.

@@ -81,6 +81,9 @@ impl Splicer {
 impl Passing {
     fn chunk(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Diverged> {
         let chunk = ChunkGlance::read(data).ok_or(Diverged)?;
+        if chunk.choices().count() > 1 {
+            return Err(Diverged);
+        }
         let was_decided = self.matcher.beginning().is_some();
         let mut content = None;
         let mut says_more = was_decided && chunk.choices().any(|choice| choice.has_reasoning);

@@ -202,13 +202,26 @@ impl Transcript {
     }
 }
 
-/// Some engines leave the thinking in the text.
+/// How models begin and end a thought that their engines leave in the text.
+const THOUGHTS: [(&str, &str); 8] = [
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<seed:think>", "</seed:think>"),
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+    ("<|channel|>analysis", "<|channel|>final"),
+];
+
+/// Some engines leave the thinking in the text. A text that is half of such a mark may be one.
 fn thinks_aloud(text: &str) -> bool {
-    match (text.rfind("<think>"), text.rfind("</think>")) {
-        (Some(begins), Some(ends)) => begins > ends,
+    let beginning = text.trim();
+    THOUGHTS.iter().any(|(begins, ends)| match (text.rfind(begins), text.rfind(ends)) {
+        (Some(begun), Some(ended)) => begun > ended,
         (Some(_), None) => true,
-        (None, _) => false,
-    }
+        (None, _) => !beginning.is_empty() && begins.starts_with(beginning),
+    })
 }
 
 impl fmt::Debug for Transcript {
