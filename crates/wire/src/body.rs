@@ -101,6 +101,7 @@ pub struct RequestBody {
     presence: Presence,
     max_tokens: Option<u64>,
     choice_count: Option<u64>,
+    best_of: Option<u64>,
     prompt_count: u64,
     prompt_bytes: usize,
     /// Where the beginning stands, see [`Self::beginning`].
@@ -203,6 +204,13 @@ impl RequestBody {
     #[must_use]
     pub fn choice_count(&self) -> Option<u64> {
         self.choice_count
+    }
+
+    /// How many answers are generated, shown or not, and paid for: `n` or `best_of` for each prompt. At least 1.
+    #[must_use]
+    pub fn answer_count(&self) -> u64 {
+        let of_each = self.choice_count.max(self.best_of).unwrap_or(1).max(1);
+        of_each.saturating_mul(self.prompt_count)
     }
 
     /// How many prompts `prompt` holds: a list of texts, or of lists of tokens, is several. At least 1.

@@ -172,7 +172,7 @@ fn shape(route: Route, request: &RequestBody) -> CallShape {
         body_bytes: request.bytes().len() as u64,
         // An embedding has no answer to be paid for.
         max_tokens: if route == Route::Embeddings { Some(0) } else { request.max_tokens() },
-        choices: choices(route, request),
+        choices: request.answer_count(),
     }
 }
 

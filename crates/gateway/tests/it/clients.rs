@@ -13,7 +13,7 @@ use ripcord_store::{
     ClientKey, ClientKeys as _, ClientPaygo, ClientPriority, ClientRules, ClientShare, Ledger as _,
     MemoryLedger,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -442,4 +442,21 @@ async fn what_is_left_of_a_budget_may_be_enough_for_a_cheaper_variant() {
     assert_eq!(world.upstream_calls().len(), 1);
     world.wait_until_idle().await;
     assert_eq!(client(&world).await["reserved_usd"], 0.0);
+}
+
+#[tokio::test]
+async fn many_answers_in_one_call_are_reserved_for() {
+    let share = ClientShare { daily_nano_usd: Some(CENT), ..ClientShare::default() };
+    let world = plan_with([key("app", with_share(share))]).start().await;
+    // A thousand tokens at 0.8 dollars a million, a hundred times: eight cents.
+    let many = vec!["a word"; 100];
+    for more in [json!({ "prompt": many }), json!({ "prompt": "a word", "best_of": 100 })] {
+        let mut body = json!({ "model": MODEL, "max_tokens": 1_000 });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let mut request = asked_by("app", &body);
+        *request.uri_mut() = "/v1/completions".parse().unwrap();
+        let refused = world.send(request).await;
+        assert_eq!(refused.refusal(), (402, "budget_exhausted".to_owned(), "false"), "{body}");
+    }
+    assert_eq!(world.upstream_calls().len(), 0);
 }

@@ -28,6 +28,7 @@ pub(super) struct Scan<'a> {
     presence: Presence,
     max_tokens: Option<u64>,
     choice_count: Option<u64>,
+    best_of: Option<u64>,
     prompt_count: u64,
     prompt_bytes: usize,
     beginning: std::ops::Range<usize>,
@@ -86,6 +87,7 @@ impl<'a> Scan<'a> {
                 self.max_tokens = self.max_tokens.max(value.unsigned());
             }
             "n" => self.choice_count = value.unsigned(),
+            "best_of" => self.best_of = value.unsigned(),
             "messages" => {
                 self.presence.messages = self.prompt_part(&value);
                 self.presence.images = IMAGE_PARTS.iter().any(|part| value.raw.contains(part));
@@ -211,6 +213,7 @@ impl<'a> Scan<'a> {
             presence: self.presence,
             max_tokens: self.max_tokens,
             choice_count: self.choice_count,
+            best_of: self.best_of,
             prompt_count: self.prompt_count.max(1),
             prompt_bytes: self.prompt_bytes,
             beginning: self.beginning,

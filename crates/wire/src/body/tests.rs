@@ -60,6 +60,26 @@ fn a_conversation_keeps_its_beginning() {
 }
 
 #[test]
+fn counts_every_answer_that_is_generated() {
+    let count = |rest: &str| scan(&format!(r#"{{"model":"a",{rest}}}"#)).unwrap().answer_count();
+    for (rest, expected) in [
+        (r#""prompt":"x""#, 1),
+        (r#""prompt":"x","n":0"#, 1),
+        (r#""prompt":"x","n":3"#, 3),
+        (r#""prompt":"x","n":2,"best_of":5"#, 5),
+        (r#""prompt":["x","y"],"n":3"#, 6),
+        (r#""prompt":["x"],"best_of":4"#, 4),
+        (r#""prompt":[1,2,3]"#, 1),
+        (r#""prompt":[[1,2],[3],[4]]"#, 3),
+        (r#""prompt":[],"n":2"#, 2),
+        (r#""messages":[{},{}],"n":2"#, 2),
+        (r#""prompt":["x","y"],"n":18446744073709551615"#, u64::MAX),
+    ] {
+        assert_eq!(count(rest), expected, "{rest}");
+    }
+}
+
+#[test]
 fn finds_what_decides_about_a_request() {
     let text = r#" {"messages":[{"role":"user","content":"hi"}], "model" : "a\/A" ,"stream":true,
         "stream_options":{"include_usage":true},"max_tokens":10,"max_completion_tokens":20,"n":2,
