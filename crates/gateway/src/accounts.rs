@@ -54,6 +54,17 @@ pub(crate) struct AccountKey {
     pub(crate) key: Option<Key>,
 }
 
+/// A text of the upstream without the key that was sent, should it repeat that: clients must not see it.
+pub(crate) fn without_key(text: String, authorization: Option<&HeaderValue>) -> String {
+    /// A shorter one hides nothing, and its letters may stand in any text.
+    const SHORTEST_BYTES: usize = 8;
+    let sent = authorization.and_then(|sent| sent.to_str().ok());
+    match sent.and_then(|sent| sent.strip_prefix("Bearer ")) {
+        Some(key) if key.len() >= SHORTEST_BYTES && text.contains(key) => text.replace(key, "…"),
+        _ => text,
+    }
+}
+
 struct AccountState {
     /// The figures, and own calls that they may lack.
     book: Book,

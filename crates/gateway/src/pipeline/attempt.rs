@@ -6,7 +6,7 @@ use super::pacing;
 use super::relay::Relay;
 use super::source::Opening;
 use super::watch::Break;
-use crate::accounts::AccountKey;
+use crate::accounts::{AccountKey, without_key};
 use crate::driver::gate::Permit;
 use crate::shared::Shared;
 use crate::story::Story;
@@ -230,6 +230,19 @@ async fn refused(shared: &Shared, link: &Link, response: Response<Body>) -> Fail
 }
 
 impl Failed {
+    /// Without the key that it was made with.
+    pub(crate) fn without(mut self, key: &AccountKey) -> Self {
+        let hidden = |text| without_key(text, key.authorization.as_ref());
+        self.message = hidden(self.message);
+        if let Some((_, said)) = &mut self.said {
+            said.message = hidden(std::mem::take(&mut said.message));
+            said.code = said.code.take().map(hidden);
+            said.kind = said.kind.take().map(hidden);
+            said.param = said.param.take().map(hidden);
+        }
+        self
+    }
+
     fn internal(message: String) -> Self {
         let failure = Failure {
             endpoint: Endpoint::Inference,

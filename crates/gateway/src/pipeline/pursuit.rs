@@ -256,7 +256,7 @@ impl Pursuit {
                 let cut = self.cut;
                 return Tryout::Answered(Granted { arrived, permit, link, unguarded, cut });
             }
-            Err(failed) => failed,
+            Err(failed) => failed.without(key),
         };
         let cause = classify(&failed.failure);
         self.last_failure = Some((taken, Arc::clone(&link), cause));

@@ -8,11 +8,13 @@ use super::call::Call;
 use super::source::{Arrival, Opening, Source};
 use super::splice::{GoingOn, Means, Plan, WentOn};
 use super::watch::{Break, StreamWatch};
+use crate::accounts::without_key;
 use crate::driver::gate::Permit;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
 use crate::story::Story;
 use bytes::Bytes;
+use http::HeaderValue;
 use ripcord_client::transport::Body;
 use ripcord_rules::continuation::Hindrance;
 use ripcord_rules::route::Continuation;
@@ -36,6 +38,8 @@ pub(crate) struct Relay {
     call: Arc<Call>,
     /// Where the answer comes from; `None` while the rest of it is asked for, and after its end.
     source: Option<Source>,
+    /// With which key it was asked for.
+    authorization: Option<HeaderValue>,
     going_on: Option<GoingOn>,
     ready: VecDeque<Bytes>,
     /// Since when the next part is awaited; not while the client takes its time with the last one.
@@ -64,6 +68,7 @@ impl Relay {
             shared: Arc::clone(shared),
             call: Arc::clone(order.call),
             source: Some(Source::new(upstream, order.call, order.link)),
+            authorization: order.key.authorization.clone(),
             going_on: None,
             ready: VecDeque::new(),
             waiting_since: None,
@@ -172,7 +177,8 @@ impl Relay {
             }
             Err(hindrance) => {
                 tracing::debug!(why = hindrance.in_words(), "not continued");
-                self.end_with(&in_words(&broken, &hindrance.in_words()), cause);
+                let refusal = self.in_words(&broken, &hindrance.in_words());
+                self.end_with(&refusal, cause);
             }
         }
     }
@@ -207,6 +213,7 @@ impl Relay {
         match rest {
             Ok(rest) => {
                 self.permit = Some(rest.permit);
+                self.authorization.clone_from(&rest.relay.authorization);
                 self.source = rest.relay.into_source().map(|mut source| {
                     source.goes_on(sent, rest.way);
                     source
@@ -217,9 +224,32 @@ impl Relay {
             }
             Err(refusal) => {
                 let broken = self.broken.take().unwrap_or(Break::EndedEarly);
-                self.end_with(&in_words(&broken, refusal.message()), "broken_stream");
+                let refusal = self.in_words(&broken, refusal.message());
+                self.end_with(&refusal, "broken_stream");
             }
         }
+    }
+
+    /// What a client is told of an answer that stays broken.
+    fn in_words(&self, broken: &Break, why_not_continued: &str) -> Refusal {
+        let how = match broken {
+            Break::Error(data) => {
+                let said = ErrorBody::read(200, None, data).message;
+                let said = without_key(said, self.authorization.as_ref());
+                format!("the answer broke off: {said}")
+            }
+            Break::BeganAgain => {
+                "the answer broke off: Chutes began it again from the start on another instance"
+                    .to_owned()
+            }
+            Break::Malformed => {
+                "the answer broke off: Chutes sent an event that cannot be read".to_owned()
+            }
+            Break::EndedEarly | Break::Diverged => "the answer broke off before its end".to_owned(),
+        };
+        let message = format!("{how} (not continued: {why_not_continued})");
+        Refusal::upstream_failed(&message)
+            .with_reply(|reply| reply.with_code(Some("stream_broken".to_owned())))
     }
 
     fn into_source(mut self) -> Option<Source> {
@@ -282,26 +312,6 @@ impl Relay {
         }
         self.timer.as_mut().poll(cx).map(|()| None)
     }
-}
-
-/// What a client is told of an answer that stays broken.
-fn in_words(broken: &Break, why_not_continued: &str) -> Refusal {
-    let how = match broken {
-        Break::Error(data) => {
-            format!("the answer broke off: {}", ErrorBody::read(200, None, data).message)
-        }
-        Break::BeganAgain => {
-            "the answer broke off: Chutes began it again from the start on another instance"
-                .to_owned()
-        }
-        Break::Malformed => {
-            "the answer broke off: Chutes sent an event that cannot be read".to_owned()
-        }
-        Break::EndedEarly | Break::Diverged => "the answer broke off before its end".to_owned(),
-    };
-    let message = format!("{how} (not continued: {why_not_continued})");
-    Refusal::upstream_failed(&message)
-        .with_reply(|reply| reply.with_code(Some("stream_broken".to_owned())))
 }
 
 /// What the stream said of itself goes into the record.

@@ -10,7 +10,7 @@ use ripcord_client::key::Key;
 use ripcord_gateway::{ChainConfig, ProviderConfig, Trim};
 use ripcord_rules::admit::PaceRule;
 use ripcord_rules::quota::ModelPrices;
-use ripcord_rules::route::{Place, RoutePolicy};
+use ripcord_rules::route::{Continuation, Place, RoutePolicy};
 use ripcord_rules::units::NanoUsd;
 use ripcord_store::Coverage;
 use serde_json::{Value, json};
@@ -414,4 +414,36 @@ async fn who_paid_for_a_request_is_known_after_a_fail_over_and_what_was_not_sent
     let request = story.request.unwrap();
     assert_eq!(request.cost, last.cost);
     assert_eq!(request.tokens, last.tokens);
+}
+
+#[tokio::test]
+async fn a_provider_that_repeats_its_key_does_not_tell_clients() {
+    let spare = Provider::start(|asked| {
+        if asked.streams {
+            let first = json!({ "id": "p", "model": "poet", "choices": [{ "index": 0, "delta": { "content": "spare" } }] });
+            let error = json!({ "error": { "message": "key-of-spare may not do that" } });
+            let stream = format!("{STREAM_HEAD}data: {first}\n\ndata: {error}\n\n");
+            return Script::new("tells later", vec![Act::Send(stream.into_bytes())]);
+        }
+        let error = json!({ "error": {
+            "message": "key-of-spare may not do that", "type": "invalid_request_error", "code": "of:key-of-spare",
+        } });
+        let status = if asked.number == 1 { "400 Bad Request" } else { "500 Internal Server Error" };
+        let head = format!("{status}\r\ncontent-type: application/json");
+        Script::whole("tells", &head, &error.to_string())
+    })
+    .await;
+    let mut plan = plan();
+    plan.routing.policy.continuation = Continuation::Off;
+    plan.routing.providers = vec![provider(&spare, Place::Behind)];
+    let world = plan.start().await;
+    let broken = world.chat(&streamed("spare:poet")).await;
+    broken.assert_broken_stream();
+    assert!(broken.text().contains("… may not do that"), "{}", broken.text());
+    for status in [400, 502] {
+        let refused = world.chat(&chat("spare:poet")).await;
+        assert_eq!(refused.status.as_u16(), status, "{}", refused.text());
+        assert!(refused.text().contains("may not do that"), "{}", refused.text());
+        assert!(!refused.text().contains("key-of-spare"), "{}", refused.text());
+    }
 }
