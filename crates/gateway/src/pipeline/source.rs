@@ -340,7 +340,10 @@ impl Source {
             }
             data = self.held.split().freeze();
         }
-        let rest = data.split_off(count.min(data.len()));
+        let count = count.min(data.len());
+        // The second half of a line end says nothing, but some clients wait for it.
+        let is_split = data[..count].ends_with(b"\r") && data[count..].starts_with(b"\n");
+        let rest = data.split_off(count + usize::from(is_split));
         self.released += data.len() as u64;
         let broken = if data.is_empty() { None } else { self.hand_on(data) };
         self.held.extend_from_slice(&rest);

@@ -49,6 +49,8 @@ pub(crate) struct StreamWatch {
     /// Choices seen, and choices with a finish reason, as bits. Choices past the 64th share the last bit.
     seen: u64,
     finished: u64,
+    /// The event under way is named an error, whatever its data look like.
+    is_named_error: bool,
     /// Whether an event that tells nothing but what was used is kept from the client.
     hides_figures: bool,
     /// What went on to the client. An answer of several choices is not continued.
@@ -86,7 +88,14 @@ impl StreamWatch {
 
     pub(crate) fn observe(&mut self, event: Event<'_>) -> Sight {
         match event {
+            Event::Field { name: "event", value } => {
+                self.is_named_error = value == b"error";
+                Sight::Passing
+            }
             Event::Comment(_) | Event::Field { .. } => Sight::Passing,
+            Event::Data(data) if std::mem::take(&mut self.is_named_error) => {
+                Sight::Broken(Break::Error(data.into()))
+            }
             // Chutes sends it after an engine error, too. An answer without a finish reason is not finished.
             Event::Data(data) if data.trim_ascii() == DONE => {
                 if self.is_finished() {
@@ -230,6 +239,18 @@ mod tests {
         let line = br#"{"error":"Unhandled exception during response stream: infra_overload"}"#;
         assert!(matches!(bare.observe(Event::Stray(line)), Sight::Broken(Break::Error(_))));
         assert_eq!(watch(&[TEXT, "{oops"]).1[1], Sight::Broken(Break::Malformed));
+    }
+
+    #[test]
+    fn an_event_that_is_named_an_error_is_one() {
+        let mut watch = StreamWatch::new(1);
+        let named = |value| Event::Field { name: "event", value };
+        assert_eq!(watch.observe(named(b"message")), Sight::Passing);
+        assert_eq!(watch.observe(Event::Data(TEXT.as_bytes())), Sight::Useful);
+        assert_eq!(watch.observe(named(b"error")), Sight::Passing);
+        let overloaded = watch.observe(Event::Data(br#"{"message":"overloaded"}"#));
+        assert!(matches!(overloaded, Sight::Broken(Break::Error(_))));
+        assert_eq!(watch.observe(Event::Data(STOP.as_bytes())), Sight::Useful);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use super::{Told, before, begun, event, script, stream_of, text_event};
 use crate::provider::{Act, STREAM_HEAD, Script};
-use crate::world::{MODEL, streamed};
+use crate::world::{MODEL, post, streamed};
+use http_body_util::BodyExt as _;
 use serde_json::json;
 use std::time::Duration;
 
@@ -141,4 +142,47 @@ async fn a_byte_order_mark_behind_a_comment_hides_nothing() {
     let answered = world.chat(&streamed(MODEL)).await;
     assert!(answered.text().starts_with(": "), "opened early: {}", answered.text());
     Told::of(&answered).assert_one_answer(text);
+}
+
+#[tokio::test]
+async fn no_event_waits_for_the_second_half_of_its_last_line_end() {
+    let (world, _) = before(
+        |_| {},
+        |_| {
+            let events = [text_event("first", "one"), text_event("first", " two")].concat();
+            let events = Act::Send(events.replace('\n', "\r\n").into_bytes());
+            Script::new(
+                "held",
+                vec![Act::Send(STREAM_HEAD.as_bytes().to_vec()), events, Act::Stall],
+            )
+        },
+    )
+    .await;
+    let mut response = world.open(post("/v1/chat/completions", streamed(MODEL).to_string())).await;
+    let mut text = String::new();
+    while text.matches("content").count() < 2 {
+        let frame = response.body_mut().frame().await.unwrap().unwrap();
+        text.push_str(std::str::from_utf8(&frame.into_data().unwrap()).unwrap());
+    }
+    assert!(text.ends_with("\r\n\r\n"), "{text:?}");
+    drop(response);
+    world.wait_until_idle().await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_named_an_error_does_not_reach_the_client() {
+    let (world, _) = before(
+        |_| {},
+        |asked| match begun(asked) {
+            None => {
+                let error = "event: error\ndata: {\"message\":\"overloaded\"}\n\n";
+                script(&[&text_event("first", "one"), error])
+            }
+            Some(_) => script(&[&stream_of("second", " two", 4)]),
+        },
+    )
+    .await;
+    let answered = world.chat(&streamed(MODEL)).await;
+    assert!(!answered.text().contains("overloaded"), "{}", answered.text());
+    Told::of(&answered).assert_one_answer("one two");
 }
