@@ -102,6 +102,10 @@ impl Passing {
                 content = (new != *text).then_some(new);
             }
             let finishes = choice.finish_reason.as_deref().is_some_and(|reason| !reason.is_empty());
+            if choice.has_other && !finishes && self.matcher.beginning().is_none() {
+                // Whatever it is, it says nothing about where the text goes on.
+                return Err(Diverged);
+            }
             if finishes || choice.has_tool_call || choice.has_other {
                 // Nothing of that kind was sent, so it stands behind what was.
                 let left = self.matcher.finish()?.to_owned();

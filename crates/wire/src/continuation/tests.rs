@@ -549,3 +549,20 @@ fn a_text_that_is_said_twice_in_a_chunk_is_changed_in_both_places() {
     let mut splicer = Splicer::new(begun(), Begins::Again, 1 << 20);
     assert_eq!(spliced(&mut splicer, &bytes_of(&[two]), 64), (Vec::new(), Err(Diverged)));
 }
+
+#[test]
+fn what_is_not_known_does_not_say_where_the_text_goes_on() {
+    let begun = || sent(&stream("first", &["The harbour light turns "], None)[..2]);
+    let odd = |text: &str| chunk("second", json!({ "content": text, "channel": "final" }), None);
+    for (rest, expected) in [
+        (vec![odd(""), odd(" slowly")], None),
+        (vec![odd(""), odd("The harbour light turns slowly")], None),
+        // Once that is known it may say what it likes.
+        (vec![odd(" slowly"), odd(".")], Some("slowly.")),
+    ] {
+        let mut splicer = Splicer::new(begun(), Begins::Onward, 1 << 20);
+        let (out, outcome) = spliced(&mut splicer, &bytes_of(&rest), 64);
+        assert_eq!(outcome.ok().map(|()| read(&out).text).as_deref(), expected);
+        assert!(expected.is_some() || out.is_empty());
+    }
+}
