@@ -51,8 +51,8 @@ impl<'a> Scan<'a> {
             last.comma_after = member.comma_before;
         }
         if member.is_escaped() {
-            self.escaped_member(member);
-            cursor.value()?;
+            let value = cursor.value()?;
+            self.escaped_member(member, value);
         } else if member.raw_key == "\"stream_options\"" {
             self.options_member(cursor, member)?;
         } else {
@@ -63,15 +63,21 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    fn escaped_member(&mut self, member: &Member<'a>) {
+    /// Spelled another way, it means the same: what a call may cost hangs on some of them.
+    fn escaped_member(&mut self, member: &Member<'a>, value: Found<'a>) {
         let Some(key) = member.key() else { return };
-        if let Some(key) = STRICT_KEYS.into_iter().find(|strict| *strict == key) {
-            self.note(BodyProblem::EscapedKey { key });
+        match STRICT_KEYS.into_iter().find(|strict| *strict == key) {
+            Some(key) => self.note(BodyProblem::EscapedKey { key }),
+            None => self.named_member(&key, member, value),
         }
     }
 
     fn plain_member(&mut self, member: &Member<'a>, value: Found<'a>) {
-        match &member.raw_key[1..member.raw_key.len() - 1] {
+        self.named_member(&member.raw_key[1..member.raw_key.len() - 1], member, value);
+    }
+
+    fn named_member(&mut self, key: &str, member: &Member<'a>, value: Found<'a>) {
+        match key {
             "model" => {
                 let before = self.model.replace(value);
                 self.once("model", before.is_some());

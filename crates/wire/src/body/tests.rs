@@ -60,6 +60,15 @@ fn a_conversation_keeps_its_beginning() {
 }
 
 #[test]
+fn what_a_call_may_cost_is_read_however_it_is_spelled() {
+    let text = r#"{"model":"a","max_token\u0073":900,"\u006e":7,"messages":[{"role":"user","content":"hi"}]}"#;
+    let body = scan(text).unwrap();
+    assert_eq!((body.max_tokens(), body.answer_count()), (Some(900), 7));
+    // What is passed on is what came.
+    assert_eq!(body.rewrite(&Rewrite::default()), text);
+}
+
+#[test]
 fn counts_every_answer_that_is_generated() {
     let count = |rest: &str| scan(&format!(r#"{{"model":"a",{rest}}}"#)).unwrap().answer_count();
     for (rest, expected) in [
