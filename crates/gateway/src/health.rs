@@ -241,22 +241,26 @@ const fn is_set_aside(cause: Cause) -> bool {
 // === impl Passing ===
 
 impl Passing<'_> {
-    pub(crate) fn works(mut self) {
-        self.tell(Heard::Works, Heard::Works);
+    /// Whether a circuit is closed by it, so that whoever waits for it may go.
+    pub(crate) fn works(mut self) -> bool {
+        self.tell(Heard::Works, Heard::Works)
     }
 
-    pub(crate) fn failed(mut self, failure: &Failure) {
-        self.tell(Heard::of_model(failure), Heard::of_account(failure));
+    /// The same.
+    pub(crate) fn failed(mut self, failure: &Failure) -> bool {
+        self.tell(Heard::of_model(failure), Heard::of_account(failure))
     }
 
-    fn tell(&mut self, model_heard: Heard, account_heard: Heard) {
+    fn tell(&mut self, model_heard: Heard, account_heard: Heard) -> bool {
+        let mut closes = false;
         let now = self.clock.mono();
         if let Some((model, passage)) = self.model.take() {
-            self.health.models.lock().heard(&model, passage, model_heard, now);
+            closes |= self.health.models.lock().heard(&model, passage, model_heard, now);
         }
         if let Some((account, passage)) = self.account.take() {
-            self.health.accounts.lock().heard(&account, passage, account_heard, now);
+            closes |= self.health.accounts.lock().heard(&account, passage, account_heard, now);
         }
+        closes
     }
 }
 

@@ -158,6 +158,12 @@ impl Shared {
         ModelNumber(self.body_hasher.hash_one(key))
     }
 
+    /// Whoever waits for the end of a model's rest need not wait for it as long as was thought.
+    pub(crate) fn model_comes_back(&self, key: &str) {
+        let number = self.model_number(key);
+        self.gate.ask_sooner(|one| one.model == Some(number));
+    }
+
     /// Asks for the figures of an account out of turn.
     pub(crate) fn refresh_soon(&self, account: usize) {
         if account >= self.at_chutes().len() {
@@ -172,10 +178,13 @@ impl Shared {
 
     /// A model answered an account's key.
     pub(crate) fn answered(&self, account: usize, key: &AccountKey, model: &str) {
-        {
+        let had_rested = {
             let mut rests = self.rests.lock();
             rests.forgive(&Scope::Key(key.number));
-            rests.forgive(&Scope::Model(model.to_owned()));
+            rests.forgive(&Scope::Model(model.to_owned()))
+        };
+        if had_rested {
+            self.model_comes_back(model);
         }
         self.health.answered(self.clock.mono(), model);
         let who = (&*self.accounts[account].label, &*key.label);

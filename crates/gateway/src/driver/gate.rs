@@ -159,8 +159,16 @@ impl GateDriver {
 
     /// The service prints how many requests a minute the account may make.
     pub(crate) fn hear_printed_pace(&self, account: usize, per_minute: u64) {
-        let now = self.clock.mono();
-        self.state.lock().gate.hear_printed_pace(now, account, per_minute);
+        let mut state = self.state.lock();
+        state.gate.hear_printed_pace(self.clock.mono(), account, per_minute);
+        self.pass_on_what_changed(state);
+    }
+
+    /// Something speaks for these again, so nobody need wait for the moment that was named before.
+    pub(crate) fn ask_sooner(&self, is_it: impl Fn(&Candidate) -> bool) {
+        let mut state = self.state.lock();
+        state.gate.ask_sooner(is_it);
+        self.pass_on_what_changed(state);
     }
 
     pub(crate) fn queued(&self) -> usize {
@@ -292,6 +300,15 @@ impl GateDriver {
         self.pass_on(state);
     }
 
+    /// There may be room for more now, or the next deadline may have moved.
+    fn pass_on_what_changed(&self, mut state: MutexGuard<'_, State>) {
+        if state.gate.queued() > 0 {
+            self.deliver(&mut state);
+            drop(state);
+            self.moved.notify_one();
+        }
+    }
+
     /// Gives to those who wait what was given back. Where others took it first, [`Self::run`] stands in line for it.
     fn pass_on(&self, mut state: MutexGuard<'_, State>) {
         self.deliver(&mut state);
@@ -340,12 +357,14 @@ impl Permit {
     /// What came of the attempt.
     pub(crate) fn learn(&self, lesson: Lesson) {
         let now = self.driver.clock.mono();
-        let gate = &mut self.driver.state.lock().gate;
+        let mut state = self.driver.state.lock();
+        let gate = &mut state.gate;
         match lesson {
             Lesson::Answered => gate.answered(now, &self.grant),
             Lesson::TooFast => gate.edge_refused(now, &self.grant),
             Lesson::ModelFull => gate.model_refused(now, &self.grant),
         }
+        self.driver.pass_on_what_changed(state);
     }
 
     /// What the service says is left, in the answer to the attempt.
@@ -552,6 +571,47 @@ mod tests {
         drop(permit);
         stop.cancel();
         drop(task);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_makes_room_at_a_model_lets_somebody_in_at_once() {
+        let driver = driver(5);
+        let of_model = || {
+            vec![Candidate {
+                model: Some(ripcord_rules::admit::ModelNumber(1)),
+                ..Candidate::default()
+            }]
+        };
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.push(driver.admit_one(of_model(), until(None)).await.ok().unwrap());
+        }
+        // Two at once, as far as is known, and both are long answers.
+        held.pop().unwrap().learn(Lesson::ModelFull);
+        held.pop();
+        held.push(driver.admit_one(of_model(), until(None)).await.ok().unwrap());
+        let mut next = Box::pin(driver.admit_one(of_model(), until(None)));
+        begins_to_wait(next.as_mut()).await;
+        for _ in 0..3 {
+            held[0].learn(Lesson::Answered);
+        }
+        let granted = tokio::time::timeout(Duration::from_secs(1), next).await;
+        assert_eq!((granted.unwrap().is_ok(), held.len()), (true, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_again_stands_before_what_came_later() {
+        let driver = driver(1);
+        let of = |came| Asker { came: Mono::from_micros(came), ..Asker::default() };
+        let held = driver.admit_one(zero(), of(1)).await.ok().unwrap();
+        let mut later = Box::pin(driver.admit_one(zero(), of(2)));
+        begins_to_wait(later.as_mut()).await;
+        let mut again = Box::pin(driver.admit_one(zero(), of(1)));
+        begins_to_wait(again.as_mut()).await;
+        drop(held);
+        let granted = tokio::time::timeout(Duration::from_secs(1), again).await;
+        drop(granted.unwrap().ok().unwrap());
+        drop(later.await.ok().unwrap());
     }
 
     /// Polls once what is expected to wait.

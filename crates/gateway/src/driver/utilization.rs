@@ -109,9 +109,10 @@ async fn look(shared: &Shared, chutes: &Chutes) {
 fn wake_up(shared: &Shared, now: Mono) {
     let resting: Vec<String> = shared.rests.lock().models_resting(now).map(str::to_owned).collect();
     let up = shared.health.listed_up(&resting);
-    let mut rests = shared.rests.lock();
     for (model, seen) in up {
-        if rests.model_is_up(&model, seen) {
+        let is_sooner = shared.rests.lock().model_is_up(&model, seen);
+        if is_sooner {
+            shared.model_comes_back(&model);
             tracing::info!(model = ripcord_wire::text::clean(&model, 80), "is up again");
         }
     }

@@ -43,6 +43,8 @@ pub(crate) struct Call {
     pub(crate) choices: u64,
     /// What is known of its size.
     pub(crate) shape: CallShape,
+    /// When it came.
+    pub(crate) arrived: Mono,
     /// Whose it is, and for whom.
     pub(crate) spender: Spender,
     pub(crate) deadline: Option<Mono>,
@@ -143,6 +145,7 @@ impl Call {
             patience: steering.deadline,
             spender: Spender::new(bearer, steering.priority.work()),
             priority: steering.priority,
+            arrived,
             deadline: steering.deadline.map(|deadline| arrived.after(deadline)),
             names_deadline: steering.names_deadline,
             attempts,
@@ -163,7 +166,8 @@ impl Call {
 
     /// As what it asks for a slot.
     pub(crate) fn asker(&self, deadline: Option<Mono>) -> Asker {
-        Asker { priority: self.priority, client: self.spender.bearer.client, deadline }
+        let client = self.spender.bearer.client;
+        Asker { priority: self.priority, client, deadline, came: self.arrived }
     }
 }
 

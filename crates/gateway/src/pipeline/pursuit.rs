@@ -249,7 +249,7 @@ impl Pursuit {
         };
         let failed = match attempt::make(&shared, order, story).await {
             Ok(arrived) => {
-                passing.works();
+                self.heard(passing.works(), &permit.grant);
                 permit.learn(Lesson::Answered);
                 shared.answered(taken, key, &link.key);
                 self.remember_who(taken, &link);
@@ -274,7 +274,7 @@ impl Pursuit {
             "attempt failed"
         );
         let tried = Tried { account: taken, key: key.number, model: &link.key };
-        passing.failed(&failed.failure);
+        self.heard(passing.failed(&failed.failure), &permit.grant);
         shared.record_failure(tried, &failed.failure);
         match cause {
             Cause::Capacity => permit.learn(Lesson::ModelFull),
@@ -321,6 +321,15 @@ impl Pursuit {
             return Tryout::Ends(self.refused(None));
         }
         Tryout::GoesOn
+    }
+
+    /// Who waited for a probe may go if it closed the circuit.
+    fn heard(&self, closes: bool, probe: &Grant) {
+        if closes {
+            let waited_for_it =
+                |one: &Candidate| one.account == probe.account || one.model == probe.model;
+            self.shared.gate.ask_sooner(waited_for_it);
+        }
     }
 
     /// Sends less from here on, if anything can go.

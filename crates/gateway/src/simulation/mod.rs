@@ -29,7 +29,7 @@ use ripcord_rules::quota::{
     AccountSnapshot, BodyDigest, CallShape, Paygo, Readable, SpendingPolicy, WhenUnknown,
 };
 use ripcord_rules::recover::AttemptLimits;
-use ripcord_rules::time::Wall;
+use ripcord_rules::time::{Mono, Wall};
 use ripcord_store::{MemoryCoordination, MemoryLedger};
 use ripcord_wire::body::RequestBody;
 use ripcord_wire::chat::UsageGlance;
@@ -318,7 +318,7 @@ impl World {
         }
     }
 
-    fn call(&self, own: OwnCall, deadline: Option<ripcord_rules::time::Mono>) -> Call {
+    fn call(&self, own: OwnCall, deadline: Option<Mono>) -> Call {
         let model: Arc<str> = MODELS[own.model].0.into();
         let body = Bytes::from(format!(r#"{{"model":"{model}"}}"#));
         let request = Arc::new(RequestBody::scan(body).unwrap());
@@ -333,6 +333,7 @@ impl World {
             spender: self.shared.bearers.anyone(),
             deadline,
             names_deadline: false,
+            arrived: Mono::default(),
             patience: None,
             continuation: ripcord_rules::route::Continuation::Off,
             priority: Priority::Interactive,

@@ -2,7 +2,7 @@
 
 use crate::faults::answers::{detail, openai_error, whole};
 use crate::health::{at_once, with_deadline};
-use crate::provider::{Asked, Provider, Script};
+use crate::provider::{Act, Asked, Provider, Script};
 use crate::world::{MODEL, OTHER_MODEL, Plan, chat};
 use ripcord_client::endpoints::{BaseUrl, PlainHttp, Service};
 use ripcord_client::key::Key;
@@ -95,4 +95,31 @@ async fn a_limit_of_one_model_at_a_provider_is_waited_out() {
     // Not where it ends too late.
     let (status, calls, _) = limited(1).await;
     assert_eq!((status, calls), (429, 1));
+}
+
+#[tokio::test]
+async fn who_waits_for_a_model_that_answers_somebody_else_meanwhile_goes_at_once() {
+    let mut plan = Plan::new();
+    plan.provider = Some(
+        Provider::start(|asked: &Asked| match asked.number {
+            0 => whole(asked).after(Act::Pause(Duration::from_millis(500))),
+            1 => cold(),
+            _ => whole(asked),
+        })
+        .await,
+    );
+    let world = plan.start().await;
+    let body = chat(MODEL);
+    let slow = with_deadline(&world, &body, 100);
+    let waits = async {
+        world
+            .wait_for("the first", || async { world.provider.as_ref().unwrap().calls() == 1 })
+            .await;
+        // It rests for a minute.
+        with_deadline(&world, &body, 100).await
+    };
+    let both = async { tokio::join!(slow, waits) };
+    let (first, second) = tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+    assert_eq!((first.status.as_u16(), second.status.as_u16()), (200, 200));
+    assert_eq!(world.provider.as_ref().unwrap().calls(), 3);
 }

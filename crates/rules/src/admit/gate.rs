@@ -349,8 +349,7 @@ impl Gate {
         for one in &waiter.candidates {
             *self.wanted.entry((one.account, one.class)).or_default() += 1;
         }
-        let Asker { priority, client, .. } = waiter.asker;
-        self.queue.push(priority, client, waiter.timers(now), waiter)
+        self.queue.push(waiter.asker, waiter.timers(now), waiter)
     }
 
     /// Somebody is not in the queue any more.

@@ -28,6 +28,8 @@ pub struct Asker {
     pub client: u32,
     /// When there is no point in it any more.
     pub deadline: Option<Mono>,
+    /// When its request came: whoever asks again has its place among those of its client.
+    pub came: Mono,
 }
 
 /// A place in the queue.
@@ -36,8 +38,12 @@ pub struct Ticket {
     // In this order the tickets of one client stand together, the first come first.
     priority: Priority,
     client: u32,
+    came: Mono,
     number: u64,
 }
+
+/// The end of time.
+const LAST: Mono = Mono::from_micros(u64::MAX);
 
 /// Everybody who waits.
 #[derive(Clone, Debug)]
@@ -61,8 +67,8 @@ struct Waiting<W> {
 pub(super) struct Walk {
     priorities: std::slice::Iter<'static, Priority>,
     priority: Priority,
-    /// The clients of this priority that may have more, each with the number from which on to look.
-    clients: VecDeque<(u32, u64)>,
+    /// The clients of this priority that may have more, each with the place from which on to look.
+    clients: VecDeque<(u32, (Mono, u64))>,
 }
 
 // === impl Priority ===
@@ -111,6 +117,11 @@ impl Ticket {
     pub const fn client(self) -> u32 {
         self.client
     }
+
+    /// When its request came.
+    pub(super) const fn came(self) -> Mono {
+        self.came
+    }
 }
 
 // === impl Queue ===
@@ -143,6 +154,10 @@ impl<W> Queue<W> {
         self.waiters.get_mut(&ticket).map(|waiting| &mut waiting.what)
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut W> {
+        self.waiters.values_mut().map(|waiting| &mut waiting.what)
+    }
+
     /// Everybody, in no order that matters.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Ticket, &W)> {
         self.waiters.iter().map(|(ticket, waiting)| (*ticket, &waiting.what))
@@ -150,20 +165,15 @@ impl<W> Queue<W> {
 
     /// Everybody of one priority, the clients one after another.
     pub(super) fn of_priority(&self, priority: Priority) -> impl Iterator<Item = (Ticket, &W)> {
-        let first = Ticket { priority, client: 0, number: 0 };
-        let last = Ticket { priority, client: u32::MAX, number: u64::MAX };
+        let first = Ticket { priority, client: 0, came: Mono::default(), number: 0 };
+        let last = Ticket { priority, client: u32::MAX, came: LAST, number: u64::MAX };
         self.waiters.range(first..=last).map(|(ticket, waiting)| (*ticket, &waiting.what))
     }
 
     /// Somebody comes, to be looked at again at each of these moments.
-    pub(super) fn push(
-        &mut self,
-        priority: Priority,
-        client: u32,
-        timers: Vec<Mono>,
-        what: W,
-    ) -> Ticket {
-        let ticket = Ticket { priority, client, number: self.next_number };
+    pub(super) fn push(&mut self, asker: Asker, timers: Vec<Mono>, what: W) -> Ticket {
+        let Asker { priority, client, came, .. } = asker;
+        let ticket = Ticket { priority, client, came, number: self.next_number };
         self.next_number += 1;
         let clients = &mut self.turns[priority as usize];
         // At most as long as there are clients with somebody waiting.
@@ -181,7 +191,7 @@ impl<W> Queue<W> {
         for moment in timers {
             self.timers.remove(&(moment, ticket));
         }
-        if self.next_of(ticket.priority, ticket.client, 0).is_none() {
+        if self.next_of(ticket.priority, ticket.client, (Mono::default(), 0)).is_none() {
             self.turns[ticket.priority as usize].retain(|&client| client != ticket.client);
         }
         Some(what)
@@ -241,10 +251,15 @@ impl<W> Queue<W> {
         }
     }
 
-    /// The first of a client that came with this number or later.
-    fn next_of(&self, priority: Priority, client: u32, from: u64) -> Option<Ticket> {
-        let last = Ticket { priority, client, number: u64::MAX };
-        let mut lane = self.waiters.range(Ticket { priority, client, number: from }..=last);
+    /// The first of a client that stands at this place or behind it.
+    fn next_of(
+        &self,
+        priority: Priority,
+        client: u32,
+        (came, number): (Mono, u64),
+    ) -> Option<Ticket> {
+        let last = Ticket { priority, client, came: LAST, number: u64::MAX };
+        let mut lane = self.waiters.range(Ticket { priority, client, came, number }..=last);
         lane.next().map(|(ticket, _)| *ticket)
     }
 }
@@ -258,11 +273,11 @@ impl Walk {
             let Some((client, from)) = self.clients.front_mut() else {
                 self.priority = *self.priorities.next()?;
                 let clients = queue.turns[self.priority as usize].iter();
-                self.clients = clients.map(|&client| (client, 0)).collect();
+                self.clients = clients.map(|&client| (client, (Mono::default(), 0))).collect();
                 continue;
             };
             if let Some(ticket) = queue.next_of(self.priority, *client, *from) {
-                *from = ticket.number + 1;
+                *from = (ticket.came, ticket.number + 1);
                 return Some(ticket);
             }
             self.clients.pop_front();

@@ -153,11 +153,12 @@ impl<K: Eq + Hash + Clone> Circuits<K> {
         }
     }
 
-    /// What came of an attempt that passed.
-    pub fn heard(&mut self, key: &K, passage: Passage, heard: Heard, now: Mono) {
+    /// What came of an attempt that passed. Whether the circuit is closed by it, so that whoever waits for the probe may go.
+    pub fn heard(&mut self, key: &K, passage: Passage, heard: Heard, now: Mono) -> bool {
         match heard {
             Heard::Works => {
-                self.circuits.remove(key);
+                let circuit = self.circuits.remove(key);
+                return circuit.is_some_and(|circuit| !matches!(circuit, Circuit::Closed { .. }));
             }
             Heard::Fails => {
                 self.clear_out(now);
@@ -174,6 +175,7 @@ impl<K: Eq + Hash + Clone> Circuits<K> {
                 }
             }
         }
+        false
     }
 
     /// Those that are not closed, in no order.

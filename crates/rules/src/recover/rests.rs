@@ -159,9 +159,9 @@ impl RestBook {
         })
     }
 
-    /// Ends a rest: something was seen to work.
-    pub fn forgive(&mut self, scope: &Scope) {
-        self.rests.remove(scope);
+    /// Ends a rest: something was seen to work. Whether there was one.
+    pub fn forgive(&mut self, scope: &Scope) -> bool {
+        self.rests.remove(scope).is_some()
     }
 
     /// Writes down what rests after a failed attempt, and returns the rest that is in force for it.

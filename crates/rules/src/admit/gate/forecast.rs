@@ -77,13 +77,14 @@ impl Gate {
     /// How many are likely to go before a waiter that stands there, or that would come last: more urgent ones, those of the
     /// same client that came before, and as many of each other client as have their turn meanwhile.
     fn ahead(&self, waiter: &Waiter, ticket: Option<Ticket>) -> usize {
-        let Asker { priority, client, .. } = waiter.asker;
+        let Asker { priority, client, came, .. } = waiter.asker;
         let competes = |one: &(Ticket, &Waiter)| one.1.shares_account(&waiter.candidates);
         let urgent = Priority::ALL.into_iter().filter(|&one| one < priority);
         let urgent = urgent.map(|one| self.queue.of_priority(one).filter(competes).count());
         let mut of_clients: BTreeMap<u32, usize> = BTreeMap::new();
         for (other, _) in self.queue.of_priority(priority).filter(competes) {
-            if other.client() != client || ticket.is_none_or(|ticket| other < ticket) {
+            let goes_first = || ticket.map_or(other.came() <= came, |ticket| other < ticket);
+            if other.client() != client || goes_first() {
                 *of_clients.entry(other.client()).or_default() += 1;
             }
         }

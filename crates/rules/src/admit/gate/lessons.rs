@@ -1,7 +1,7 @@
 //! What the gate learns from attempts: how fast they may start, and how many at once a model bears.
 
 use super::Gate;
-use crate::admit::candidate::Grant;
+use crate::admit::candidate::{Candidate, Grant};
 use crate::admit::pace::Allowance;
 use crate::time::Mono;
 
@@ -27,6 +27,15 @@ impl Gate {
     pub fn model_refused(&mut self, now: Mono, grant: &Grant) {
         if let Some(model) = grant.model {
             self.models.refused(now, model, grant.at);
+        }
+    }
+
+    /// Something speaks for these again: whoever waits for one of them need not wait for the moment that was named before.
+    pub fn ask_sooner(&mut self, is_it: impl Fn(&Candidate) -> bool) {
+        for waiter in self.queue.iter_mut() {
+            for one in waiter.candidates.iter_mut().filter(|one| is_it(one)) {
+                one.not_before = None;
+            }
         }
     }
 

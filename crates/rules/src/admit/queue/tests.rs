@@ -1,6 +1,10 @@
 use super::*;
 use proptest::prelude::*;
 
+fn of(priority: Priority, client: u32) -> Asker {
+    Asker { priority, client, ..Asker::default() }
+}
+
 fn at(micros: u64) -> Mono {
     Mono::from_micros(micros)
 }
@@ -17,7 +21,7 @@ fn all_served<W>(mut queue: Queue<W>) -> Vec<W> {
 fn queue_of(waiters: &[(Priority, u32, &'static str)]) -> Queue<&'static str> {
     let mut queue = Queue::default();
     for &(priority, client, name) in waiters {
-        queue.push(priority, client, Vec::new(), name);
+        queue.push(of(priority, client), Vec::new(), name);
     }
     queue
 }
@@ -77,7 +81,7 @@ fn whoever_cannot_go_does_not_lose_the_turn() {
     assert_eq!(queue.get(stuck), Some(&"stuck"));
     let free = walk.next(&queue).unwrap();
     assert_eq!(queue.serve(free), Some("free"));
-    queue.push(Interactive, 2, Vec::new(), "again");
+    queue.push(of(Interactive, 2), Vec::new(), "again");
     // The client that could not go is still first.
     assert_eq!(all_served(queue), ["stuck", "again"]);
 }
@@ -85,14 +89,14 @@ fn whoever_cannot_go_does_not_lose_the_turn() {
 #[test]
 fn whoever_comes_back_stands_behind_those_who_stayed() {
     let mut queue = queue_of(&[(Interactive, 1, "a"), (Interactive, 1, "b")]);
-    queue.push(Interactive, 2, Vec::new(), "c");
+    queue.push(of(Interactive, 2), Vec::new(), "c");
     let mut served = Vec::new();
     for _ in 0..4 {
         let ticket = queue.walk().next(&queue).unwrap();
         served.extend(queue.serve(ticket));
         // The second client asks anew as soon as it is served, the first one has all it wants in the queue.
         if served.last() == Some(&"c") {
-            queue.push(Interactive, 2, Vec::new(), "c");
+            queue.push(of(Interactive, 2), Vec::new(), "c");
         }
     }
     assert_eq!(served, ["a", "c", "b", "c"]);
@@ -101,8 +105,8 @@ fn whoever_comes_back_stands_behind_those_who_stayed() {
 #[test]
 fn moments_come_once_and_go_with_their_waiter() {
     let mut queue = Queue::default();
-    let early = queue.push(Interactive, 0, vec![at(5), at(7)], "early");
-    let late = queue.push(Batch, 0, vec![at(6)], "late");
+    let early = queue.push(of(Interactive, 0), vec![at(5), at(7)], "early");
+    let late = queue.push(of(Batch, 0), vec![at(6)], "late");
     assert_eq!(queue.next_timer(), Some(at(5)));
     assert_eq!(queue.due(at(4)), []);
     assert_eq!(queue.due(at(5)), [early]);
@@ -169,7 +173,7 @@ proptest! {
             match step {
                 Step::Push(priority, client) => {
                     model.began(priority, client);
-                    let ticket = queue.push(priority, client, vec![at(1)], ());
+                    let ticket = queue.push(of(priority, client), vec![at(1)], ());
                     model.waiting.push((priority, client, ticket.number));
                     tickets.push(ticket);
                 }
@@ -207,10 +211,10 @@ proptest! {
     fn a_client_with_much_does_not_starve_one_with_little(clients in 2_u32..6, rounds in 1_usize..40) {
         let mut queue = Queue::default();
         for number in 0..500 {
-            queue.push(Batch, 0, Vec::new(), number);
+            queue.push(of(Batch, 0), Vec::new(), number);
         }
         for client in 1..clients {
-            queue.push(Batch, client, Vec::new(), 0);
+            queue.push(of(Batch, client), Vec::new(), 0);
         }
         let mut turns = vec![0_usize; clients as usize];
         for _ in 0..rounds * clients as usize {
@@ -218,7 +222,7 @@ proptest! {
             queue.serve(ticket);
             turns[ticket.client as usize] += 1;
             if ticket.client > 0 {
-                queue.push(Batch, ticket.client, Vec::new(), 0);
+                queue.push(of(Batch, ticket.client), Vec::new(), 0);
             }
         }
         prop_assert!(turns.iter().all(|&turns| turns == rounds), "{turns:?}");

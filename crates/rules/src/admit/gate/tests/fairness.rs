@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 fn of(priority: Priority, client: u32) -> Asker {
-    Asker { priority, client, deadline: None }
+    Asker { priority, client, deadline: None, ..Asker::default() }
 }
 
 use Priority::{Agent, Batch, Interactive};

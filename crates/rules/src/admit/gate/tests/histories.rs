@@ -251,7 +251,7 @@ proptest! {
                         ..Candidate::default()
                     }).collect();
                     let deadline = patience.map(|patience| now + patience);
-                    let asker = Asker { priority, client, deadline: deadline.map(at) };
+                    let asker = Asker { priority, client, deadline: deadline.map(at), came: at(0) };
                     match gate.offer(moment, candidates.clone(), asker, always) {
                         Offer::Granted(grant) => {
                             let chosen = candidates[usize::from(grant.choice)];

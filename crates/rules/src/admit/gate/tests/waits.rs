@@ -66,7 +66,7 @@ fn urgent_work_is_not_refused_for_the_queue_of_less_urgent_work() {
     let now = 100 * SECOND;
     let mut yard = seasoned(1, 10, 1);
     assert_eq!(yard.offer(at(now), all(&[0]), None, always), Offer::Granted(on(0)));
-    let batch = Asker { priority: Priority::Batch, client: 3, deadline: None };
+    let batch = Asker { priority: Priority::Batch, client: 3, deadline: None, ..Asker::default() };
     let last = (0..50).map(|_| queued(yard.ask(at(now), all(&[0]), batch, always))).last().unwrap();
     let person = queued(yard.offer(at(now), all(&[0]), within(now, 15), always));
     assert_eq!(yard.place(person, at(now)).unwrap().ahead, 0);
