@@ -1,6 +1,6 @@
 //! The attempts of one request.
 
-use crate::cause::{Cause, Failure, Phase, classify};
+use crate::cause::{Cause, Failure, Phase, Says, classify};
 use crate::time::Mono;
 use std::time::Duration;
 
@@ -216,7 +216,8 @@ impl Attempts {
         let cause = classify(failure);
         self.wants_fresh_connection =
             cause == Cause::EdgeBlock || (cause == Cause::Transient && failure.phase < Phase::Head);
-        let step = self.step(cause, (account, link), failure, jitter_permille);
+        let goes_elsewhere = elsewhere.is_some_and(|opens| opens <= now);
+        let step = self.step(cause, (account, link), failure, goes_elsewhere, jitter_permille);
         if self.made >= self.limits.attempts {
             return Next::GiveUp;
         }
@@ -247,6 +248,7 @@ impl Attempts {
         cause: Cause,
         (account, link): (usize, &str),
         failure: &Failure,
+        goes_elsewhere: bool,
         jitter_permille: u64,
     ) -> Step {
         match cause {
@@ -289,6 +291,10 @@ impl Attempts {
                     if self.after_send > self.limits.retries_after_send {
                         return Step::End;
                     }
+                }
+                // The model is as good as full, though it was tried: another one comes first where one may be asked.
+                if failure.says == Says::TargetsExhausted && goes_elsewhere {
+                    return Step::Wait(CAPACITY_BACKOFF);
                 }
                 Step::Wait(backoff(TRANSIENT_BACKOFF, self.made, jitter_permille))
             }

@@ -81,6 +81,19 @@ fn another_model_is_asked_at_once_and_the_full_one_not_before_its_time() {
 }
 
 #[test]
+fn a_model_whose_instances_all_failed_is_asked_after_the_others_and_counts() {
+    let exhausted = failure(500, Origin::Application, Says::TargetsExhausted);
+    let mut attempts = fresh();
+    attempts.begin(0, "m");
+    let next = attempts.failed(seconds(0), (0, "m"), &exhausted, Some(seconds(0)), 0);
+    assert_eq!((next, attempts.made()), (retry(seconds(0)), 1));
+    assert_eq!(attempts.not_before("m", seconds(0)), Some(seconds(2)));
+    // Alone, it is asked again soon.
+    let mut alone = fresh();
+    assert_eq!(try_once(&mut alone, 0, 0, &exhausted), retry(Mono::from_micros(125_000)));
+}
+
+#[test]
 fn the_wait_that_an_answer_asks_for_is_kept() {
     let asks = |failure| Failure { retry_after: Some(Duration::from_secs(7)), ..failure };
     for failure in [full(), failure(503, Origin::Application, Says::Nothing)] {
