@@ -1,5 +1,6 @@
 //! The models that Chutes lists: passed on as it sent them, and searched for prices and near names.
 
+use crate::config::ChainConfig;
 use crate::terms::Terms;
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -123,17 +124,20 @@ impl Catalogue {
         self.listing.read().as_ref().is_some_and(|listing| listing.names.contains_key(chute_id))
     }
 
-    /// Names that someone who wrote `model` may have meant, nearest first.
-    pub(crate) fn near(&self, model: &str) -> Vec<String> {
+    /// Names that someone who wrote `model` may have meant, nearest first: of the list, and of `chains`.
+    pub(crate) fn near<'c>(
+        &self,
+        model: &str,
+        chains: impl Iterator<Item = &'c ChainConfig>,
+    ) -> Vec<String> {
         let listing = self.listing.read();
         let Some(listing) = listing.as_ref().filter(|_| model.len() <= LONGEST_MODEL_NAME) else {
             return Vec::new();
         };
         let wanted = model.to_lowercase();
         let bare = wanted.rsplit('/').next().unwrap_or(&wanted);
-        let mut near: Vec<(f64, &String)> = listing
-            .models
-            .keys()
+        let names = listing.models.keys().chain(chains.map(|chain| &chain.name));
+        let mut near: Vec<(f64, &String)> = names
             .map(|name| {
                 let lower = name.to_lowercase();
                 let tail = lower.rsplit('/').next().unwrap_or(&lower);

@@ -82,7 +82,7 @@ impl Refusal {
 
     pub(crate) fn deadline(why: &str, retry_after: Option<Duration>) -> Self {
         let message = format!(
-            "no slot came free before the deadline: {why}. Send `x-ripcord-deadline: SECONDS` to wait longer"
+            "nothing could serve it before the deadline: {why}. Send `x-ripcord-deadline: SECONDS` to wait longer"
         );
         Self::waiting(StatusCode::TOO_MANY_REQUESTS, "deadline", &message, retry_after)
     }
@@ -258,6 +258,13 @@ impl Refusal {
         let wait = Some(rest.max(Duration::from_secs(1)));
         let refusal = Self::waiting(StatusCode::SERVICE_UNAVAILABLE, code, message, wait);
         Self { should_retry: true, ..refusal }
+    }
+
+    /// A provider has no such model; its models are in no list of ours.
+    pub(crate) fn not_at_provider(who: &str, model: &str) -> Self {
+        let message = format!("{who} has no model `{model}`");
+        Self::of_request(StatusCode::NOT_FOUND, "model_not_found", &message)
+            .with_reply(|reply| reply.with_param("model"))
     }
 
     pub(crate) fn model_not_found(model: &str, near: &[String]) -> Self {

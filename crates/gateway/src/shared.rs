@@ -96,6 +96,11 @@ const ASKS_AGAIN: Duration = Duration::from_secs(30);
 pub(crate) const RECONSIDERED: Duration = Duration::from_secs(12);
 
 impl Shared {
+    /// Names that someone who wrote `model` may have meant, nearest first.
+    pub(crate) fn near(&self, model: &str) -> Vec<String> {
+        self.catalogue.near(model, self.routing.virtual_models())
+    }
+
     /// Writes a failed attempt down, and lets rest what has to.
     pub(crate) fn record_failure(&self, tried: Tried<'_>, failure: &Failure) {
         let now = self.clock.now();

@@ -206,7 +206,10 @@ impl Story {
         }
         self.shared.metrics.attempt_ended(outcome, cause);
         self.tokens = add_tokens(self.tokens, attempt.tokens);
-        self.cost = add_cost(self.cost, attempt.cost);
+        self.cost = match self.before {
+            None => attempt.cost,
+            Some(_) => add_cost(self.cost, attempt.cost),
+        };
         self.served_by = attempt.served_by.clone();
         self.before = Some((attempt.served_by.clone(), cause));
         let total = self.shared.clock.mono().since(attempt.started);
@@ -314,8 +317,14 @@ fn add_cost(left: Cost, right: Cost) -> Cost {
         (Some(Coverage::Covered), Some(Coverage::Covered)) => Some(Coverage::Covered),
         _ => None,
     };
-    let price = (left.list_price_nano_usd, right.list_price_nano_usd);
-    Cost { list_price_nano_usd: add(price.0, price.1, i64::saturating_add), coverage }
+    let price = add_price(left.list_price_nano_usd, right.list_price_nano_usd);
+    Cost { list_price_nano_usd: price, coverage }
+}
+
+/// What is known of the price of several attempts. Nothing is not the sum where a part of it is not known.
+fn add_price(before: Option<i64>, price: Option<i64>) -> Option<i64> {
+    let sum = add(before, price, i64::saturating_add);
+    sum.filter(|sum| *sum != 0 || (before.is_some() && price.is_some()))
 }
 
 fn add_tokens(left: Tokens, right: Tokens) -> Tokens {

@@ -76,7 +76,7 @@ pub(crate) async fn one(shared: &Shared, bearer: &Bearer, id: &str) -> Result<By
         return Ok(virtual_model(chain).into());
     }
     let listing = listing(shared).await?;
-    listing.model(id).ok_or_else(|| Refusal::model_not_found(id, &shared.catalogue.near(id)))
+    listing.model(id).ok_or_else(|| Refusal::model_not_found(id, &shared.near(id)))
 }
 
 /// A chain as the list has models. `models` is what it stands for.

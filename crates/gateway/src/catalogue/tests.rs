@@ -93,7 +93,7 @@ fn who_served_is_who_alone_could_or_whom_the_answer_names() {
 
 #[test]
 fn names_wrong_in_case_or_nearly_right_are_found() {
-    let near = |name| catalogue().near(name);
+    let near = |name| catalogue().near(name, std::iter::empty());
     assert_eq!(near("ACME/writer-9")[0], "acme/Writer-9");
     assert_eq!(near("Writer-9-TEE")[0], "acme/Writer-9-TEE");
     assert!(near("gpt-4o").is_empty());

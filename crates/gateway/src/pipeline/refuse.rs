@@ -59,9 +59,9 @@ pub(super) fn after(
             }
         }
         Cause::ModelNotFound if link.service.is_chutes() => {
-            Refusal::model_not_found(&call.requested_model, &shared.catalogue.near(&call.model))
+            Refusal::model_not_found(&call.requested_model, &shared.near(&call.model))
         }
-        Cause::ModelNotFound => Refusal::model_not_found(&link.key, &[]),
+        Cause::ModelNotFound => Refusal::not_at_provider(&who, &link.model),
         Cause::DeadKey => Refusal::upstream_auth(&who, label),
         Cause::ContextTooLong | Cause::ContentFilter | Cause::BadRequest => {
             as_upstream(link, failed, cause)
@@ -435,7 +435,7 @@ fn pause(shared: &Shared, link: &Link, account: usize, now: Now) -> Refusal {
     let why = if link.service.is_chutes() {
         format!("{who}' load balancers ask account `{label}` to pause")
     } else {
-        format!("{who} limits how much account `{label}` may ask at a time")
+        format!("{who} limits how much it may be asked at a time")
     };
     let rest = shared.accounts[account].resting(now.mono).map(|rest| rest.until);
     let until = rest.or_else(|| pair_rest(shared, link, account, now).map(|rest| rest.until));

@@ -184,6 +184,29 @@ async fn a_virtual_model_is_served_by_the_first_that_can_and_stands_in_the_list(
 }
 
 #[tokio::test]
+async fn who_mistypes_a_virtual_model_or_one_of_a_provider_is_told_what_was_meant() {
+    let spare = Provider::start(|_| {
+        let body = r#"{"error":{"message":"no such model","code":"model_not_found"}}"#;
+        Script::whole("no model", "404 Not Found\r\ncontent-type: application/json", body)
+    })
+    .await;
+    let mut plan = plan();
+    plan.routing.chains = vec![chain("poet-chain", &[PLAIN])];
+    plan.routing.providers = vec![provider(&spare, Place::Behind)];
+    let world = plan.start().await;
+    let answered = world.chat(&chat("poet-chian")).await;
+    assert_eq!(answered.status, StatusCode::NOT_FOUND, "{}", answered.text());
+    assert!(answered.text().contains("did you mean `poet-chain`"), "{}", answered.text());
+    let answered = world.chat(&chat("spare:nobody")).await;
+    assert_eq!(answered.status, StatusCode::NOT_FOUND, "{}", answered.text());
+    assert!(
+        answered.text().contains("provider `spare` has no model `nobody`"),
+        "{}",
+        answered.text()
+    );
+}
+
+#[tokio::test]
 async fn a_caller_may_forbid_every_fallback() {
     let mut plan = plan();
     plan.routing.chains = vec![chain(PLAIN, &[LARGE])];
@@ -242,6 +265,26 @@ async fn a_provider_behind_chutes_serves_what_chutes_cannot() {
         assert_eq!(served_by(&world.chat(&chat(PLAIN)).await), "spare:poet");
         world.wait_until_idle().await;
     }
+}
+
+/// The refused attempt cost nothing, and what the other one cost nobody knows: together that is not nothing.
+#[tokio::test]
+async fn what_a_provider_without_prices_costs_is_unknown_also_after_a_refusal() {
+    let spare = Provider::start(answers).await;
+    let mut plan = plan();
+    plan.routing.policy.siblings = false;
+    plan.routing.providers = vec![provider(&spare, Place::Behind)];
+    plan.routing.providers[0].prices.clear();
+    plan.routing.providers[0].daily_usd = None;
+    let world = plan.start().await;
+    world.control().add_model_fault(PLAIN, Fault::new(FaultKind::Disabled)).unwrap();
+    let answered = world.chat(&chat(PLAIN)).await;
+    assert_eq!(served_by(&answered), "spare:poet", "{}", answered.text());
+    let story = world.story(&answered).await;
+    let prices: Vec<_> =
+        story.attempts.iter().map(|attempt| attempt.cost.list_price_nano_usd).collect();
+    assert_eq!(prices, [Some(0), None]);
+    assert_eq!(story.request.unwrap().cost.list_price_nano_usd, None);
 }
 
 #[tokio::test]

@@ -107,7 +107,7 @@ impl Question {
         models::listing(shared).await?;
         let mut accounts = shared.at_chutes().iter();
         if !accounts.any(|account| Self::quote(shared, account, model).is_whole()) {
-            return Err(Refusal::model_not_found(model, &shared.catalogue.near(model)));
+            return Err(Refusal::model_not_found(model, &shared.near(model)));
         }
         question.model = Some(model.to_owned());
         let usual = usual(shared, model).await;
