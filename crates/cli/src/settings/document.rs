@@ -127,6 +127,11 @@ impl<'t> Section<'t> {
         }
     }
 
+    /// Whether the file has `key`, whatever its value is.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.get(key).is_some()
+    }
+
     /// Reads the table under `key`, if there is one.
     pub(crate) fn table(&mut self, key: &'static str, read: impl FnOnce(&mut Self)) {
         self.known.push(key);

@@ -345,6 +345,22 @@ mod tests {
             let told = problems.iter().any(|problem| problem.message.contains(message));
             assert!(told, "{text}: {problems:#?}");
         }
+        for (text, message) in [
+            (
+                format!("{chain}models = [\"d\"]\n[[chains]]\nname = \"d\"\nmodels = [\"a/b\"]\n"),
+                "`d` is a chain",
+            ),
+            (format!("{chain}models = [\"a/b\", \"c/d\", \"a/b\"]\n"), "stands twice"),
+        ] {
+            let problems = load(Some(&text), &[]).unwrap_err();
+            assert_eq!(problems.len(), 1, "{text}: {problems:#?}");
+            assert!(problems[0].message.contains(message), "{text}: {problems:#?}");
+        }
+        // What is there and wrong is not said to be missing as well.
+        for text in [format!("{chain}models = []\n"), provider.replace("https://", "")] {
+            let problems = load(Some(&text), &[]).unwrap_err();
+            assert_eq!(problems.len(), 1, "{text}: {problems:#?}");
+        }
         // A key that is not there stops the gateway alone.
         let text = format!("{provider}key = \"env:NOT_SET\"\n");
         let settings = load(Some(&text), &[]).unwrap();

@@ -115,9 +115,12 @@ pub(super) fn read_provider(
     let include_usage = value(section.read_new("include_usage", read::flag));
     let prefill = value(section.read_new("prefill", read::flag));
     let (Some(name), Some(base_url)) = (name, base_url) else {
-        let hint = "name = \"spare\", base_url = \"https://api.example.com/v1\"".to_owned();
-        let message = "a provider needs a `name` and a `base_url`".to_owned();
-        section.problem(origin, message, Some(hint));
+        // What is there and wrong has been told.
+        if !(section.has("name") && section.has("base_url")) {
+            let hint = "name = \"spare\", base_url = \"https://api.example.com/v1\"".to_owned();
+            let message = "a provider needs a `name` and a `base_url`".to_owned();
+            section.problem(origin, message, Some(hint));
+        }
         return None;
     };
     let read = ProviderSettings {

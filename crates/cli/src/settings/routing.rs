@@ -171,8 +171,12 @@ pub(super) fn read_chain(section: &mut Section<'_>, origin: &Origin) -> Option<C
     let allow_plain = section.read_new("allow_plain", read::flag);
     let trim = section.read_new("trim", trim);
     let (Some(name), Some(models)) = (name, models) else {
-        let hint = Some("name = \"coder\", models = [\"best/Model\", \"next/Model\"]".to_owned());
-        section.problem(origin, "a chain needs a `name` and `models`".to_owned(), hint);
+        // What is there and wrong has been told.
+        if !(section.has("name") && section.has("models")) {
+            let hint = "name = \"coder\", models = [\"best/Model\", \"next/Model\"]".to_owned();
+            let message = "a chain needs a `name` and `models`".to_owned();
+            section.problem(origin, message, Some(hint));
+        }
         return None;
     };
     Some(ChainSettings {
@@ -202,15 +206,28 @@ pub(super) fn chain_problems(
                 hint: Some(format!("the first is at {}", first.name.origin)),
             });
         }
-        for model in &chain.models.value {
-            let Some((name, own)) = model.split_once(':').filter(|(name, _)| !name.contains('/'))
-            else {
-                continue;
-            };
+        for (place, model) in chain.models.value.iter().enumerate() {
             let problem = |message, hint| Problem {
                 place: chain.models.origin.to_string(),
                 message,
                 hint: Some(hint),
+            };
+            // One with an owner is a model, whatever stands behind it when it is asked for itself.
+            let is_chain = chains.iter().any(|other| other.name.value == *model);
+            if is_chain && !model.contains('/') {
+                problems.push(problem(
+                    format!("`{model}` is a chain, and a chain is made of models"),
+                    "write the models of that chain here".to_owned(),
+                ));
+            } else if chain.models.value[..place].contains(model) {
+                problems.push(problem(
+                    format!("`{model}` stands twice in the chain `{}`", chain.name.value),
+                    "each is asked in its first place; take the other away".to_owned(),
+                ));
+            }
+            let Some((name, own)) = model.split_once(':').filter(|(name, _)| !name.contains('/'))
+            else {
+                continue;
             };
             match providers.iter().find(|provider| provider.name.value == name) {
                 None => problems.push(problem(
