@@ -100,8 +100,14 @@ struct ProviderReport {
     priced: Vec<String>,
     /// What it may cost a day, in US dollars; null for no bound.
     daily_usd: Option<Value>,
+    /// How many requests it gets at once; null for as many as an account of Chutes.
+    slots: Option<u32>,
     /// Whether it counts as a trusted execution environment.
     tee: bool,
+    /// Whether its streams tell what was used only if they are asked to.
+    include_usage: bool,
+    /// Whether it goes on with the beginning of an answer.
+    prefill: bool,
     /// Whether it has a key that can be read; null for a service without one.
     has_key: Option<bool>,
     /// Why it cannot be used; null if it can.
@@ -210,7 +216,10 @@ impl ProviderReport {
             models: provider.models.iter().cloned().collect(),
             priced: provider.prices.iter().map(|(model, _)| model.clone()).collect(),
             daily_usd: provider.daily_usd.map(usd),
+            slots: provider.slots,
             tee: provider.tee,
+            include_usage: provider.include_usage,
+            prefill: provider.prefill,
             has_key: provider.key.as_ref().map(Result::is_ok),
             problem: provider.problem().map(|problem| problem.message.clone()),
             origin: (&provider.name.origin).into(),
@@ -226,8 +235,22 @@ impl ProviderReport {
         row("place", self.place.into());
         let models = self.models.iter().map(|(chutes, own)| format!("{chutes} = {own}"));
         row("models", models.collect::<Vec<_>>().join(", ").into());
+        if self.has_key != Some(false) {
+            row("key", if self.has_key.is_some() { "set, not shown" } else { "none" }.into());
+        }
+        if !self.priced.is_empty() {
+            row("prices", format!("of {}", self.priced.join(", ")).into());
+        }
         if let Some(bound) = &self.daily_usd {
             row("daily_usd", words(bound));
+        }
+        if let Some(slots) = self.slots {
+            row("slots", slots.to_string().into());
+        }
+        for (name, flag) in
+            [("tee", self.tee), ("include_usage", self.include_usage), ("prefill", self.prefill)]
+        {
+            row(name, if flag { "true" } else { "false" }.into());
         }
         if let Some(problem) = &self.problem {
             row("problem", Text::toned(Tone::Bad, problem.as_str()));
