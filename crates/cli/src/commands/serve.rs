@@ -23,6 +23,7 @@ use crate::ledger;
 use crate::printer::text::{Text, Tone};
 use crate::settings::document::Problem;
 use crate::settings::origin::Origin;
+use crate::settings::providers::ProviderSettings;
 use crate::slots;
 use crate::upstream::{self, Upstream};
 
@@ -39,6 +40,10 @@ pub(crate) struct ServeReport {
     status_url: String,
     /// The accounts it uses.
     accounts: Vec<ServedAccount>,
+    /// The names that stand for several models, and the models that have others behind them.
+    chains: Vec<String>,
+    /// The services besides Chutes.
+    providers: Vec<ServedProvider>,
     /// Whether callers need a client key (`ripcord keys`); otherwise any text will do.
     wants_client_key: bool,
     /// Whether other machines can reach it; then `/-/status` and its like want the admin token from there.
@@ -54,6 +59,17 @@ struct ServedAccount {
     account: String,
     /// The beginnings of its keys.
     keys: Vec<String>,
+}
+
+/// A service besides Chutes.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ServedProvider {
+    /// What headers, records and metrics call it.
+    provider: String,
+    /// Its address.
+    base_url: String,
+    /// `behind` Chutes or `before` it.
+    place: &'static str,
 }
 
 /// Runs the gateway.
@@ -75,7 +91,7 @@ pub(crate) fn run(arguments: &ServeArguments, context: &Context) -> Result<Exit,
         // Before anybody can know that it runs, and so stop it.
         let mut signals = Signals::listen()?;
         let hooks = Hooks::start(&context.settings, context.clock, &hook_trouble())?;
-        greet(&report(&gateway, accounts, ledger.path()), context)?;
+        greet(&report(&gateway, accounts, ledger.path(), context), context)?;
         let mut events = gateway.events();
         let mut telling = Box::pin(tell_hooks(&mut events, &hooks));
         tokio::select! {
@@ -224,14 +240,26 @@ fn introduce(config: &Config) -> Vec<ServedAccount> {
     config.accounts.iter().map(served).collect()
 }
 
-fn report(gateway: &Gateway, accounts: Vec<ServedAccount>, ledger: &Path) -> ServeReport {
+fn report(
+    gateway: &Gateway,
+    accounts: Vec<ServedAccount>,
+    ledger: &Path,
+    context: &Context,
+) -> ServeReport {
     let address = gateway.address();
+    let provider = |provider: &ProviderSettings| ServedProvider {
+        provider: provider.name.value.clone(),
+        base_url: provider.base_url.value.to_string(),
+        place: provider.place_word(),
+    };
     ServeReport {
         schema: "ripcord/serve/1",
         address: address.to_string(),
         base_url: format!("http://{address}/v1"),
         status_url: format!("http://{address}/-/status"),
         accounts,
+        chains: context.settings.chains.iter().map(|chain| chain.name.value.clone()).collect(),
+        providers: context.settings.providers.iter().map(provider).collect(),
         wants_client_key: gateway.wants_client_key(),
         beyond_this_machine: !address.ip().to_canonical().is_loopback(),
         ledger: ledger.display().to_string(),
@@ -263,6 +291,13 @@ fn greet(report: &ServeReport, context: &Context) -> Result<(), CommandError> {
         .map(|served| format!("{} ({})", served.account, served.keys.join(", ")))
         .collect();
     line("accounts", accounts.join(", "));
+    for served in &report.providers {
+        let ServedProvider { provider, base_url, place } = served;
+        line("provider", format!("{provider} at {base_url}, {place} Chutes"));
+    }
+    if !report.chains.is_empty() {
+        line("chains", report.chains.join(", "));
+    }
     // An address that was set once and forgotten is hard to see otherwise.
     for url in [&context.settings.chutes.api_url, &context.settings.chutes.llm_url] {
         if url.origin != Origin::Default {
@@ -270,14 +305,14 @@ fn greet(report: &ServeReport, context: &Context) -> Result<(), CommandError> {
             line("Chutes at", format!("{shown}   (from {})", url.origin));
         }
     }
+    line("status", report.status_url.clone());
+    line("ledger", report.ledger.clone());
     if report.beyond_this_machine {
         context.printer.warn(
             "other machines can reach this gateway, and what they send and get is not encrypted: put a proxy with TLS or a \
              VPN before it where the network is not your own",
         );
     }
-    line("status", report.status_url.clone());
-    line("ledger", report.ledger.clone());
     Ok(())
 }
 
