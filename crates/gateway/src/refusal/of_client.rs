@@ -37,18 +37,21 @@ impl Refusal {
             }
             Bound::DailyRequests(most) => {
                 let message = format!(
-                    "client key `{name}` has made the {most} requests that it may make a day{}",
+                    "client key `{name}` has made the {} that it may make a day{}",
+                    requests(most),
                     super::until(full.turns_at, now)
                 );
                 (WindowKind::Day, message)
             }
             Bound::Pace(most) => {
-                let message = format!("client key `{name}` may make {most} requests a minute");
+                let message =
+                    format!("client key `{name}` may make {} a minute", requests(most.into()));
                 return Self::too_fast(&message, full.wait);
             }
             Bound::Concurrent(most) => {
                 let message = format!(
-                    "client key `{name}` has {most} requests under way, which is as many as it may at once"
+                    "client key `{name}` has {} under way, which is as many as it may at once",
+                    requests(most.into())
                 );
                 return Self::too_fast(&message, Some(ONE_ENDS_SOON));
             }
@@ -88,6 +91,10 @@ impl Refusal {
         Self::of_request(StatusCode::FORBIDDEN, "not_allowed", &message)
             .with_reply(|reply| reply.with_param("model"))
     }
+}
+
+fn requests(number: u64) -> String {
+    if number == 1 { "1 request".to_owned() } else { format!("{number} requests") }
 }
 
 fn of_dollars(name: &str, span: &str, bound: NanoUsd, full: &Full, likely: NanoUsd) -> String {

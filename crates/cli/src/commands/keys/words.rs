@@ -6,6 +6,7 @@ use ripcord_store::{ClientKey, ClientPaygo, ClientPriority, ClientRules, ClientS
 
 use super::Usage;
 use crate::context::Context;
+use crate::printer::number;
 
 /// A line for who pays, one for the shares, one for the rest; what does not hold is not mentioned.
 pub(super) fn all(key: &ClientKey, usage: Option<&Usage>, context: &Context) -> Vec<String> {
@@ -61,10 +62,10 @@ fn share(share: &ClientShare, usage: Option<&Usage>) -> String {
     }
     if let Some(most) = share.daily_requests {
         let today = so_far(format!("{} today", used.today_requests));
-        parts.push(format!("{most} requests a day{today}"));
+        parts.push(format!("{}{today}", number::counted(most, "request a day", "requests a day")));
     }
     if let Some(most) = share.requests_per_minute {
-        parts.push(format!("{most} requests a minute"));
+        parts.push(number::counted(u64::from(most), "request a minute", "requests a minute"));
     }
     if let Some(most) = share.concurrent_requests {
         parts.push(format!("{most} at once"));
