@@ -29,7 +29,7 @@ Examples:
   ripcord keys add ci-bot --paygo never --reserve no
   ripcord keys add assistant --paygo daily:0.50 --min-balance 2
   ripcord keys add intern --daily-usd 1 --models 'zai-org/*,Qwen/*' --expires 30d
-  ripcord keys add nightly --monthly-usd 20 --requests-per-minute 30 --concurrent 2 --highest-priority batch";
+  ripcord keys add nightly --monthly-usd 20 --concurrent 2 --highest-priority batch";
 
 pub(super) const CLIENT: &str = "\
 Examples:

@@ -30,8 +30,9 @@ pub(super) fn list(told: &[Told], context: &Context) -> Page {
             // Whole, since it is there to be copied.
             Column::left("request"),
             Column::left("ended").leaves(1),
-            Column::right("tries").leaves(4),
-            Column::right("took").leaves(5),
+            Column::left("why").leaves(4),
+            Column::right("tries").leaves(5),
+            Column::right("took").leaves(6),
             Column::names("model").leaves(3),
         ],
     );
@@ -41,6 +42,7 @@ pub(super) fn list(told: &[Told], context: &Context) -> Page {
             Text::new().dim(moments.short(started, now)),
             Text::from(&*request.request_id),
             ending(request),
+            Text::from(request.cause.as_deref().unwrap_or_default()),
             Text::from(number::grouped(u64::from(request.attempt_count))),
             Text::from(words::seconds(Duration::from_micros(request.timing.total_us))),
             model(request),

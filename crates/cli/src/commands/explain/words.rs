@@ -47,7 +47,7 @@ pub(super) fn cause(word: &str) -> &str {
         "unreachable" => "the server could not be reached",
         "no_capacity" => "every model that could serve it was full",
         "queue_full" => "the queue was full",
-        "deadline" => "no slot came free before its deadline",
+        "deadline" => "nothing could serve it before its deadline",
         "paygo_not_allowed" => "the balance may not pay for it",
         "budget_exhausted" => "the client key's budget was used up",
         "not_allowed" => "the client key may not do that",
