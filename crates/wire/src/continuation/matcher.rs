@@ -109,12 +109,14 @@ impl Matcher {
     }
 
     /// The text has ended; what of it was held back and is new. It is the rest of an answer only if it is known to be
-    /// one, or if all that is left to say is white space.
-    pub(super) fn finish(&mut self) -> Result<&str, Diverged> {
+    /// one, or if all that is left to say is white space. Where the answer is said to end there, too, it has to look like
+    /// an end: a model that was not told to go on may say nothing at all.
+    pub(super) fn finish(&mut self, is_end: bool) -> Result<&str, Diverged> {
         if self.beginning.is_some() {
             return Ok("");
         }
-        if self.may_be_onward && self.seen.trim_end().is_empty() {
+        let may_end = !is_end || looks_ended(&self.sent);
+        if may_end && self.may_be_onward && self.seen.trim_end().is_empty() {
             return Ok(self.decide(Beginning::Onward, self.margin.min(self.seen.len())));
         }
         Err(Diverged)
@@ -124,6 +126,12 @@ impl Matcher {
         self.beginning = Some(beginning);
         &self.seen[dropped..]
     }
+}
+
+/// Whether a text may be a whole one: it does not stop in the middle of a word or of a list of them.
+fn looks_ended(text: &str) -> bool {
+    let last = text.trim_end().chars().next_back();
+    last.is_some_and(|last| !last.is_alphanumeric() && !matches!(last, ',' | '，' | '、'))
 }
 
 /// Whether a text begins as another does, and not by chance.

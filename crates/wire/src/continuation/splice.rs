@@ -108,7 +108,7 @@ impl Passing {
             }
             if finishes || choice.has_tool_call || choice.has_other {
                 // Nothing of that kind was sent, so it stands behind what was.
-                let left = self.matcher.finish()?.to_owned();
+                let left = self.matcher.finish(finishes && !choice.has_tool_call)?.to_owned();
                 says_more = true;
                 match self.held.take() {
                     _ if left.is_empty() => {}

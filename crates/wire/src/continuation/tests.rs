@@ -566,3 +566,21 @@ fn what_is_not_known_does_not_say_where_the_text_goes_on() {
         assert!(expected.is_some() || out.is_empty());
     }
 }
+
+#[test]
+fn a_rest_that_says_nothing_does_not_end_an_answer_in_the_middle_of_a_word() {
+    for (begun, is_whole) in [
+        ("The harbour light turns slo", false),
+        ("First, ", false),
+        ("The harbour light turns slowly.", true),
+        ("```\n", true),
+        ("灯台は回る", false),
+        ("灯台は回る。", true),
+    ] {
+        let transcript = sent(&stream("first", &[begun], None)[..2]);
+        let mut splicer = Splicer::new(transcript, Begins::Onward, 1 << 20);
+        let (out, outcome) = spliced(&mut splicer, &bytes_of(&stream("second", &[], None)), 64);
+        assert_eq!(outcome.is_ok(), is_whole, "{begun}");
+        assert_eq!(read(&out).finishes, usize::from(is_whole));
+    }
+}
