@@ -21,7 +21,7 @@ impl Server {
         let written = std::fs::create_dir_all(home.join("ripcord")).and_then(|()| {
             std::fs::write(
                 home.join("ripcord/config.toml"),
-                "[gateway]\nslots_per_account = 64\npace = \"off\"\n",
+                "[gateway]\nslots_per_account = 64\npace = \"off\"\n[spending]\npaygo = \"allow\"\nmin_balance = 0\n",
             )
         });
         written.map_err(|error| format!("cannot write below `{}`: {error}", home.display()))?;

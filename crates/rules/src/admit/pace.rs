@@ -265,7 +265,8 @@ impl Pace {
             return;
         }
         let made = self.counted.in_a_minute(now).saturating_mul(SCALE);
-        let rate = self.rate.unwrap_or(made).min(FASTEST * SCALE);
+        // Where no pace was kept, a refusal after a few attempts is about something else than their number.
+        let rate = self.rate.unwrap_or(made.max(self.usual() * SCALE)).min(FASTEST * SCALE);
         let refused = made.min(rate);
         let slowest = (self.usual() * SCALE / SLOWEST_PART).max(1);
         // What was refused long before the pace was reached says little about it.

@@ -241,3 +241,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_refusal_after_a_few_attempts_without_a_pace_slows_little_and_not_for_hours() {
+    let mut pace = Pace::new(PaceRule::Adaptive);
+    (1..=3).for_each(|second| pace.start(at(second)));
+    pace.edge_refused(at(4), at(3));
+    assert_eq!(pace.interval(), Some(Duration::from_secs(2)));
+    // Attempts now and then are held up no more.
+    run(&mut pace, 70..500);
+    assert!(pace.per_thousand_minutes().unwrap() > 60_000, "{:?}", pace.per_thousand_minutes());
+}
