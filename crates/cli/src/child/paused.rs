@@ -60,6 +60,8 @@ struct Running<'c> {
     pause: Pause,
     stopwatch: Stopwatch,
     continued: Signals,
+    /// Whether we sent it a stop and did not hear yet that it has it.
+    awaits_stop: bool,
     /// Whether it was stopped as a job of the shell is, and goes on with us.
     is_job_stopped: bool,
 }
@@ -97,6 +99,7 @@ pub(crate) async fn run(
         pause: Pause::new(matches!(order.how, How::Signal(_))),
         stopwatch: context.clock.stopwatch(),
         continued,
+        awaits_stop: false,
         is_job_stopped: false,
     };
     running.give_terminal();
@@ -112,7 +115,7 @@ pub(crate) async fn run(
             () = context.clock.sleep(TICK) => {}
         }
         // What happened before is heard before anything is done.
-        while let Some(change) = running.group.change() {
+        while let Some(change) = running.change() {
             match change {
                 Change::Ended => return running.end(),
                 Change::Stopped(by) => running.was_stopped(by).await,
@@ -138,6 +141,15 @@ fn deaf(error: std::io::Error) -> CommandError {
 // === impl Running ===
 
 impl Running<'_> {
+    /// What happened to the command, also that somebody let it go on before it had the stop that we sent.
+    fn change(&mut self) -> Option<Change> {
+        // Before what is heard, which may be the reason.
+        let has_no_stop = self.awaits_stop && self.group.has_no_stop();
+        let change = self.group.change().or_else(|| has_no_stop.then_some(Change::Continued));
+        self.awaits_stop &= change.is_none();
+        change
+    }
+
     /// Does what the budget asks for.
     async fn look(&mut self, view: &View) {
         let is_calling =
@@ -168,6 +180,7 @@ impl Running<'_> {
             return;
         }
         self.group.signal(Signal::STOP);
+        self.awaits_stop = true;
         if let Some(terminal) = &mut self.terminal {
             terminal.take_back(true);
         }
@@ -214,6 +227,7 @@ impl Running<'_> {
     fn go_on(&mut self) {
         self.give_terminal();
         self.group.signal(Signal::CONT);
+        self.awaits_stop = false;
         if let Some(guard) = &mut self.guard {
             guard.goes_on();
         }
