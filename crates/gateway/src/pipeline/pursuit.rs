@@ -1,33 +1,33 @@
 //! The attempts of one request: asks the gate for a slot, makes an attempt, and decides after each failure. It is a
 //! value, so that it can go on after an answer that broke, within the same limits.
 
+mod candidates;
 mod telling;
+mod waits;
 
-use super::attempt::{self, Arrived, Order};
+pub(super) use candidates::usable_key;
+
+use super::attempt::{self, Arrived, Failed, Order};
 use super::call::Call;
 use super::itinerary::{Itinerary, Link};
 use super::refuse;
 use super::refuse::several::{Refusals, Weight};
-use crate::accounts::AccountKey;
 use crate::charge::{Bill, Charge, Denied};
 use crate::config::Trim;
 use crate::driver::gate::{Lesson, Permit};
 use crate::refusal::Refusal;
 use crate::shared::{Apart, Shared};
-use crate::story::{Story, WaitedFor};
+use crate::story::Story;
 use ripcord_rules::admit::{Candidate, Grant};
 use ripcord_rules::cause::{Cause, classify, is_recognised};
-use ripcord_rules::clients::Full;
 use ripcord_rules::continuation;
-use ripcord_rules::recover::{Attempts, Next, Rest, RestBook, Scope, Tried, Trimming};
+use ripcord_rules::recover::{Attempts, Next, Scope, Tried, Trimming};
 use ripcord_rules::route::Continuation;
 use ripcord_rules::route::Stuck;
-use ripcord_rules::time::{Mono, Now};
-use ripcord_rules::units::NanoUsd;
+use ripcord_rules::time::Mono;
 use ripcord_store::ServedBy;
 use ripcord_wire::body::RequestBody;
 use ripcord_wire::trim::{Cut, Share};
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -258,10 +258,33 @@ impl Pursuit {
             }
             Err(failed) => failed.without(key),
         };
+        let cause = self.failed(&failed, &link, taken, story);
+        self.heard(passing.failed(&failed.failure), &permit.grant);
+        let tried = Tried { account: taken, key: key.number, model: &link.key };
+        shared.record_failure(tried, &failed.failure);
+        match cause {
+            Cause::Capacity => permit.learn(Lesson::ModelFull),
+            Cause::EdgeRateLimit | Cause::RateLimited => permit.learn(Lesson::TooFast),
+            _ => {}
+        }
+        self.decide(permit, &link, failed, story)
+    }
+
+    /// Writes down that an attempt failed; what that means.
+    fn failed(
+        &mut self,
+        failed: &Failed,
+        link: &Arc<Link>,
+        account: usize,
+        story: &mut Story,
+    ) -> Cause {
         let cause = classify(&failed.failure);
-        self.last_failure = Some((taken, Arc::clone(&link), cause));
+        self.last_failure = Some((account, Arc::clone(link), cause));
+        if cause == Cause::ContextTooLong {
+            self.itinerary.was_too_short(link);
+        }
         if !is_recognised(&failed.failure) {
-            shared.metrics.unknown_cause(&link.service.label, failed.failure.status);
+            self.shared.metrics.unknown_cause(&link.service.label, failed.failure.status);
         }
         story.attempt_failed(&failed.failure, cause.name());
         self.tell_left_out(story);
@@ -273,24 +296,29 @@ impl Pursuit {
             cause = cause.name(),
             "attempt failed"
         );
-        let tried = Tried { account: taken, key: key.number, model: &link.key };
-        self.heard(passing.failed(&failed.failure), &permit.grant);
-        shared.record_failure(tried, &failed.failure);
-        match cause {
-            Cause::Capacity => permit.learn(Lesson::ModelFull),
-            Cause::EdgeRateLimit | Cause::RateLimited => permit.learn(Lesson::TooFast),
-            Cause::ContextTooLong => self.itinerary.was_too_short(&link),
-            _ => {}
-        }
+        cause
+    }
+
+    /// What follows from a failed attempt.
+    fn decide(
+        &mut self,
+        permit: Permit,
+        link: &Arc<Link>,
+        failed: Failed,
+        story: &mut Story,
+    ) -> Tryout {
+        let shared = Arc::clone(&self.shared);
+        let Grant { account: taken, choice, .. } = permit.grant;
+        let cause = classify(&failed.failure);
         let now = shared.clock.mono();
-        let elsewhere = self.elsewhere(&link, now);
+        let elsewhere = self.elsewhere(link, now);
         let pair = (taken, &*link.key);
         let jitter = jitter_permille();
         let next = self.attempts.failed(now, pair, &failed.failure, elsewhere, jitter);
-        let refusal = refuse::after(&shared, &self.call, &link, taken, cause, failed);
-        let weight = refuse::weight(&self.itinerary, &link, cause);
+        let refusal = refuse::after(&shared, &self.call, link, taken, cause, failed);
+        let weight = refuse::weight(&self.itinerary, link, cause);
         let because = refuse::in_few_words(cause);
-        self.refusals.add(usize::from(permit.grant.choice), &link.key, because, weight, refusal);
+        self.refusals.add(usize::from(choice), &link.key, because, weight, refusal);
         // The slot is not held while waiting.
         drop(permit);
         // What is too long does not fit by waiting either: only less of it is another request.
@@ -314,7 +342,7 @@ impl Pursuit {
                 self.attempts.leave(&link.key, cause);
             }
             Next::GiveUp => return Tryout::Ends(self.refused(None)),
-            Next::Retry { .. } => self.take_retry(&link, cause, now),
+            Next::Retry { .. } => self.take_retry(link, cause, now),
         }
         // There is no point in waiting for an attempt that nobody may make.
         if self.candidates().is_empty() {
@@ -359,39 +387,6 @@ impl Pursuit {
         }
     }
 
-    /// When another link could be asked, if one may.
-    fn elsewhere(&self, failed: &Link, now: Mono) -> Option<Mono> {
-        let opens = |one: Candidate| {
-            let is_other =
-                self.itinerary.link(one.choice).is_some_and(|link| link.key != failed.key);
-            let opens = self.shared.gate.opens_at(one.account, one.class, now);
-            // Whoever has the time may wait for what nobody can foretell.
-            let unknown = || self.deadline.is_none().then(|| now.after(LONGEST_PAUSE));
-            let opens = opens.or_else(unknown).filter(|_| is_other)?;
-            Some(one.not_before.map_or(opens, |earliest| opens.max(earliest)))
-        };
-        self.candidates().into_iter().filter_map(opens).min()
-    }
-
-    /// What keeps the request waiting: said to a client whose stream is open already.
-    fn waits_for(&self, able: &[Candidate], now: Mono) -> WaitedFor {
-        let mut at_once = able.iter().filter(|one| one.not_before.is_none()).peekable();
-        if at_once.peek().is_some() {
-            let gate = &self.shared.gate;
-            let is_open = |one: &Candidate| gate.opens_at(one.account, one.class, now) == Some(now);
-            return if at_once.any(is_open) { WaitedFor::Slot } else { WaitedFor::Account };
-        }
-        let rests = self.shared.rests.lock();
-        let is_cold = |one: &Candidate| {
-            let link = self.itinerary.link(one.choice)?;
-            rests.resting(&Scope::Model(link.key.to_string()), now)
-        };
-        match able.iter().any(|one| is_cold(one).is_some()) {
-            true => WaitedFor::Warming,
-            false => WaitedFor::Backoff,
-        }
-    }
-
     /// The prompt's prefix is cached where it was answered.
     fn remember_who(&self, account: usize, link: &Link) {
         if let Some(beginning) = self.call.beginning.filter(|_| self.itinerary.policy.stickiness) {
@@ -406,178 +401,6 @@ impl Pursuit {
         let refusals = std::mem::take(&mut self.refusals);
         refuse::told(&self.shared, &self.call, &self.itinerary, refusals, why)
     }
-
-    /// Whether every model is known not to answer in time: such a one is not asked.
-    fn all_rest(&self) -> bool {
-        let now = self.shared.clock.mono();
-        let rests = self.shared.rests.lock();
-        let is_too_long = |rest: Rest| {
-            !rest.may_be_waited_for()
-                || self.deadline.is_some_and(|deadline| rest.until >= deadline)
-        };
-        let mut links = self.itinerary.links().iter();
-        links.all(|link| {
-            let rest = rests.resting(&Scope::Model(link.key.to_string()), now);
-            rest.is_some_and(is_too_long)
-        })
-    }
-
-    /// The accounts that may be asked. Plans go before figures that nobody can see, and those before the balance.
-    fn candidates(&self) -> Vec<Candidate> {
-        let now = self.shared.clock.now();
-        let rests = self.shared.rests.lock();
-        let pairs = (0..).zip(self.itinerary.links()).flat_map(|(choice, link)| {
-            let accounts = 0..self.shared.accounts.len();
-            accounts.map(move |number| (choice, link, number))
-        });
-        pairs.filter_map(|pair| self.candidate(&rests, pair, now)).collect()
-    }
-
-    /// What this account is good for at a link; `None` if nothing.
-    fn candidate(
-        &self,
-        rests: &RestBook,
-        (choice, link, number): (u16, &Arc<Link>, usize),
-        now: Now,
-    ) -> Option<Candidate> {
-        let (shared, call) = (&self.shared, &self.call);
-        let account = shared.accounts.get(number)?;
-        let rest = rests.resting(&Scope::Model(link.key.to_string()), now.mono);
-        let of_pair = rests.resting(&Scope::AccountModel(number, link.key.to_string()), now.mono);
-        let is_in_time = |rest: Rest| self.deadline.is_none_or(|deadline| rest.until < deadline);
-        if !Arc::ptr_eq(&account.service, &link.service)
-            || self.itinerary.is_too_short(link)
-            || rest.is_some_and(|rest| !rest.may_be_waited_for())
-            || of_pair.is_some_and(|rest| !(rest.may_be_waited_for() && is_in_time(rest)))
-            || !self.attempts.may_use(number, &link.key)
-            || account.keys.iter().all(|key| is_resting(rests, key, now.mono))
-        {
-            return None;
-        }
-        let rested = rest.map(|rest| rest.until).max(of_pair.map(|rest| rest.until));
-        let held = self.attempts.not_before(&link.key, now.mono);
-        let left_alone = shared.health.not_before(now.mono, number, &link.key);
-        Some(Candidate {
-            account: number,
-            class: call.spender.class(),
-            stage: u8::try_from(choice).unwrap_or(u8::MAX),
-            // One that has just failed goes behind its equals, and before any that is dearer.
-            tier: account.tier(&call.spender, now.wall).saturating_mul(2)
-                + u8::from(self.attempts.has_failed(number, &link.key)),
-            choice,
-            not_before: rested.max(held).max(left_alone),
-            is_preferred: self.itinerary.is_stuck_to(number),
-            model: Some(shared.model_number(&link.key)),
-        })
-    }
-
-    /// Whether what was granted may still be asked: others may have found out meanwhile that it rests.
-    fn still_stands(&self, link: &Arc<Link>, grant: &Grant) -> bool {
-        let now = self.shared.clock.now();
-        let rests = self.shared.rests.lock();
-        let candidate = self.candidate(&rests, (grant.choice, link, grant.account), now);
-        candidate.is_some_and(|one| one.not_before.is_none())
-    }
-
-    /// Every account that could serve the call has no room for this one: waits until one of them may, or says why not.
-    async fn wait_for_room(&mut self, story: &mut Story) -> Result<(), Refusal> {
-        let shared = &self.shared;
-        let now = shared.clock.mono();
-        let Some(first) = self.apart.iter().min_by_key(|one| turn_of(one)) else { return Ok(()) };
-        let is_in_time = |deadline: Mono| first.turns.is_some_and(|turns| turns < deadline);
-        if !self.deadline.is_none_or(is_in_time) {
-            return Err(self.no_room());
-        }
-        let until = self.apart.iter().map(|one| one.until).min().unwrap_or(now);
-        let waited = tokio::time::sleep_until(shared.clock.instant(until));
-        let waited = self.while_in_force(waited).await;
-        story.waited(WaitedFor::Room, shared.clock.mono().since(now));
-        waited
-    }
-
-    /// What to say where no account has room for the call in time; for each link, of the account that has some first.
-    fn no_room(&mut self) -> Refusal {
-        self.apart.sort_by_key(|one| Reverse(turn_of(one)));
-        for one in &self.apart {
-            let mut links = self.itinerary.links().iter();
-            if let Some(choice) = links.position(|link| link.key == one.link) {
-                let refusal =
-                    refuse::of_verdict(&self.shared, &self.call, one.account, &one.verdict);
-                let because = refuse::in_few_words(Cause::WindowUsedUp(None));
-                self.refusals.add(choice, &one.link, because, Weight::Link, refusal);
-            }
-        }
-        self.refused(None)
-    }
-
-    /// The bearer's share has no room for the call: waits for others of the bearer that may cost less than they might
-    /// have, or says that it is used up.
-    async fn wait_for_share(&self, full: &Full, likely: NanoUsd, story: &mut Story) -> Tryout {
-        let shared = &self.shared;
-        let bearer = &self.call.spender.bearer;
-        let now = shared.clock.now();
-        let freed = async {
-            if full.may_settle {
-                bearer.room_for(likely, now.wall).await;
-            }
-            full.may_settle
-        };
-        let until_deadline = async {
-            match self.deadline {
-                Some(deadline) => tokio::time::sleep_until(shared.clock.instant(deadline)).await,
-                None => std::future::pending().await,
-            }
-        };
-        let in_time = self.while_in_force(async {
-            tokio::select! {
-                has_room = freed => has_room,
-                () = until_deadline => false,
-            }
-        });
-        let waited = in_time.await;
-        story.waited(WaitedFor::Share, shared.clock.mono().since(now.mono));
-        match waited {
-            Ok(true) => Tryout::GoesOn,
-            Ok(false) if full.may_settle => Tryout::Ends(Refusal::share_is_taken(bearer)),
-            Ok(false) => Tryout::Ends(Refusal::of_share(bearer, full, likely, now.wall)),
-            Err(refusal) => Tryout::Ends(refusal),
-        }
-    }
-
-    /// What is left of the bearer's share is not enough for this link. Another one may cost less.
-    fn is_too_dear(&mut self, choice: u16, link: &Link, full: &Full, likely: NanoUsd) -> Tryout {
-        let now = self.shared.clock.now().wall;
-        let refusal = Refusal::of_share(&self.call.spender.bearer, full, likely, now);
-        let because = "more than is left of the key's budget";
-        self.refusals.add(usize::from(choice), &link.key, because, Weight::Link, refusal);
-        self.attempts.leave(&link.key, Cause::OutOfCredit);
-        if self.candidates().is_empty() {
-            return Tryout::Ends(self.refused(None));
-        }
-        Tryout::GoesOn
-    }
-
-    /// Waits for something unless the bearer's key is revoked or expires meanwhile.
-    async fn while_in_force<T>(&self, waits: impl Future<Output = T>) -> Result<T, Refusal> {
-        let now = || self.shared.clock.now().wall;
-        self.call.spender.bearer.while_in_force(now, waits).await
-    }
-}
-
-/// When an account may have room again; the end of time where nobody knows.
-fn turn_of(apart: &Apart) -> u64 {
-    apart.turns.map_or(u64::MAX, Mono::as_micros)
-}
-
-/// A key of the account that does not rest.
-pub(super) fn usable_key(shared: &Shared, account: usize) -> Option<&AccountKey> {
-    let now = shared.clock.mono();
-    let rests = shared.rests.lock();
-    shared.accounts[account].keys_in_turn().find(|key| !is_resting(&rests, key, now))
-}
-
-fn is_resting(rests: &RestBook, key: &AccountKey, now: Mono) -> bool {
-    rests.resting(&Scope::Key(key.number), now).is_some()
 }
 
 fn jitter_permille() -> u64 {

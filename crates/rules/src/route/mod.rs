@@ -1,7 +1,7 @@
 //! What may serve a request, and in which order.
 //!
-//! A request names a model, or a chain by its name. [`lineup`] makes of that the models and services which could serve
-//! it, in the order of the configuration; [`plan`] leaves out those that must not or cannot, with the reason for each,
+//! A request names a model, or a chain by its name. [`lineup()`] makes of that the models and services which could serve
+//! it, in the order of the configuration; [`plan()`] leaves out those that must not or cannot, with the reason for each,
 //! and lets those that do not stand well go behind those that do. [`Stickiness`] remembers which of them served the same
 //! beginning of a prompt before, since its prefix is cached there.
 
