@@ -11,6 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import OpenAI from 'openai';
 
 const SCENARIO = join(import.meta.dirname, '..', 'scenario.toml');
+const CONFIGURATION = join(import.meta.dirname, '..', 'gateway.toml');
 const START_MILLISECONDS = 30_000;
 const STOP_MILLISECONDS = 40_000;
 
@@ -128,6 +129,7 @@ export class Gateway extends Program {
   static start(emulator, keys, environment = {}) {
     return super.start(process.env.RIPCORD_BINARY, ['serve', '--listen', '127.0.0.1:0'], {
       CHUTES_API_KEY: keys.join(','),
+      RIPCORD_CONFIG: CONFIGURATION,
       CHUTES_API_URL: `http://${emulator.address}`,
       CHUTES_LLM_URL: `http://${emulator.address}/v1`,
       ...environment,

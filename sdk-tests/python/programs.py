@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 SCENARIO = Path(__file__).parent.parent / "scenario.toml"
+CONFIGURATION = Path(__file__).parent.parent / "gateway.toml"
 START_SECONDS = 30
 STOP_SECONDS = 40
 ADDRESS = re.compile(r"http://(127\.0\.0\.1:\d+)")
@@ -110,6 +111,7 @@ class Gateway(Program):
     def __init__(self, emulator, keys):
         environment = {
             "CHUTES_API_KEY": ",".join(keys),
+            "RIPCORD_CONFIG": str(CONFIGURATION),
             "CHUTES_API_URL": emulator.url,
             "CHUTES_LLM_URL": f"{emulator.url}/v1",
         }
