@@ -310,7 +310,7 @@ fn of_account(
 /// Nobody is in the way but other requests.
 fn busy(estimate: Option<Duration>) -> Refusal {
     let wait = estimate.unwrap_or(Duration::from_secs(5));
-    Refusal::deadline("every slot stayed in use", Some(wait))
+    Refusal::deadline("every slot stayed in use, or the pace let no more begin", Some(wait))
 }
 
 /// A cause beside another reason.
