@@ -358,10 +358,10 @@ const fn by_transport(failure: &Failure) -> Cause {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn answer(status: u16, origin: Origin, says: Says) -> Failure {
+    pub(crate) fn answer(status: u16, origin: Origin, says: Says) -> Failure {
         Failure {
             endpoint: Endpoint::Inference,
             phase: Phase::Head,

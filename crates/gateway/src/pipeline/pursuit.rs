@@ -267,7 +267,7 @@ impl Pursuit {
             Cause::EdgeRateLimit | Cause::RateLimited => permit.learn(Lesson::TooFast),
             _ => {}
         }
-        self.decide(permit, &link, failed, story)
+        self.decide(permit, &link, (failed, cause), story)
     }
 
     /// Writes down that an attempt failed; what that means.
@@ -304,12 +304,11 @@ impl Pursuit {
         &mut self,
         permit: Permit,
         link: &Arc<Link>,
-        failed: Failed,
+        (failed, cause): (Failed, Cause),
         story: &mut Story,
     ) -> Tryout {
         let shared = Arc::clone(&self.shared);
         let Grant { account: taken, choice, .. } = permit.grant;
-        let cause = classify(&failed.failure);
         let now = shared.clock.mono();
         let elsewhere = self.elsewhere(link, now);
         let pair = (taken, &*link.key);

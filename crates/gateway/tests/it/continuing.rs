@@ -3,7 +3,7 @@
 mod odd;
 
 use crate::provider::{Act, Asked, CHUNKED_HEAD, Provider, STREAM_HEAD, Script, http_chunk, whole};
-use crate::world::{Answered, MODEL, Plan, World, post, streamed};
+use crate::world::{Answered, BREAKS, MODEL, Plan, World, post, streamed};
 use chutes_emulator::{Fault, FaultKind, Prefill};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
@@ -166,16 +166,7 @@ fn counting() -> Plan {
 #[tokio::test]
 async fn it_goes_on_wherever_and_however_it_breaks() {
     let text = numbered(12);
-    for kind in [
-        FaultKind::Cut,
-        FaultKind::Reset,
-        FaultKind::BareJsonError,
-        FaultKind::ErrorMidStream,
-        FaultKind::EndsEarly,
-        FaultKind::MalformedEvent,
-        FaultKind::Restart,
-        FaultKind::Stall,
-    ] {
+    for kind in BREAKS {
         let mut plan = counting();
         plan.limits.stall = Duration::from_millis(40);
         let world = plan.start().await;

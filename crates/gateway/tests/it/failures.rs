@@ -1,6 +1,6 @@
 //! What goes wrong upstream, and what follows from it for the requests after it. One request by itself is in `faults`.
 
-use crate::world::{Answered, MODEL, Plan, World, account, chat, streamed};
+use crate::world::{Answered, BREAKS, MODEL, Plan, World, account, chat, streamed};
 use chutes_emulator::{AccountSpec, Fault, FaultKind, PlanSpec};
 use http::StatusCode;
 use ripcord_store::Outcome;
@@ -25,16 +25,7 @@ fn with_deadline(body: &serde_json::Value) -> http::Request<bytes::Bytes> {
 async fn a_stream_that_breaks_after_text_ends_in_an_error_if_it_cannot_be_continued() {
     let mut body = streamed(MODEL);
     body["seed"] = 7.into();
-    for kind in [
-        FaultKind::Cut,
-        FaultKind::Reset,
-        FaultKind::BareJsonError,
-        FaultKind::ErrorMidStream,
-        FaultKind::EndsEarly,
-        FaultKind::MalformedEvent,
-        FaultKind::Restart,
-        FaultKind::Stall,
-    ] {
+    for kind in BREAKS {
         let (world, stream) = with_fault(Fault::new(kind).times(1).after_chunks(4), &body).await;
         assert_eq!(stream.status, StatusCode::OK, "{kind:?}");
         stream.assert_broken_stream();

@@ -94,6 +94,8 @@ async fn queue_full_and_deadline() {
     let deadline = Row::new(429, "deadline").after(1..=60).worth_retrying();
     deadline.holds(&waiter.await.unwrap());
     holder.abort();
+    let _ = holder.await;
+    world.wait_until_idle().await;
 }
 
 #[tokio::test]

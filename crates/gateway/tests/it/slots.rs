@@ -1,6 +1,6 @@
 //! Never more at once than an account allows; whoever waits is served in turn or told in time.
 
-use crate::world::{MODEL, Plan, chat, post, streamed};
+use crate::world::{MODEL, Plan, chat, streamed};
 use chutes_emulator::{Fault, FaultKind};
 use http::StatusCode;
 use std::sync::Arc;
@@ -53,40 +53,6 @@ async fn two_accounts_serve_twice_as_many_at_once() {
     served.sort();
     assert_eq!(served[..5], ["first"; 5].map(str::to_owned));
     assert_eq!(served[5..], ["second"; 5].map(str::to_owned));
-}
-
-#[tokio::test]
-async fn a_full_queue_and_a_passed_deadline_are_429s_that_say_so() {
-    let mut plan = Plan::new();
-    plan.limits.slots_per_account = 1;
-    plan.limits.queue = 1;
-    plan.limits.plain_answer = Duration::from_secs(60);
-    let world = Arc::new(plan.start().await);
-    world.control().add_model_fault(MODEL, Fault::new(FaultKind::Silent)).unwrap();
-    let holder = {
-        let world = Arc::clone(&world);
-        tokio::spawn(async move {
-            world.open(post("/v1/chat/completions", chat(MODEL).to_string())).await
-        })
-    };
-    world.wait_for("the slot is taken", || async { world.gateway().slots_in_use() == 1 }).await;
-    let waiter = {
-        let world = Arc::clone(&world);
-        tokio::spawn(async move {
-            let mut request = post("/v1/chat/completions", chat(MODEL).to_string());
-            request.headers_mut().insert("x-ripcord-deadline", "1".parse().unwrap());
-            let answered = world.send(request).await;
-            (answered.refusal().0, answered.refusal().1)
-        })
-    };
-    world.wait_for("the place is taken", || async { world.gateway().queued() == 1 }).await;
-    let third = world.chat(&chat(MODEL)).await;
-    assert_eq!(third.refusal(), (429, "queue_full".to_owned(), "true"));
-    assert!(!third.header("retry-after").is_empty());
-    assert_eq!(waiter.await.unwrap(), (429, "deadline".to_owned()));
-    holder.abort();
-    let _ = holder.await;
-    world.wait_until_idle().await;
 }
 
 #[tokio::test]

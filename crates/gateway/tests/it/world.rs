@@ -23,6 +23,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The ways in which a stream breaks after part of its answer.
+pub(crate) const BREAKS: [chutes_emulator::FaultKind; 8] = [
+    chutes_emulator::FaultKind::Cut,
+    chutes_emulator::FaultKind::Reset,
+    chutes_emulator::FaultKind::BareJsonError,
+    chutes_emulator::FaultKind::ErrorMidStream,
+    chutes_emulator::FaultKind::EndsEarly,
+    chutes_emulator::FaultKind::MalformedEvent,
+    chutes_emulator::FaultKind::Restart,
+    chutes_emulator::FaultKind::Stall,
+];
+
 pub(crate) const MODEL: &str = "acme/Writer-9-TEE";
 pub(crate) const OTHER_MODEL: &str = "acme/Sketch-2";
 

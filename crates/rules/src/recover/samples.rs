@@ -1,6 +1,8 @@
 //! What the tests here have in common.
 
-use crate::cause::{Endpoint, Failure, Origin, Phase, Says};
+use crate::cause::{Failure, Origin, Says};
+
+pub(super) use crate::cause::tests::answer as failure;
 use crate::time::{Mono, Now, Wall};
 
 pub(super) fn at(seconds: u64) -> Now {
@@ -12,19 +14,6 @@ pub(super) fn at(seconds: u64) -> Now {
 
 pub(super) fn seconds(seconds: u64) -> Mono {
     at(seconds).mono
-}
-
-pub(super) fn failure(status: u16, origin: Origin, says: Says) -> Failure {
-    Failure {
-        endpoint: Endpoint::Inference,
-        phase: Phase::Head,
-        status: Some(status),
-        origin,
-        says,
-        retry_after: None,
-        reset_at: None,
-        limit_spent: false,
-    }
 }
 
 pub(super) fn edge_limit() -> Failure {

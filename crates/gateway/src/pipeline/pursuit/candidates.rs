@@ -58,14 +58,18 @@ impl Pursuit {
     ) -> Option<Candidate> {
         let (shared, call) = (&self.shared, &self.call);
         let account = shared.accounts.get(number)?;
+        // Whom it does not concern is not looked up: this goes through every account for every link.
+        if !Arc::ptr_eq(&account.service, &link.service)
+            || self.itinerary.is_too_short(link)
+            || !self.attempts.may_use(number, &link.key)
+        {
+            return None;
+        }
         let rest = rests.resting(&Scope::Model(link.key.to_string()), now.mono);
         let of_pair = rests.resting(&Scope::AccountModel(number, link.key.to_string()), now.mono);
         let is_in_time = |rest: Rest| self.deadline.is_none_or(|deadline| rest.until < deadline);
-        if !Arc::ptr_eq(&account.service, &link.service)
-            || self.itinerary.is_too_short(link)
-            || rest.is_some_and(|rest| !rest.may_be_waited_for())
+        if rest.is_some_and(|rest| !rest.may_be_waited_for())
             || of_pair.is_some_and(|rest| !(rest.may_be_waited_for() && is_in_time(rest)))
-            || !self.attempts.may_use(number, &link.key)
             || account.keys.iter().all(|key| is_resting(rests, key, now.mono))
         {
             return None;
